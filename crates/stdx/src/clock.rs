@@ -1,0 +1,70 @@
+//! The time of day as a value that tests can set.
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Tells the time of day.
+///
+/// Code that stores or compares times takes a `&dyn Clock`, so that a test decides what time it is.
+pub trait Clock: Debug + Send + Sync {
+    /// Returns seconds and nanoseconds since the Unix epoch.
+    fn now(&self) -> (i64, u32);
+}
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> (i64, u32) {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        // The kernel keeps tv_nsec in 0..1_000_000_000.
+        (time.tv_sec, u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+}
+
+/// A clock that stands still until it is told otherwise.
+#[derive(Debug, Default)]
+pub struct FixedClock {
+    secs: AtomicI64,
+}
+
+impl FixedClock {
+    /// Returns a clock that shows `secs` seconds since the Unix epoch.
+    pub fn at(secs: i64) -> Self {
+        Self {
+            secs: AtomicI64::new(secs),
+        }
+    }
+
+    /// Moves the clock forward by `secs` seconds (backward when negative).
+    pub fn advance(&self, secs: i64) {
+        self.secs.fetch_add(secs, Ordering::SeqCst);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now(&self) -> (i64, u32) {
+        (self.secs.load(Ordering::SeqCst), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_clock_is_past_2024() {
+        let (secs, nanos) = SystemClock.now();
+        assert!(secs > 1_704_067_200);
+        assert!(nanos < 1_000_000_000);
+    }
+
+    #[test]
+    fn fixed_clock_moves_only_when_told() {
+        let clock = FixedClock::at(100);
+        assert_eq!(clock.now(), (100, 0));
+        clock.advance(-40);
+        assert_eq!(clock.now(), (60, 0));
+    }
+}

@@ -1,0 +1,22 @@
+//! Small tools that several crates need and the standard library lacks.
+//!
+//! Main types: [`OnceMap`] (exactly-once asynchronous work), [`offload()`] (CPU work on the rayon
+//! pool, awaited), [`atomic::publish`], [`lock::FileLock`] (flock, polled), [`Redacted`],
+//! [`clock::Clock`].
+//!
+//! Invariants: nothing here knows images, graphs or caches; no lock is held over an await; a file
+//! lock counts only when the path still names the locked inode.
+//!
+//! Not here: policy. Retry counts, paths and time limits belong to the callers.
+
+pub mod atomic;
+pub mod clock;
+pub mod fs;
+pub mod lock;
+pub mod offload;
+mod once_map;
+mod redacted;
+
+pub use offload::{blocking, offload};
+pub use once_map::OnceMap;
+pub use redacted::Redacted;

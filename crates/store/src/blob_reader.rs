@@ -1,0 +1,66 @@
+//! Reading a blob without trusting it.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use acetate_oci::{Digest, DigestHasher};
+
+use crate::StoreError;
+
+/// Reads a blob and fails instead of handing out its last bytes when they are not those of its name.
+///
+/// A consumer that has read all bytes without an error has read the right ones.
+/// Bytes read before the end are not verified yet: act on them only after the end.
+#[derive(Debug)]
+pub struct BlobReader {
+    file: File,
+    digest: Digest,
+    size: u64,
+    hasher: DigestHasher,
+}
+
+impl BlobReader {
+    pub(crate) fn new(file: File, digest: Digest, size: u64) -> Self {
+        Self {
+            file,
+            digest,
+            size,
+            hasher: DigestHasher::new(),
+        }
+    }
+
+    /// The size of the stored file in bytes; it is part of what is verified.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The name of the blob.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.hasher.clone().finish() == self.digest {
+            return Ok(());
+        }
+        Err(StoreError::Damaged {
+            digest: self.digest,
+        }
+        .into())
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let n = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        // Some readers stop at the known size and never see the end: check with the last bytes.
+        if n == 0 || self.hasher.bytes_hashed() >= self.size {
+            self.check()?;
+        }
+        Ok(n)
+    }
+}
