@@ -1,0 +1,160 @@
+//! Sealing: a layer made here becomes a tar in the store, and its listing gets all digests.
+
+use crate::complete;
+use crate::dirs;
+use crate::entry::{Entry, EntryKind};
+use crate::error::SnapshotError;
+use crate::layer::{DirForm, Layer, Origin, Sealed};
+use crate::layer_tar::{ClampTimes, TarWriter, WHITEOUT_PREFIX};
+use crate::listing::{Listing, RootEntry};
+use crate::listings;
+use crate::merged::{Found, Merged};
+use crate::normal;
+use crate::snapshots::{Snapshots, blob_ref};
+use crate::sys;
+use acetate_oci::{Descriptor, MediaType};
+use acetate_store::{Directory, Expect, LayerRow};
+use rustix::fs::OFlags;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+/// Seals a layer exactly once in this process; two processes do harmless double work.
+pub(crate) fn seal(snapshots: &Snapshots, layer: &Layer) -> Result<Arc<Sealed>, SnapshotError> {
+    if let Some(sealed) = usable(snapshots, layer)? {
+        return Ok(sealed);
+    }
+    // Found before the lock: making a directory form takes the same lock.
+    let dir = dirs::dir_form(snapshots, layer)?;
+    let base = snapshots.merged(layer.base())?;
+    let _work = layer.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sealed) = usable(snapshots, layer)? {
+        return Ok(sealed);
+    }
+    let differing = differing(snapshots, layer, &dir, &base)?;
+    let out = snapshots.0.store.blobs().writer()?;
+    let (out, listing) = write_tar(&dir.path, differing, out, ClampTimes::Keep)?;
+    let ingested = out.commit(Expect::ANY)?;
+    let blob = Descriptor::new(MediaType::OCI_LAYER, ingested.digest, ingested.size);
+    let sealed = Arc::new(Sealed {
+        diff_id: ingested.digest,
+        blob,
+    });
+    record(snapshots, layer, &sealed)?;
+    listings::store(snapshots, layer, &listing);
+    listings::replace(layer, listing);
+    Ok(Arc::clone(layer.0.sealed.get_or_init(|| sealed)))
+}
+
+/// Returns an earlier outcome whose blob is still there.
+fn usable(snapshots: &Snapshots, layer: &Layer) -> Result<Option<Arc<Sealed>>, SnapshotError> {
+    let Some(sealed) = layer.sealed() else {
+        return Ok(None);
+    };
+    let is_foreign = matches!(layer.0.origin, Origin::Blob { .. });
+    if is_foreign || snapshots.0.store.blobs().has(&sealed.blob.digest)?.is_some() {
+        return Ok(Some(sealed));
+    }
+    Ok(None)
+}
+
+fn record(snapshots: &Snapshots, layer: &Layer, sealed: &Sealed) -> Result<(), SnapshotError> {
+    let index = snapshots.0.store.index();
+    let mut row = index.layer(&layer.id())?.unwrap_or_else(|| {
+        let mut row = LayerRow::new(layer.id(), snapshots.now());
+        row.parent = layer.base().layers().last().map(Layer::id);
+        row.directory = Directory::written(snapshots.0.store.boot());
+        row
+    });
+    row.diff_id = Some(sealed.diff_id);
+    row.size = sealed.blob.size;
+    row.blob = Some(blob_ref(&sealed.blob));
+    index.put_layer(row);
+    Ok(())
+}
+
+/// Returns what the layer changes, in normal form.
+fn differing(
+    snapshots: &Snapshots,
+    layer: &Layer,
+    dir: &DirForm,
+    base: &Merged,
+) -> Result<Listing, SnapshotError> {
+    let root = sys::open_dir(&dir.path).map_err(SnapshotError::os("open", &dir.path))?;
+    let view = snapshots.view(layer.base())?;
+    let mut same_bytes = |entry: &Entry, found: Found<'_>| {
+        let own = listings::digest_file(&root, entry)
+            .map_err(SnapshotError::io("read", dir.path.join(&entry.path)))?;
+        Ok(view.digest(found)? == Some(own))
+    };
+    if dir.root == RootEntry::Complete {
+        let (raw, untouched) = complete::walk(snapshots, dir)?;
+        return normal::diff(&raw, base, &mut |entry, found| {
+            Ok(untouched.contains(&entry.path) || same_bytes(entry, found)?)
+        });
+    }
+    let raw = match listings::remembered(layer) {
+        Some(raw) => raw,
+        None => Arc::new(listings::walk(snapshots, dir)?),
+    };
+    normal::diff(&raw, base, &mut same_bytes)
+}
+
+/// Writes the tar of a layer whose files are below `dir`; returns the listing with the digests of
+/// what was written.
+pub(crate) fn write_tar<W: Write>(
+    dir: &Path,
+    listing: Listing,
+    out: W,
+    clamp: ClampTimes,
+) -> Result<(W, Listing), SnapshotError> {
+    let root = sys::open_dir(dir).map_err(SnapshotError::os("open", dir))?;
+    let mut tar = TarWriter::new(out, clamp);
+    let inline = listing.inline_files().clone();
+    let mut entries = listing.into_entries();
+    for entry in &mut entries {
+        check_storable(entry)?;
+        append(&mut tar, &root, entry)
+            .map_err(SnapshotError::io("store", dir.join(&entry.path)))?;
+    }
+    let out = tar
+        .finish()
+        .map_err(SnapshotError::io("store the layer of", dir))?;
+    let mut listing = Listing::new(entries).expect("digests change no path");
+    for (path, bytes) in inline {
+        listing.set_inline(path, bytes);
+    }
+    Ok((out, listing))
+}
+
+fn append<W: Write>(
+    tar: &mut TarWriter<W>,
+    root: &OwnedFd,
+    entry: &mut Entry,
+) -> std::io::Result<()> {
+    let EntryKind::File { size, .. } = entry.kind else {
+        return tar.append(entry);
+    };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let file = File::from(sys::open_below(root.as_fd(), entry.bytes(), flags)?);
+    let digest = Some(tar.append_file(entry, file)?);
+    entry.kind = EntryKind::File { size, digest };
+    Ok(())
+}
+
+fn check_storable(entry: &Entry) -> Result<(), SnapshotError> {
+    let refused = |reason| {
+        let path = entry.path.clone();
+        Err(SnapshotError::Unstorable { path, reason })
+    };
+    let name = crate::paths::file_name(entry.bytes());
+    if name.starts_with(WHITEOUT_PREFIX) {
+        return refused("has a name that means a deletion in a layer (`.wh.`)");
+    }
+    if entry.xattrs.keys().any(|name| name.contains(&b'=')) {
+        return refused("has an extended attribute with `=` in its name");
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Tests over the whole crate: real files, real overlays (attached nowhere), as root.
+
+mod attacks;
+mod chains;
+mod drivers;
+mod foreign;
+mod golden;
+mod property;
+mod support;
