@@ -1,0 +1,118 @@
+//! What steps with a given op were done with before, for the lookup by content.
+//!
+//! A content key needs the digests of whole layers, which cost a read of every byte. So a result is
+//! recorded by definition only, beside the *names* of what went into it; the contents are compared
+//! when a later build has the same op on other inputs, and only as far as it takes to tell them
+//! apart. Until then nobody pays.
+
+use std::sync::Arc;
+
+use acetate_graph::OpKey;
+use acetate_oci::Digest;
+use acetate_store::{FactKey, LayerId, Store, codec};
+use serde::{Deserialize, Serialize};
+
+/// The version of [`Past`] on the disk; older ones are forgotten.
+const VERSION: u16 = 1;
+/// How many earlier uses of one op are kept, newest first.
+const MAX_PASTS: usize = 4;
+
+/// One earlier use of an op.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// The definition key that the result is recorded under.
+    pub definition: Digest,
+    /// What the inputs were, in the order of the vertex's edges.
+    pub inputs: Vec<PastInput>,
+}
+
+/// What an input of an earlier use was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PastInput {
+    /// A snapshot, by the names of its layers, bottom first.
+    Chain(Vec<LayerId>),
+    /// Selected files of a context, by their digest.
+    Selection(Digest),
+}
+
+/// The earlier uses of ops, kept as facts of a store; advisory like every cache.
+#[derive(Debug, Clone)]
+pub struct OpHistory {
+    store: Arc<Store>,
+}
+
+impl OpHistory {
+    /// Uses the facts of `store`.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// The earlier uses of many ops in one question, newest first; a fault is an empty list.
+    pub fn find(&self, ops: &[OpKey]) -> Vec<Vec<Past>> {
+        let keys: Vec<FactKey> = ops.iter().map(fact_key).collect();
+        match self.store.index().facts(&keys) {
+            Ok(facts) => facts
+                .into_iter()
+                .map(|fact| decode(fact.as_deref()))
+                .collect(),
+            Err(error) => {
+                tracing::debug!(%error, "earlier uses of steps cannot be read");
+                vec![Vec::new(); ops.len()]
+            }
+        }
+    }
+
+    /// Adds a use to those known before, in front.
+    pub fn add(&self, op: &OpKey, past: Past, known: &[Past]) {
+        let newest = past.definition;
+        let older = known.iter().filter(|old| old.definition != newest).cloned();
+        let mut pasts: Vec<Past> = std::iter::once(past).chain(older).collect();
+        pasts.truncate(MAX_PASTS);
+        match codec::encode(VERSION, &pasts) {
+            Ok(bytes) => self.store.index().put_facts(vec![(fact_key(op), bytes)]),
+            Err(error) => tracing::debug!(%error, "an earlier use of a step is not kept"),
+        }
+    }
+}
+
+fn fact_key(op: &OpKey) -> FactKey {
+    FactKey::new("op-history", op.digest().as_bytes())
+}
+
+fn decode(fact: Option<&[u8]>) -> Vec<Past> {
+    fact.and_then(|bytes| codec::decode(VERSION, bytes).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn past(n: u8) -> Past {
+        let chain = PastInput::Chain(vec![LayerId::Local([n; 16])]);
+        let selection = PastInput::Selection(Digest::of(&[n]));
+        Past {
+            definition: Digest::of(&[n]),
+            inputs: vec![chain, selection],
+        }
+    }
+
+    #[test]
+    fn the_newest_uses_are_kept_once_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = OpHistory::new(Store::open(&dir.path().join("store")).unwrap());
+        let op = OpKey::from_digest(Digest::of(b"op"));
+        assert_eq!(history.find(&[op]), [vec![]]);
+        for n in 0..6 {
+            let known = history.find(&[op]).remove(0);
+            history.add(&op, past(n), &known);
+        }
+        let known = history.find(&[op]).remove(0);
+        assert_eq!(known, [past(5), past(4), past(3), past(2)]);
+        history.add(&op, past(3), &known);
+        assert_eq!(
+            history.find(&[op]).remove(0),
+            [past(3), past(5), past(4), past(2)]
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! The names of records.
+
+use acetate_graph::{ContentKey, DefinitionKey, OpKey};
+use acetate_oci::Digest;
+use acetate_store::RecordKey;
+
+/// Which of the three entries of a vertex a key names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// The result, by the op and the definitions of its inputs.
+    Definition,
+    /// The result, by the op and the content of its inputs.
+    Content,
+    /// Only says that some result of this op has been recorded.
+    Hint,
+}
+
+/// Names one entry: a key of the graph and the output of the vertex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheKey {
+    kind: KeyKind,
+    digest: Digest,
+    output: u32,
+}
+
+impl CacheKey {
+    /// Names the result of `output` by definition.
+    pub fn definition(key: &DefinitionKey, output: u32) -> Self {
+        Self {
+            kind: KeyKind::Definition,
+            digest: *key.digest(),
+            output,
+        }
+    }
+
+    /// Names the result of `output` by content.
+    pub fn content(key: &ContentKey, output: u32) -> Self {
+        Self {
+            kind: KeyKind::Content,
+            digest: *key.digest(),
+            output,
+        }
+    }
+
+    /// Names the hint that some result of the op has been recorded.
+    pub fn hint(key: &OpKey) -> Self {
+        Self {
+            kind: KeyKind::Hint,
+            digest: *key.digest(),
+            output: 0,
+        }
+    }
+
+    /// Which entry this is.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// The key of the graph, as a digest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The output of the vertex; 0 for a hint.
+    pub fn output(&self) -> u32 {
+        self.output
+    }
+
+    pub(crate) fn record_key(&self) -> RecordKey {
+        // Numbers on the disk: they never change their meaning.
+        let space = match self.kind {
+            KeyKind::Definition => 0,
+            KeyKind::Content => 1,
+            KeyKind::Hint => 2,
+        };
+        RecordKey {
+            space,
+            key: *self.digest.as_bytes(),
+            output: self.output,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! From keys to records: which results of steps are known, and what they consist of.
+//!
+//! **Main types.** [`CacheIndex`], the narrow trait; [`LocalCache`], which asks the local store;
+//! [`CacheKey`] and [`CacheRecord`].
+//!
+//! **Invariants.** A fault is a miss and one warning, never an error of the build. An index may forget
+//! anything at any time. A record that is handed out has all its layers, each trusted, at that moment;
+//! whoever relies on it pins them and looks again. A record holds a whole layer chain and no image
+//! config.
+//!
+//! **Not here.** What enters a key (`acetate-graph`), bytes of layers (`acetate-store`), which
+//! candidate a build takes (`acetate-engine`).
+#![warn(missing_docs)]
+
+mod history;
+mod index;
+mod key;
+mod local;
+mod record;
+
+pub use history::{OpHistory, Past, PastInput};
+pub use index::{CacheIndex, Entry};
+pub use key::{CacheKey, KeyKind};
+pub use local::LocalCache;
+pub use record::{CacheRecord, Fidelity, LayerRecord, Origin};
