@@ -1,0 +1,222 @@
+use crate::mode::ModeSpec;
+use crate::selection::{Item, Pick, Selection};
+use crate::staging::{Attrs, Check, Implied, Staging};
+use crate::{FilesError, LinkGroup, NodeKind, Owner, Tree, unpack};
+use acetate_graph::{Archives, CopyAction, CopyOwner, CopySource};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// What a copy reads from, with what its sources select.
+#[derive(Clone, Copy)]
+pub struct CopyInput<'a> {
+    /// The tree that the files are in.
+    pub tree: &'a dyn Tree,
+    /// For a context the pinned selection; its slots are what the action names.
+    pub pinned: Option<&'a Selection>,
+}
+
+impl std::fmt::Debug for CopyInput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CopyInput")
+            .field("pinned", &self.pinned)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Carries out one copy action.
+pub fn copy(
+    staging: &mut Staging<'_>,
+    action: &CopyAction,
+    input: CopyInput<'_>,
+) -> Result<(), FilesError> {
+    let mut copy = Copy::new(staging, action, input)?;
+    let selection = selected(action, input)?;
+    let sources: Vec<&[Pick]> = selection.iter().map(Vec::as_slice).collect();
+    if sources.len() > 1 && !copy.into_dir(action)? {
+        return Err(FilesError::SeveralSources {
+            dest: action.dest.clone(),
+        });
+    }
+    for picks in sources {
+        for pick in picks {
+            copy.pick(pick, &action.dest, action.archives)?;
+        }
+    }
+    Ok(())
+}
+
+/// The things to copy, one list a source: out of the pin, or found now.
+fn selected(action: &CopyAction, input: CopyInput<'_>) -> Result<Vec<Vec<Pick>>, FilesError> {
+    let mut out = Vec::with_capacity(action.sources.len());
+    for source in &action.sources {
+        out.push(match (source, input.pinned) {
+            (CopySource::Slot(n), Some(pinned)) => pinned
+                .slots
+                .get(*n as usize)
+                .map(|slot| slot.picks.clone())
+                .unwrap_or_default(),
+            (CopySource::Slot(_), None) => Vec::new(),
+            (CopySource::Path(path), _) => {
+                let mut found = Selection::find(input.tree, std::slice::from_ref(path))?;
+                found.slots.pop().map(|slot| slot.picks).unwrap_or_default()
+            }
+        });
+    }
+    Ok(out)
+}
+
+struct Copy<'c, 's, 'b> {
+    staging: &'s mut Staging<'b>,
+    tree: &'c dyn Tree,
+    owner: Option<Owner>,
+    mode: Option<ModeSpec>,
+    implied: Implied,
+    links: HashMap<LinkGroup, PathBuf>,
+}
+
+impl<'c, 's, 'b> Copy<'c, 's, 'b> {
+    fn new(
+        staging: &'s mut Staging<'b>,
+        action: &CopyAction,
+        input: CopyInput<'c>,
+    ) -> Result<Self, FilesError> {
+        let owner = match &action.owner {
+            CopyOwner::Keep => None,
+            CopyOwner::Root => Some(Owner::default()),
+            CopyOwner::Named(spec) => Some(Owner::resolve(spec, staging)?),
+        };
+        let mode = action.mode.as_deref().map(ModeSpec::parse).transpose()?;
+        let implied = Implied {
+            mode: mode.as_ref().and_then(ModeSpec::octal).unwrap_or(0o755),
+            owner: owner.clone().unwrap_or_default(),
+            mtime: staging.now(),
+        };
+        Ok(Self {
+            staging,
+            tree: input.tree,
+            owner,
+            mode,
+            implied,
+            links: HashMap::new(),
+        })
+    }
+
+    /// True when the destination is a directory or said to be one.
+    fn into_dir(&self, action: &CopyAction) -> Result<bool, FilesError> {
+        Ok(ends_as_dir(&action.dest) || self.existing_dir(&action.dest)?.is_some())
+    }
+
+    fn existing_dir(&self, dest: &str) -> Result<Option<PathBuf>, FilesError> {
+        let place = self.staging.place(dest)?;
+        Ok(self
+            .staging
+            .lookup(&place)?
+            .filter(crate::Node::is_dir)
+            .map(|node| node.path))
+    }
+
+    fn pick(&mut self, pick: &Pick, dest: &str, archives: Archives) -> Result<(), FilesError> {
+        if pick.root.node.is_dir() {
+            return self.directory(pick, dest);
+        }
+        if archives == Archives::Unpack && matches!(pick.root.node.kind, NodeKind::File { .. }) {
+            let unpacked = self.unpack(&pick.root, dest)?;
+            if unpacked {
+                return Ok(());
+            }
+        }
+        let place = match self.existing_dir(dest)? {
+            Some(dir) => dir.join(&pick.name),
+            None if ends_as_dir(dest) => self.staging.place(dest)?.join(&pick.name),
+            None => self.staging.place(dest)?,
+        };
+        if let Some(parent) = place.parent() {
+            self.staging.make_dirs(parent, &self.implied)?;
+        }
+        self.item(&pick.root, &place)
+    }
+
+    fn unpack(&mut self, item: &Item, dest: &str) -> Result<bool, FilesError> {
+        let content = self.tree.open(&item.node)?;
+        let Some(archive) = unpack::detect(&item.node.path, content)? else {
+            return Ok(false);
+        };
+        let place = self.staging.place(dest)?;
+        self.staging.make_dirs(&place, &self.implied)?;
+        unpack::unpack(self.staging, archive, &place, self.owner.as_ref(), item)?;
+        Ok(true)
+    }
+
+    /// Copies what a directory holds; of the directory itself only the place is made (S32, S33).
+    fn directory(&mut self, pick: &Pick, dest: &str) -> Result<(), FilesError> {
+        let place = self.staging.place(dest)?;
+        self.staging.make_dirs(&place, &self.implied)?;
+        for item in &pick.below {
+            self.item(item, &place.join(&item.rel))?;
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, item: &Item, place: &Path) -> Result<(), FilesError> {
+        let node = &item.node;
+        let is_dir = node.is_dir();
+        let mode = self
+            .mode
+            .as_ref()
+            .map_or(node.mode, |mode| mode.apply(node.mode, is_dir));
+        let owner = self.owner.clone().unwrap_or(Owner {
+            uid: node.uid,
+            gid: node.gid,
+        });
+        let attrs = Attrs {
+            mode,
+            owner,
+            mtime: node.mtime,
+            xattrs: &node.xattrs,
+        };
+        match &node.kind {
+            NodeKind::Dir => self.staging.put_dir(place, &attrs),
+            NodeKind::Symlink(target) => self.staging.put_symlink(place, target, &attrs),
+            NodeKind::File { .. } => self.file(item, place, &attrs),
+            kind => self.staging.put_node(place, kind, &attrs),
+        }
+    }
+
+    fn file(&mut self, item: &Item, place: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+        if let Some(group) = &item.node.link {
+            if let Some(first) = self.links.get(group) {
+                return self.staging.put_link(place, first);
+            }
+            self.links.insert(group.clone(), place.to_owned());
+        }
+        let content = self.tree.open(&item.node)?;
+        let check = if item.digest.is_some() && !self.is_immutable(item) {
+            Check::Hash
+        } else {
+            Check::Trust
+        };
+        let digest = self.staging.put_file(place, content, attrs, check)?;
+        if digest.is_some() && item.digest.is_some() && digest != item.digest {
+            return Err(FilesError::Changed {
+                path: item.node.path.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A digest that the tree itself knew needs no second look: snapshots do not change.
+    fn is_immutable(&self, item: &Item) -> bool {
+        matches!(
+            item.node.kind,
+            NodeKind::File {
+                digest: Some(_),
+                ..
+            }
+        )
+    }
+}
+
+/// `/x/`, `/x/.` and the root name directories, whether or not they exist.
+fn ends_as_dir(dest: &str) -> bool {
+    dest.ends_with('/') || dest.ends_with("/.") || dest == "."
+}

@@ -1,0 +1,513 @@
+use crate::{Content, FilesError, Node, NodeKind, Owner, Tree, resolve};
+use acetate_oci::{Digest, DigestHasher, Timestamp};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A layer that is being written, seen together with the base that it lies on.
+///
+/// Nothing is mounted: what the layer does not hold is looked up in the base, and a directory of
+/// the base is repeated in the layer before something is put into it.
+pub struct Staging<'a> {
+    base: &'a dyn Tree,
+    root: PathBuf,
+    fd: OwnedFd,
+    /// The times that directories have at the end, since writing into them changes them.
+    dir_times: BTreeMap<PathBuf, Timestamp>,
+    now: Timestamp,
+}
+
+impl std::fmt::Debug for Staging<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Staging")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The attributes of what is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Attrs<'a> {
+    pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+    pub(crate) mtime: Timestamp,
+    pub(crate) xattrs: &'a BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// How directories are made that nobody described.
+#[derive(Debug, Clone)]
+pub(crate) struct Implied {
+    pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+    pub(crate) mtime: Timestamp,
+}
+
+impl<'a> Staging<'a> {
+    /// Starts to write the layer whose directory is `root` onto `base`; `now` is the time of what
+    /// has no other.
+    pub fn new(base: &'a dyn Tree, root: &Path, now: Timestamp) -> Result<Self, FilesError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(root, flags, Mode::empty())
+            .map_err(FilesError::io("open the layer", root))?;
+        let mut staging = Self {
+            base,
+            root: root.to_owned(),
+            fd,
+            dir_times: BTreeMap::new(),
+            now,
+        };
+        staging.adopt_root()?;
+        Ok(staging)
+    }
+
+    /// The time of what has no other.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Sets the times of directories; the layer is complete afterwards.
+    pub fn finish(self) -> Result<(), FilesError> {
+        // Children first: setting a time does not touch the parent, but a reader may stop half-way.
+        for (path, time) in self.dir_times.iter().rev() {
+            self.set_time(path, *time)?;
+        }
+        Ok(())
+    }
+
+    /// The root directory of the layer has the attributes of the base's root.
+    fn adopt_root(&mut self) -> Result<(), FilesError> {
+        let root = Path::new("");
+        let (attrs, xattrs) = match self.base.lookup(root)? {
+            Some(node) => (
+                (
+                    node.mode,
+                    Owner {
+                        uid: node.uid,
+                        gid: node.gid,
+                    },
+                    node.mtime,
+                ),
+                node.xattrs,
+            ),
+            None => ((0o755, Owner::default(), self.now), BTreeMap::new()),
+        };
+        let (mode, owner, mtime) = attrs;
+        self.set_attrs(
+            root,
+            &Attrs {
+                mode,
+                owner,
+                mtime,
+                xattrs: &xattrs,
+            },
+            Fresh::Dir,
+        )?;
+        self.dir_times.insert(root.to_owned(), mtime);
+        Ok(())
+    }
+
+    /// Makes `path` and its missing parents; what exists stays as it is. `path` holds no links.
+    pub(crate) fn make_dirs(&mut self, path: &Path, implied: &Implied) -> Result<(), FilesError> {
+        match self.lookup(path)? {
+            Some(node) if node.is_dir() => return Ok(()),
+            Some(_) => {
+                return Err(FilesError::NotADirectory {
+                    path: path.to_owned(),
+                });
+            }
+            None => {}
+        }
+        if let Some(parent) = path.parent() {
+            self.make_dirs(parent, implied)?;
+        }
+        let xattrs = BTreeMap::new();
+        let Implied {
+            mode,
+            ref owner,
+            mtime,
+        } = *implied;
+        self.put_dir(
+            path,
+            &Attrs {
+                mode,
+                owner: owner.clone(),
+                mtime,
+                xattrs: &xattrs,
+            },
+        )
+    }
+
+    /// Makes a directory, or gives the one that is there these attributes.
+    pub(crate) fn put_dir(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+        check_name(path)?;
+        match self.lookup(path)? {
+            Some(node) if node.is_dir() => {
+                self.copy_up(path)?;
+                self.set_attrs(path, attrs, Fresh::No)?;
+            }
+            Some(_) => {
+                return Err(FilesError::NotADirectory {
+                    path: path.to_owned(),
+                });
+            }
+            None => {
+                self.copy_up_parent(path)?;
+                self.mkdir(path)?;
+                self.set_attrs(path, attrs, Fresh::Dir)?;
+            }
+        }
+        self.dir_times.insert(path.to_owned(), attrs.mtime);
+        Ok(())
+    }
+
+    /// Writes a regular file, replacing what is no directory, and returns the digest of its bytes
+    /// where they passed through us.
+    pub(crate) fn put_file(
+        &mut self,
+        path: &Path,
+        content: Content,
+        attrs: &Attrs<'_>,
+        check: Check,
+    ) -> Result<Option<Digest>, FilesError> {
+        let mut file = self.create(path)?;
+        let digest = fill(&mut file, content, check).map_err(FilesError::io("write", path))?;
+        self.set_file_attrs(&file, path, attrs)?;
+        Ok(digest)
+    }
+
+    /// Writes a regular file from a stream that outlives no call, such as an entry of an archive.
+    pub(crate) fn put_stream(
+        &mut self,
+        path: &Path,
+        content: &mut dyn Read,
+        attrs: &Attrs<'_>,
+    ) -> Result<(), FilesError> {
+        let mut file = self.create(path)?;
+        std::io::copy(content, &mut file).map_err(FilesError::io("write", path))?;
+        self.set_file_attrs(&file, path, attrs)
+    }
+
+    fn create(&mut self, path: &Path) -> Result<File, FilesError> {
+        self.clear(path)?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(FilesError::io("create", path))?;
+        Ok(File::from(fd))
+    }
+
+    /// Makes a symbolic link, replacing what is no directory.
+    pub(crate) fn put_symlink(
+        &mut self,
+        path: &Path,
+        target: &Path,
+        attrs: &Attrs<'_>,
+    ) -> Result<(), FilesError> {
+        self.clear(path)?;
+        rustix::fs::symlinkat(target, &self.fd, path)
+            .map_err(FilesError::io("create the link", path))?;
+        self.chown(path, &attrs.owner)?;
+        self.set_time(path, attrs.mtime)
+    }
+
+    /// Makes a device node or fifo, replacing what is no directory.
+    pub(crate) fn put_node(
+        &mut self,
+        path: &Path,
+        kind: &NodeKind,
+        attrs: &Attrs<'_>,
+    ) -> Result<(), FilesError> {
+        self.clear(path)?;
+        let (file_type, device) = match *kind {
+            NodeKind::CharDevice(0, 0) => {
+                return Err(FilesError::WhiteoutName {
+                    path: path.to_owned(),
+                });
+            }
+            NodeKind::CharDevice(a, b) => (FileType::CharacterDevice, rustix::fs::makedev(a, b)),
+            NodeKind::BlockDevice(a, b) => (FileType::BlockDevice, rustix::fs::makedev(a, b)),
+            _ => (FileType::Fifo, 0),
+        };
+        rustix::fs::mknodat(&self.fd, path, file_type, Mode::RUSR, device)
+            .map_err(FilesError::io("create the node", path))?;
+        self.set_attrs(path, attrs, Fresh::No)
+    }
+
+    /// Makes another name for a file of this layer, replacing what is no directory.
+    pub(crate) fn put_link(&mut self, path: &Path, first: &Path) -> Result<(), FilesError> {
+        self.clear(path)?;
+        rustix::fs::linkat(&self.fd, first, &self.fd, path, AtFlags::empty())
+            .map_err(FilesError::io("link", path))
+    }
+
+    /// Gets `path` out of the way of something that is no directory, and its parent into the layer.
+    fn clear(&mut self, path: &Path) -> Result<(), FilesError> {
+        check_name(path)?;
+        match self.lookup(path)? {
+            Some(node) if node.is_dir() => {
+                return Err(FilesError::IsADirectory {
+                    path: path.to_owned(),
+                });
+            }
+            Some(_) => match rustix::fs::unlinkat(&self.fd, path, AtFlags::empty()) {
+                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(FilesError::io("replace", path)(error)),
+            },
+            None => {}
+        }
+        self.copy_up_parent(path)
+    }
+
+    fn copy_up_parent(&mut self, path: &Path) -> Result<(), FilesError> {
+        path.parent().map_or(Ok(()), |parent| self.copy_up(parent))
+    }
+
+    /// Repeats a directory of the base in the layer, with its attributes and time.
+    fn copy_up(&mut self, path: &Path) -> Result<(), FilesError> {
+        if path.as_os_str().is_empty() || self.dir_times.contains_key(path) {
+            return Ok(());
+        }
+        self.copy_up_parent(path)?;
+        let missing = || FilesError::NotFound {
+            path: path.to_owned(),
+        };
+        let node = self.base.lookup(path)?.ok_or_else(missing)?;
+        if !node.is_dir() {
+            return Err(FilesError::NotADirectory {
+                path: path.to_owned(),
+            });
+        }
+        self.mkdir(path)?;
+        let owner = Owner {
+            uid: node.uid,
+            gid: node.gid,
+        };
+        let attrs = Attrs {
+            mode: node.mode,
+            owner,
+            mtime: node.mtime,
+            xattrs: &node.xattrs,
+        };
+        self.set_attrs(path, &attrs, Fresh::Dir)?;
+        self.dir_times.insert(path.to_owned(), node.mtime);
+        Ok(())
+    }
+
+    fn mkdir(&self, path: &Path) -> Result<(), FilesError> {
+        rustix::fs::mkdirat(&self.fd, path, Mode::RWXU)
+            .map_err(FilesError::io("create the directory", path))
+    }
+
+    /// Owner first: changing it clears set-id bits.
+    fn set_attrs(&self, path: &Path, attrs: &Attrs<'_>, fresh: Fresh) -> Result<(), FilesError> {
+        let at = dot(path);
+        if fresh == Fresh::No || attrs.owner != Owner::default() || path.as_os_str().is_empty() {
+            self.chown(path, &attrs.owner)?;
+        }
+        rustix::fs::chmodat(
+            &self.fd,
+            at,
+            Mode::from_raw_mode(attrs.mode),
+            AtFlags::empty(),
+        )
+        .map_err(FilesError::io("set the mode of", path))?;
+        for (name, value) in attrs.xattrs {
+            let Ok(name) = CString::new(name.clone()) else {
+                continue;
+            };
+            let set =
+                rustix::fs::lsetxattr(self.root.join(path), &*name, value, XattrFlags::empty());
+            if let Err(error) = set {
+                tracing::debug!(%error, ?name, path = %path.display(), "cannot keep an attribute");
+            }
+        }
+        if fresh == Fresh::No {
+            self.set_time(path, attrs.mtime)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn set_file_attrs(
+        &self,
+        file: &File,
+        path: &Path,
+        attrs: &Attrs<'_>,
+    ) -> Result<(), FilesError> {
+        if attrs.owner != Owner::default() {
+            self.chown(path, &attrs.owner)?;
+        }
+        rustix::fs::fchmod(file, Mode::from_raw_mode(attrs.mode))
+            .map_err(FilesError::io("set the mode of", path))?;
+        for (name, value) in attrs.xattrs {
+            let Ok(name) = CString::new(name.clone()) else {
+                continue;
+            };
+            if let Err(error) = rustix::fs::fsetxattr(file, &*name, value, XattrFlags::empty()) {
+                tracing::debug!(%error, ?name, path = %path.display(), "cannot keep an attribute");
+            }
+        }
+        rustix::fs::futimens(file, &times(attrs.mtime))
+            .map_err(FilesError::io("set the time of", path))
+    }
+
+    fn chown(&self, path: &Path, owner: &Owner) -> Result<(), FilesError> {
+        let uid = Some(rustix::fs::Uid::from_raw(owner.uid));
+        let gid = Some(rustix::fs::Gid::from_raw(owner.gid));
+        rustix::fs::chownat(&self.fd, dot(path), uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(FilesError::io("set the owner of", path))
+    }
+
+    fn set_time(&self, path: &Path, time: Timestamp) -> Result<(), FilesError> {
+        rustix::fs::utimensat(&self.fd, dot(path), &times(time), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(FilesError::io("set the time of", path))
+    }
+}
+
+/// Whether attributes are set on something that was made a moment ago by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    /// A directory of mode 0700 that is ours; its time is set at the end.
+    Dir,
+    No,
+}
+
+/// Whether bytes are hashed while they are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    Hash,
+    Trust,
+}
+
+/// The layer, and where it holds nothing the base.
+impl Tree for Staging<'_> {
+    fn lookup(&self, path: &Path) -> Result<Option<Node>, FilesError> {
+        let stat = match rustix::fs::statat(&self.fd, dot(path), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT) => return self.base.lookup(path),
+            Err(rustix::io::Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(FilesError::io("read", path)(error)),
+        };
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => NodeKind::Dir,
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(&self.fd, path, Vec::new())
+                    .map_err(FilesError::io("read the link", path))?;
+                NodeKind::Symlink(crate::bytes_path(target.as_bytes()))
+            }
+            FileType::Fifo => NodeKind::Fifo,
+            FileType::CharacterDevice => NodeKind::CharDevice(
+                rustix::fs::major(stat.st_rdev),
+                rustix::fs::minor(stat.st_rdev),
+            ),
+            FileType::BlockDevice => NodeKind::BlockDevice(
+                rustix::fs::major(stat.st_rdev),
+                rustix::fs::minor(stat.st_rdev),
+            ),
+            _ => NodeKind::File {
+                size: u64::try_from(stat.st_size).unwrap_or(0),
+                digest: None,
+            },
+        };
+        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        Ok(Some(Node {
+            path: path.to_owned(),
+            kind,
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: Timestamp::new(stat.st_mtime, nanos),
+            xattrs: BTreeMap::new(),
+            link: None,
+        }))
+    }
+
+    fn read_dir(&self, path: &Path) -> Result<Vec<Node>, FilesError> {
+        self.base.read_dir(path)
+    }
+
+    fn open(&self, node: &Node) -> Result<Content, FilesError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        match rustix::fs::openat(&self.fd, &node.path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Content::File(File::from(fd))),
+            Err(rustix::io::Errno::NOENT) => self.base.open(node),
+            Err(error) => Err(FilesError::io("open", &node.path)(error)),
+        }
+    }
+
+    fn read_small(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FilesError> {
+        // The base may know a small file without any I/O; the layer on it rarely has one.
+        let in_layer = resolve::place(self, path)?;
+        match rustix::fs::statat(&self.fd, dot(&in_layer), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => crate::tree::read_small(self, path, limit),
+            Err(_) => self.base.read_small(&in_layer, limit),
+        }
+    }
+}
+
+impl Staging<'_> {
+    /// Where a destination is once its links are followed.
+    pub(crate) fn place(&self, path: &str) -> Result<PathBuf, FilesError> {
+        resolve::place(self, Path::new(path))
+    }
+}
+
+fn dot(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+fn check_name(path: &Path) -> Result<(), FilesError> {
+    let name = path.file_name().unwrap_or_default();
+    if name.as_encoded_bytes().starts_with(b".wh.") {
+        return Err(FilesError::WhiteoutName {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn times(time: Timestamp) -> Timestamps {
+    let spec = Timespec {
+        tv_sec: time.secs,
+        tv_nsec: i64::from(time.nanos),
+    };
+    Timestamps {
+        last_access: spec,
+        last_modification: spec,
+    }
+}
+
+/// Copies bytes; the kernel does it where nobody has to see them.
+fn fill(file: &mut File, content: Content, check: Check) -> std::io::Result<Option<Digest>> {
+    match (content, check) {
+        (Content::File(mut source), Check::Trust) => {
+            if rustix::fs::ioctl_ficlone(file.as_fd(), source.as_fd()).is_err() {
+                std::io::copy(&mut source, file)?;
+            }
+            Ok(None)
+        }
+        (mut content, _) => {
+            let mut hasher = DigestHasher::new();
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                match content.read(&mut buffer) {
+                    Ok(0) => return Ok(Some(hasher.finish())),
+                    Ok(n) => {
+                        hasher.update(&buffer[..n]);
+                        file.write_all(&buffer[..n])?;
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+}
