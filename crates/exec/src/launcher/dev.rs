@@ -1,0 +1,110 @@
+//! The step's `/dev`: a tmpfs with the few nodes that every step may open.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, openat, statat, symlinkat};
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
+
+use super::scratch::{PLAIN, attach, new_filesystem};
+use crate::request::Security;
+use crate::spec::{Doing, Failure, StepSpec};
+use crate::sys::{self, Depth};
+use crate::userns;
+
+/// The nodes of every step, with their device numbers; nothing else in the sandbox can be opened as a device.
+const NODES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+/// More nodes of an insecure step, where the host has them.
+const INSECURE_NODES: [(&str, u32, u32); 2] = [("fuse", 10, 229), ("loop-control", 10, 237)];
+
+const LINKS: [(&str, &str); 6] = [
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("/proc/kcore", "core"),
+    ("pts/ptmx", "ptmx"),
+];
+
+/// The group `tty` in every distribution.
+const TTY_GROUP: u32 = 5;
+
+/// Mounts `/dev` and all below it at `target`, and returns it.
+pub(super) fn mount(spec: &StepSpec, target: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    let options = [("mode", "0755"), ("size", "65536k")];
+    let dev = new_filesystem("tmpfs", &options, attributes)?;
+    for (link, name) in LINKS {
+        symlinkat(link, &dev, name).doing(|| format!("make `/dev/{name}`"))?;
+    }
+    attach(dev.as_fd(), target).doing(|| "mount `/dev`".into())?;
+    for node in NODES {
+        bind_node(dev.as_fd(), node)?;
+    }
+    if spec.security == Security::Insecure {
+        let present = |name: &str| statat(CWD, format!("/dev/{name}"), AtFlags::empty()).is_ok();
+        for node in INSECURE_NODES.into_iter().filter(|(name, ..)| present(name)) {
+            bind_node(dev.as_fd(), node)?;
+        }
+    }
+    mount_filesystems(spec, dev.as_fd())?;
+    Ok(dev)
+}
+
+/// Binds one node of the host, after a look at what it is.
+fn bind_node(dev: BorrowedFd<'_>, node: (&str, u32, u32)) -> Result<(), Failure> {
+    let (name, major, minor) = node;
+    let path = format!("/dev/{name}");
+    let doing = || format!("bind `{path}`");
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let source = open_tree(CWD, &path, flags).doing(doing)?;
+    let stat = statat(&source, "", AtFlags::EMPTY_PATH).doing(doing)?;
+    let is_node = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && rustix::fs::major(stat.st_rdev) == major
+        && rustix::fs::minor(stat.st_rdev) == minor;
+    if !is_node {
+        return Err(Failure::Image(format!("`{path}` of this machine is not that device")));
+    }
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    sys::mount_setattr(source.as_fd(), attributes, Depth::One).doing(doing)?;
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    openat(dev, name, create, Mode::from_raw_mode(0o666)).map(drop).doing(doing)?;
+    attach_below(dev, name, source.as_fd()).doing(doing)
+}
+
+fn mount_filesystems(spec: &StepSpec, dev: BorrowedFd<'_>) -> Result<(), Failure> {
+    let group = TTY_GROUP.to_string();
+    let mut pts = vec![("ptmxmode", "0666"), ("mode", "0620")];
+    // The group is left out where it does not exist: a namespace that maps a single id.
+    if userns::current_maps().1.contains(TTY_GROUP) {
+        pts.push(("gid", &group));
+    }
+    let terminals = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    mount_below(dev, "pts", "devpts", &pts, terminals)?;
+    let size = spec.shm_size.to_string();
+    mount_below(dev, "shm", "tmpfs", &[("mode", "1777"), ("size", &size)], PLAIN)?;
+    mount_below(dev, "mqueue", "mqueue", &[], PLAIN)
+}
+
+fn mount_below(
+    dev: BorrowedFd<'_>,
+    name: &str,
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<(), Failure> {
+    let mount = new_filesystem(kind, options, attributes)?;
+    mkdirat(dev, name, Mode::from_raw_mode(0o755))
+        .and_then(|()| attach_below(dev, name, mount.as_fd()))
+        .doing(|| format!("mount `/dev/{name}`"))
+}
+
+fn attach_below(
+    dev: BorrowedFd<'_>,
+    name: &str,
+    mount: BorrowedFd<'_>,
+) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = openat(dev, name, flags, Mode::empty())?;
+    attach(mount, target.as_fd())
+}

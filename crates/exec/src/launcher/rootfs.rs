@@ -1,0 +1,189 @@
+//! The step's root: an overlay or a directory, mounted `nodev` in the private tmpfs.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use acetate_snapshot::RootMount;
+use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount,
+};
+
+use super::scratch::{Scratch, detached};
+use super::stubs;
+use crate::spec::{Doing, Failure, OverlayApi, RootSpec, StepSpec};
+use crate::sys::Depth;
+use crate::userns;
+
+/// The name of the mount point in the private tmpfs.
+pub(super) const NAME: &str = "root";
+
+/// The mounted root.
+#[derive(Debug)]
+pub(super) struct Rootfs {
+    pub(super) root: OwnedFd,
+    pub(super) scratch: Scratch,
+}
+
+/// Mounts the private tmpfs and in it the step's root.
+pub(super) fn mount_root(spec: &StepSpec) -> Result<Rootfs, Failure> {
+    let source = Source::open(&spec.root)?;
+    let scratch = Scratch::mount(&spec.root)?;
+    let target = scratch.mkdir(NAME)?;
+    match source {
+        Source::Dir(tree) => {
+            attach_at(tree.as_fd(), &target).doing(|| "mount the root directory".into())?;
+        }
+        Source::Overlay(parts) => parts.mount(spec.overlay_api, &scratch, &target)?,
+    }
+    let root = scratch.open(NAME)?;
+    Ok(Rootfs { root, scratch })
+}
+
+fn attach_at(tree: BorrowedFd<'_>, target: &OwnedFd) -> rustix::io::Result<()> {
+    let flags =
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", target, "", flags)
+}
+
+/// What is mounted, opened before the private tmpfs covers it.
+enum Source {
+    Overlay(Parts),
+    Dir(OwnedFd),
+}
+
+/// The directories of an overlay, opened.
+struct Parts {
+    lower: Vec<OwnedFd>,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl Source {
+    fn open(root: &RootSpec) -> Result<Self, Failure> {
+        match root {
+            RootSpec::Dir(path) => {
+                let dir = open_dir(path)?;
+                detached(dir.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV, Depth::One)
+                    .map(Self::Dir)
+                    .doing(|| format!("bind the root directory `{path}`"))
+            }
+            RootSpec::Overlay { lower, upper, work } => {
+                let base = open_dir(work)?;
+                let mut lower =
+                    lower.iter().map(|path| open_dir(path)).collect::<Result<Vec<_>, _>>()?;
+                if lower.len() < RootMount::MAX_LOWERS {
+                    lower.push(stubs::layer(base.as_fd())?);
+                }
+                let work = make_dir(base.as_fd(), "w")?;
+                Ok(Self::Overlay(Parts { lower, upper: open_dir(upper)?, work }))
+            }
+        }
+    }
+}
+
+fn open_dir(path: &str) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty()).doing(|| format!("open the directory `{path}`"))
+}
+
+/// Makes a directory and opens it.
+pub(super) fn make_dir(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))
+        .and_then(|()| openat(parent, name, flags, Mode::empty()))
+        .doing(|| format!("make `{name}` in the overlay's work directory"))
+}
+
+/// A short name for a directory: option strings end at 255 bytes, and the step reads them in its
+/// mount table, where host paths have no business.
+fn short(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// The options of every overlay: [`RootMount::OVERLAY_OPTIONS`] and, below, the flags.
+fn flags() -> impl Iterator<Item = &'static str> {
+    // `volatile`: an upper directory of a crashed step is thrown away, so nothing needs syncing.
+    ["volatile"].into_iter().chain(userns::is_nested().then_some("userxattr"))
+}
+
+impl Parts {
+    fn mount(&self, api: OverlayApi, scratch: &Scratch, target: &OwnedFd) -> Result<(), Failure> {
+        let doing = || format!("mount the overlay of {} layers", self.lower.len());
+        match self.mount_new(api) {
+            Ok(Some(tree)) => attach_at(tree.as_fd(), target).doing(doing),
+            Ok(None) => self.mount_classic(scratch).doing(doing),
+            Err(errno) => Err(errno).doing(doing),
+        }
+    }
+
+    /// Mounts by the new API; `None` where the kernel has no `lowerdir+` (before Linux 6.7).
+    fn mount_new(&self, api: OverlayApi) -> rustix::io::Result<Option<OwnedFd>> {
+        if api == OverlayApi::Classic {
+            return Ok(None);
+        }
+        let context = match fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC) {
+            Err(Errno::NOSYS) => return Ok(None),
+            opened => opened?,
+        };
+        for (index, dir) in self.lower.iter().enumerate() {
+            match fsconfig_set_string(context.as_fd(), "lowerdir+", short(dir)) {
+                Err(Errno::INVAL) if index == 0 => return Ok(None),
+                set => set?,
+            }
+        }
+        fsconfig_set_string(context.as_fd(), "upperdir", short(&self.upper))?;
+        fsconfig_set_string(context.as_fd(), "workdir", short(&self.work))?;
+        for (name, value) in RootMount::OVERLAY_OPTIONS {
+            fsconfig_set_string(context.as_fd(), name, value)?;
+        }
+        for flag in flags() {
+            fsconfig_set_flag(context.as_fd(), flag)?;
+        }
+        fsconfig_create(context.as_fd())?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(Some)
+    }
+
+    /// Mounts by mount(2), whose data is one page: about 200 layers by their short names.
+    fn mount_classic(&self, scratch: &Scratch) -> rustix::io::Result<()> {
+        let lower: Vec<String> = self.lower.iter().map(short).collect();
+        let mut data = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
+            short(&self.upper),
+            short(&self.work)
+        );
+        for (name, value) in RootMount::OVERLAY_OPTIONS {
+            data.push_str(&format!(",{name}={value}"));
+        }
+        flags().for_each(|flag| data.push_str(&format!(",{flag}")));
+        let data = std::ffi::CString::new(data).map_err(|_| Errno::INVAL)?;
+        let target = format!("{}/{NAME}", scratch.path());
+        mount("overlay", target, "overlay", MountFlags::NODEV, data.as_c_str())
+    }
+}
+
+/// Makes the whole mount tree a receiver only: nothing of the step's mounts gets out.
+pub(super) fn isolate_mounts() -> Result<(), Failure> {
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .doing(|| "make the mounts private".into())
+}
+
+/// Enters the root and forgets everything outside of it.
+pub(super) fn pivot(rootfs: Rootfs) -> Result<(), Failure> {
+    use rustix::mount::{UnmountFlags, unmount};
+    let Rootfs { root, scratch } = rootfs;
+    drop(scratch);
+    let enter = || {
+        rustix::process::fchdir(&root)?;
+        rustix::process::pivot_root(".", ".")?;
+        // The old root now lies over the new one, and the working directory is in it.
+        unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")
+    };
+    enter().doing(|| "enter the root".into())?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Steps end when they should, and nothing is left.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use acetate_exec::{
+    CancelToken, ExecError, Executor, ExitStatus, NativeExecutor, OciExecutor, Runtime, Stream,
+};
+use acetate_snapshot::RootMount;
+
+use crate::Test;
+use crate::fixture::{Fixture, request};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("cancel_in_the_middle", cancel_in_the_middle),
+    ("cancelled_before", cancelled_before),
+    ("a_killed_caller_leaves_nothing", a_killed_caller_leaves_nothing),
+    ("a_killed_launcher_is_an_error", a_killed_launcher_is_an_error),
+    ("the_spawning_thread_may_end", the_spawning_thread_may_end),
+    ("many_at_once", many_at_once),
+];
+
+/// The processes whose command line has this word.
+fn processes(word: &str) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        entry.ok()?.file_name().to_str()?.parse::<i32>().ok()
+    });
+    pids.filter(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|arg| arg == word.as_bytes())
+    })
+    .collect()
+}
+
+fn children_of(parent: i32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    lists.collect::<String>().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[track_caller]
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(10), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A number of seconds that no other process sleeps.
+fn unique(f: &Fixture, number: u32) -> String {
+    format!("{}{number}{}", std::process::id(), f.name.len())
+}
+
+fn cancel_in_the_middle(f: &Fixture) {
+    let seconds = unique(f, 1);
+    let step = f.sh(&format!("(setsid sleep {seconds} &); sleep {seconds} & echo go; sleep {seconds}"));
+    let token = CancelToken::new().unwrap();
+    let canceller = token.clone();
+    let mut cancelled_at = None;
+    let mut log = |_: Stream, _: &[u8]| {
+        canceller.cancel();
+        cancelled_at = Some(Instant::now());
+    };
+    let outcome = f.executor.run(&step.request, &mut log, &token).unwrap();
+    assert_eq!(outcome.status, ExitStatus::Cancelled);
+    let took = cancelled_at.unwrap().elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(processes(&seconds), [0; 0]);
+    assert!(no_cgroups(), "control groups are left");
+}
+
+fn cancelled_before(f: &Fixture) {
+    let token = CancelToken::new().unwrap();
+    token.cancel();
+    let step = f.sh("echo ran");
+    let mut log = |_: Stream, _: &[u8]| panic!("nothing runs");
+    let outcome = f.executor.run(&step.request, &mut log, &token).unwrap();
+    assert_eq!(outcome.status, ExitStatus::Cancelled);
+}
+
+fn a_killed_caller_leaves_nothing(f: &Fixture) {
+    let seconds = unique(f, 2);
+    let step = f.step(&["true"]);
+    let RootMount::Overlay { lower, upper, work } = &step.request.root else { unreachable!() };
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["__role-victim", f.name, &seconds])
+        .args([&lower[0], upper, work])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The shell and the two below it.
+    eventually("the step starts", || processes(&seconds).len() >= 2);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    eventually("everything is dead", || processes(&seconds).is_empty());
+    eventually("no launcher is left", || processes("__acetate-step").is_empty());
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts);
+    eventually("the control groups are gone", no_cgroups);
+    // No mount namespace anywhere still holds the overlay: its directories can be used again.
+    fs::remove_dir_all(step.dir.path().join("work")).unwrap();
+    fs::remove_dir_all(upper).unwrap();
+}
+
+fn no_cgroups() -> bool {
+    let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return true };
+    let dirs = hierarchies.flatten().map(|entry| entry.path()).chain(["/sys/fs/cgroup".into()]);
+    let mut names = dirs.filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+    !names.any(|entry| entry.file_name().to_string_lossy().starts_with("acetate-"))
+}
+
+/// Runs a step that never ends, until it is killed.
+pub(crate) fn victim() -> i32 {
+    let mut args = std::env::args().skip(2);
+    let mut next = || args.next().unwrap();
+    let (name, seconds) = (next(), next());
+    let mut path = || PathBuf::from(next());
+    let root = RootMount::Overlay { lower: vec![path()], upper: path(), work: path() };
+    let script = format!("(setsid sleep {seconds} &); sleep {seconds} & sleep {seconds}");
+    let request = request(root, &["sh", "-c", &script]);
+    let executor: Box<dyn Executor> = if name == "native" {
+        Box::new(NativeExecutor)
+    } else {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["/usr/bin", "/usr/sbin"].map(|dir| PathBuf::from(dir).join(&name));
+        let program = paths.into_iter().find(|path| path.is_file()).unwrap();
+        Box::new(OciExecutor::new(Runtime::probe(&program, dir.path()).unwrap()))
+    };
+    let mut log = |_: Stream, _: &[u8]| {};
+    executor.run(&request, &mut log, &CancelToken::new().unwrap()).unwrap().status.code()
+}
+
+fn a_killed_launcher_is_an_error(f: &Fixture) {
+    let seconds = unique(f, 3);
+    let step = f.sh(&format!("echo go; sleep {seconds}"));
+    let me = rustix::process::getpid().as_raw_nonzero().get();
+    let mut log = |_: Stream, _: &[u8]| {
+        for launcher in children_of(me) {
+            // First its supervisor: the kernel must end all below it.
+            for supervisor in children_of(launcher) {
+                let pid = rustix::process::Pid::from_raw(supervisor).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            }
+        }
+    };
+    let error = f.executor.run(&step.request, &mut log, &CancelToken::new().unwrap()).unwrap_err();
+    assert!(matches!(error, ExecError::Launcher(_)), "{error:?}");
+    eventually("the step is dead", || processes(&seconds).is_empty());
+    remove_cgroups();
+}
+
+/// A runtime's control groups stay when the supervisor itself is killed; nobody else can know them.
+fn remove_cgroups() {
+    let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return };
+    for hierarchy in hierarchies.flatten() {
+        for entry in fs::read_dir(hierarchy.path()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("acetate-") {
+                eventually("the group is empty", || fs::remove_dir(entry.path()).is_ok());
+            }
+        }
+    }
+}
+
+/// A death signal bound to the parent's thread would fire here.
+fn the_spawning_thread_may_end(f: &Fixture) {
+    let step = f.sh("sleep 0.3; echo survived");
+    let out = std::thread::scope(|scope| {
+        let runner = scope.spawn(|| f.run(&step).stdout);
+        // A thread that ends meanwhile, as those of a pool do.
+        scope.spawn(|| std::thread::sleep(Duration::from_millis(50)));
+        runner.join().unwrap()
+    });
+    assert_eq!(out, "survived\n");
+}
+
+fn many_at_once(f: &Fixture) {
+    let count = if f.name == "native" { 100 } else { 20 };
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..count)
+            .map(|number| {
+                scope.spawn(move || {
+                    let step = f.sh(&format!("echo {number} > /tmp/n; sleep 0.1; cat /tmp/n"));
+                    f.run(&step).stdout
+                })
+            })
+            .collect();
+        for (number, run) in runs.into_iter().enumerate() {
+            assert_eq!(run.join().unwrap(), format!("{number}\n"));
+        }
+    });
+    assert_eq!(processes("__acetate-step"), [0; 0]);
+}
