@@ -1,0 +1,97 @@
+use super::*;
+use crate::testing::{sample, store};
+
+fn plain(store: &Store, bytes: &[u8]) -> ImageLayer {
+    let put = store.blobs().put(bytes).unwrap();
+    ImageLayer {
+        descriptor: Descriptor::new(MediaType::OCI_LAYER, put.digest, put.size),
+        diff_id: put.digest,
+    }
+}
+
+fn unpack(store: &Store, layer: &ImageLayer) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    layer
+        .open(store)
+        .unwrap()
+        .unwrap()
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[test]
+fn every_form_reads_back() {
+    let (_dir, store) = store();
+    let bytes = sample(3 << 20);
+    let layer = plain(&store, &bytes);
+    for kind in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let form = compress(&store, &layer, Recipe::new(kind), Force::Plain).unwrap();
+        assert_eq!(form.compression().unwrap(), kind);
+        assert_eq!(form.diff_id, layer.diff_id);
+        assert!(unpack(&store, &form).unwrap() == bytes, "{kind:?}");
+        assert_eq!(
+            store.blobs().has(&form.descriptor.digest).unwrap(),
+            Some(form.descriptor.size)
+        );
+        // From any form to any other.
+        let back = Recipe::new(Compression::None);
+        assert_eq!(compress(&store, &form, back, Force::Other).unwrap(), layer);
+        let kept = compress(&store, &form, Recipe::new(Compression::Gzip), Force::Plain).unwrap();
+        assert_eq!(
+            kept == form,
+            kind != Compression::None,
+            "{kind:?} is kept unless plain"
+        );
+    }
+}
+
+#[test]
+fn a_form_is_made_once() {
+    let (_dir, store) = store();
+    let layer = plain(&store, &sample(100_000));
+    let recipe = Recipe::new(Compression::Gzip);
+    let form = compress(&store, &layer, recipe, Force::Plain).unwrap();
+    // Nothing to compress from: only the memory can answer.
+    store.blobs().remove(&layer.descriptor.digest).unwrap();
+    assert_eq!(
+        compress(&store, &layer, recipe, Force::Plain).unwrap(),
+        form
+    );
+    let other = compress(&store, &layer, recipe.at_level(9).unwrap(), Force::Plain);
+    assert!(
+        matches!(other, Err(ImageError::NotFound { .. })),
+        "{other:?}"
+    );
+    // A memory without its blob is no memory.
+    store.blobs().remove(&form.descriptor.digest).unwrap();
+    assert!(compress(&store, &layer, recipe, Force::Plain).is_err());
+}
+
+#[test]
+fn wrong_bytes_are_noticed() {
+    let (_dir, store) = store();
+    let mut layer = plain(&store, b"content");
+    layer.diff_id = Digest::of(b"other");
+    for kind in [Compression::Gzip, Compression::Zstd] {
+        let error = compress(&store, &layer, Recipe::new(kind), Force::Plain).unwrap_err();
+        assert!(matches!(error, ImageError::Corrupt { .. }), "{error}");
+    }
+    let put = store.blobs().put(b"no gzip at all").unwrap();
+    layer.descriptor = Descriptor::new(MediaType::OCI_LAYER_GZIP, put.digest, put.size);
+    assert!(unpack(&store, &layer).is_err());
+}
+
+#[test]
+fn levels_have_ranges() {
+    assert!(Recipe::new(Compression::Gzip).at_level(9).is_ok());
+    assert!(Recipe::new(Compression::Zstd).at_level(22).is_ok());
+    for (kind, level) in [
+        (Compression::Gzip, 10),
+        (Compression::Zstd, 23),
+        (Compression::None, 1),
+        (Compression::Gzip, -1),
+    ] {
+        let error = Recipe::new(kind).at_level(level).unwrap_err().to_string();
+        assert!(error.contains("has levels from 0 to"), "{error}");
+    }
+}

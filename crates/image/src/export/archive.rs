@@ -1,0 +1,154 @@
+//! The files of an OCI layout, as blobs and as members of a deterministic tar.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+use acetate_oci::{Descriptor, Digest, Index, MediaType, Reference, Timestamp, canonical_json};
+use acetate_store::Store;
+
+use super::ExportError;
+use crate::ImageError;
+use crate::assemble::Image;
+use crate::layout::{IMAGE_NAME, REF_NAME};
+use crate::tarball::{Member, MemberKind, NO_XATTRS, TarWriter};
+
+/// The file that marks a layout.
+pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// A file of a layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A blob of the store.
+    Blob(Digest, u64),
+}
+
+/// The blobs of some images by digest: documents from memory, layers from the store.
+pub(super) fn blobs(images: &[Image]) -> BTreeMap<Digest, Part> {
+    let mut blobs = BTreeMap::new();
+    for image in images {
+        let config = &image.manifest.config;
+        blobs.insert(config.digest, Part::Bytes(image.config_bytes.clone()));
+        blobs.insert(
+            image.descriptor.digest,
+            Part::Bytes(image.manifest_bytes.clone()),
+        );
+        for layer in &image.layers {
+            let Descriptor { digest, size, .. } = layer.descriptor;
+            blobs.insert(digest, Part::Blob(digest, size));
+        }
+    }
+    blobs
+}
+
+/// What the names lead to: the manifest of one image, else an index, which joins the blobs.
+pub(super) fn root(images: &[Image], blobs: &mut BTreeMap<Digest, Part>) -> Descriptor {
+    if let [image] = images {
+        return image.descriptor.clone();
+    }
+    let manifests = images
+        .iter()
+        .map(|image| image.descriptor.clone())
+        .collect();
+    let bytes = canonical_json(&Index::oci(manifests));
+    let descriptor = Descriptor::of(MediaType::OCI_INDEX, &bytes);
+    blobs.insert(descriptor.digest, Part::Bytes(bytes));
+    descriptor
+}
+
+/// The entries of `index.json`: one per name, or one without.
+pub(super) fn entries(root: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
+    if names.is_empty() {
+        return vec![root.clone()];
+    }
+    let named = |name: &Reference| {
+        let mut entry = root.clone();
+        entry
+            .annotations
+            .insert(IMAGE_NAME.to_owned(), name.to_string());
+        let tag = name.tag().unwrap_or("latest");
+        entry
+            .annotations
+            .insert(REF_NAME.to_owned(), tag.to_owned());
+        entry
+    };
+    names.iter().map(named).collect()
+}
+
+/// Opens a part for reading, with its size; blobs fail at their end when damaged.
+pub(super) fn open<'a>(
+    part: &'a Part,
+    store: &Store,
+) -> Result<(Box<dyn Read + 'a>, u64), ExportError> {
+    match part {
+        Part::Bytes(bytes) => Ok((Box::new(bytes.as_slice()), bytes.len() as u64)),
+        Part::Blob(digest, size) => {
+            let what = || format!("layer `{digest}` in the store");
+            let Some(reader) = store.blobs().open(digest)? else {
+                return Err(ImageError::NotFound { what: what() }.into());
+            };
+            if reader.size() != *size {
+                let reason = format!("it has {} bytes instead of {size}", reader.size());
+                return Err(ImageError::corrupt(what(), reason).into());
+            }
+            Ok((Box::new(reader), *size))
+        }
+    }
+}
+
+/// Writes a tar of these files in the order of their names, directories included.
+///
+/// Owner, mode and time are fixed, so equal files make equal archives.
+pub(super) fn write_tar(
+    out: &mut dyn Write,
+    files: &BTreeMap<String, Part>,
+    store: &Store,
+) -> Result<(), ExportError> {
+    let failed = || ExportError::io("write", "the archive");
+    let mut tar = TarWriter::new(out);
+    let mut made = Vec::new();
+    for (name, part) in files {
+        for dir in parents(name) {
+            if !made.contains(&dir) {
+                tar.entry(&member(dir, MemberKind::Directory, 0o755))
+                    .map_err(failed())?;
+                made.push(dir);
+            }
+        }
+        let (content, size) = open(part, store)?;
+        let member = member(name, MemberKind::File(size), 0o644);
+        tar.file(&member, content).map_err(failed())?;
+    }
+    tar.finish().map_err(failed())?;
+    Ok(())
+}
+
+/// The directories above a name, outermost first.
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').map(|(at, _)| &name[..at])
+}
+
+fn member<'a>(name: &'a str, kind: MemberKind<'a>, mode: u32) -> Member<'a> {
+    Member {
+        path: name.as_bytes(),
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        mtime: Timestamp::from_secs(0),
+        xattrs: &NO_XATTRS,
+    }
+}
+
+/// The path of a blob within a layout.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// Copies a part to a file.
+pub(super) fn copy(part: &Part, store: &Store, out: &mut impl Write) -> Result<(), ExportError> {
+    let (mut content, _) = open(part, store)?;
+    io::copy(&mut content, out).map_err(ExportError::io("write", "a blob"))?;
+    Ok(())
+}

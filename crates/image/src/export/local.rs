@@ -1,0 +1,69 @@
+//! `type=local`: the root file system as files of the caller.
+
+mod writer;
+
+use std::path::PathBuf;
+
+use acetate_oci::Timestamp;
+use acetate_store::Store;
+
+use self::writer::TreeWriter;
+use super::{ExportError, ExportReport, Exporter, PlatformDirs, directories};
+use crate::assemble::Image;
+use crate::flatten::{Flat, Node, flatten};
+
+/// Writes the flattened root file system into a directory.
+///
+/// Modes and times are kept, owners and extended attributes are not: all belongs to the caller.
+/// Files that are there already and not in the image stay. Device nodes are left out with a
+/// warning. Nothing is written through a symbolic link that the directory holds.
+#[derive(Debug)]
+pub struct LocalExporter {
+    /// The directory; made when missing.
+    pub directory: PathBuf,
+    /// Whether trees lie in directories of their platforms.
+    pub platform_dirs: PlatformDirs,
+    /// The time of every file instead of its own (`SOURCE_DATE_EPOCH`).
+    pub times: Option<Timestamp>,
+}
+
+impl Exporter for LocalExporter {
+    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
+        let mut report = ExportReport::default();
+        let dirs = directories(images, self.platform_dirs)?;
+        for (image, dir) in images.iter().zip(dirs) {
+            let flat = flatten(store, &image.layers)?;
+            let place = self.directory.join(dir);
+            std::fs::create_dir_all(&place)
+                .map_err(ExportError::io("make the directory", &place))?;
+            let skipped = write_tree(TreeWriter::open(&place, self.times)?, &flat)?;
+            if let Some(first) = skipped.first() {
+                let n = skipped.len();
+                let place = place.display();
+                report.warnings.push(format!(
+                    "{n} device nodes are left out of `{place}`, first `{first}`; use `type=tar`"
+                ));
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Writes all nodes; gives the names of those that were left out.
+fn write_tree(mut writer: TreeWriter, flat: &Flat) -> Result<Vec<String>, ExportError> {
+    let mut skipped = Vec::new();
+    for (path, node) in flat.tree.iter() {
+        match node {
+            Node::Directory(attributes) => writer.directory(&path, attributes)?,
+            Node::Symlink(attributes, target) => writer.symlink(&path, attributes, target)?,
+            Node::Fifo(attributes) => writer.fifo(&path, attributes)?,
+            Node::Device(..) => skipped.push(String::from_utf8_lossy(&path).into_owned()),
+            Node::File(id) => {
+                let (attributes, content) = flat.tree.inode(*id);
+                writer.file(&path, attributes, *id, || flat.open(content))?;
+            }
+        }
+    }
+    writer.finish()?;
+    Ok(skipped)
+}

@@ -1,0 +1,156 @@
+//! Writes images out of the store.
+
+mod archive;
+mod destination;
+mod docker;
+mod local;
+mod oci;
+mod rootfs_tar;
+
+use std::io;
+use std::path::PathBuf;
+
+use acetate_oci::{Descriptor, Digest, Platform, Reference};
+use acetate_store::{Store, StoreError};
+
+pub use self::destination::Destination;
+pub use self::docker::DockerExporter;
+pub use self::local::LocalExporter;
+pub use self::oci::{OciExporter, OciOutput};
+pub use self::rootfs_tar::TarExporter;
+use crate::ImageError;
+use crate::assemble::Image;
+
+/// A sink for images: it reads them and the blobs of the store, and changes neither.
+pub trait Exporter: Send + Sync {
+    /// Writes the images of one build, one per platform.
+    ///
+    /// Blocks on disks; call it from a blocking thread.
+    ///
+    /// # Errors
+    /// [`ExportError`]; nothing half-written stands under the destination's name then.
+    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError>;
+}
+
+/// What an exporter did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportReport {
+    /// The index or manifest that the names lead to; none for file trees.
+    pub descriptor: Option<Descriptor>,
+    /// The digest of the configuration, when there was one image.
+    pub config_digest: Option<Digest>,
+    /// The names given to the image.
+    pub names: Vec<Reference>,
+    /// What could not be written as it is, in words.
+    pub warnings: Vec<String>,
+}
+
+/// An export that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// An image or layer is not fit for this exporter, or its blobs are missing or damaged.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The exporter holds one platform and got several.
+    #[error(
+        "export {n_images} platforms as `type=docker`: it holds one; \
+         use `type=oci` or a single `--platform`"
+    )]
+    OnePlatform {
+        /// How many there were.
+        n_images: usize,
+    },
+    /// There is nothing to export.
+    #[error("export an image: there is none")]
+    Empty,
+    /// Two images would be written to one place.
+    #[error("export `{platform}` twice to one directory")]
+    SamePlatform {
+        /// The platform.
+        platform: String,
+    },
+    /// The destination is in use, or is something else than expected.
+    #[error("write to `{}`: {reason}", path.display())]
+    Destination {
+        /// The destination.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{action} `{}`", path.display())]
+    Io {
+        /// The verb.
+        action: &'static str,
+        /// Its object.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl From<StoreError> for ExportError {
+    fn from(error: StoreError) -> Self {
+        Self::Image(error.into())
+    }
+}
+
+impl ExportError {
+    /// Adds verb and object; errors of ours that travelled through `io` come out again.
+    fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| {
+            if source
+                .get_ref()
+                .is_some_and(|inner| inner.is::<StoreError>())
+            {
+                return StoreError::io(action, &path, source).into();
+            }
+            Self::Io {
+                action,
+                path,
+                source,
+            }
+        }
+    }
+}
+
+/// Whether file trees of images lie in directories named after their platforms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlatformDirs {
+    /// When there are several images.
+    #[default]
+    IfMany,
+    /// Always (`platform-split=true`).
+    Always,
+}
+
+/// The directory of each image: `linux_amd64`, or empty where there is only one tree.
+fn directories(images: &[Image], when: PlatformDirs) -> Result<Vec<String>, ExportError> {
+    if images.is_empty() {
+        return Err(ExportError::Empty);
+    }
+    if images.len() == 1 && when == PlatformDirs::IfMany {
+        return Ok(vec![String::new()]);
+    }
+    let mut names: Vec<String> = Vec::new();
+    for image in images {
+        let name = directory(&image.platform());
+        if names.contains(&name) {
+            return Err(ExportError::SamePlatform {
+                platform: image.platform().to_string(),
+            });
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// A platform as one path component; what a config says must not lead anywhere else.
+fn directory(platform: &Platform) -> String {
+    platform.to_string().replace('/', "_").replace("..", "_")
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

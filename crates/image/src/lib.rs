@@ -1,0 +1,45 @@
+//! Images: found, fetched, compressed, assembled, exported and described.
+//!
+//! **Main types.** A [`Puller`] turns an [`ImageSource`] into a [`ResolvedImage`] and fetches its
+//! layers; [`compress`] gives a layer another form; [`assemble`] makes an [`Image`]; an
+//! [`Exporter`] writes images out; an [`ImageSummary`] describes one.
+//!
+//! **Invariants.** An [`Image`] is an immutable value: its documents are canonical JSON, its layers
+//! are blobs of a store. Every byte from a registry or layout is checked against its digest and
+//! size before it is used, and a layer also against its `diff_id` when it is read. Output depends
+//! on the input only: not on threads, times or the order in which things finish. What an exporter
+//! writes appears under its name when it is whole.
+//!
+//! **Not here.** HTTP itself (`acetate-net`), where blobs lie (`acetate-store`), layers as
+//! directories (`acetate-snapshot`), pushing to registries, signatures.
+
+mod assemble;
+mod choice;
+mod compress;
+mod document;
+mod error;
+mod export;
+mod flatten;
+mod layer;
+mod layout;
+mod puller;
+mod registry;
+mod resolved;
+mod source;
+mod summary;
+mod tarball;
+#[cfg(test)]
+mod testing;
+
+pub use assemble::{Image, Style, assemble};
+pub use compress::{Force, LevelError, Recipe, compress};
+pub use error::ImageError;
+pub use export::{
+    Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,
+    OciOutput, PlatformDirs, TarExporter,
+};
+pub use layer::{ImageLayer, LayerReader};
+pub use puller::Puller;
+pub use resolved::ResolvedImage;
+pub use source::{ImageSource, LayoutSource, SourceError};
+pub use summary::{ImageSummary, LayerSummary};

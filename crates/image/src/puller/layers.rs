@@ -1,0 +1,135 @@
+//! Fetches layer blobs, each once.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use acetate_oci::{Descriptor, Digest, Reference};
+use acetate_stdx::blocking;
+use acetate_store::{BlobWriter, Expect, Object, Store, StoreError};
+use tokio::sync::mpsc;
+
+use super::Puller;
+use crate::ImageError;
+use crate::layout::Layout;
+use crate::registry::Piece;
+use crate::resolved::{Origin, ResolvedImage};
+
+/// Pieces that may wait between network and disk; each is some 16 KiB.
+const QUEUE: usize = 64;
+
+impl Puller {
+    /// Brings layer `idx` of an image into the store and returns its descriptor.
+    ///
+    /// The blob is pinned for this process. Many may ask for one blob at once: it is fetched once.
+    /// Callers fetch several layers in parallel by awaiting several of these.
+    ///
+    /// # Errors
+    /// `Corrupt` when size or digest do not match; nothing is kept then.
+    pub async fn fetch_layer(
+        &self,
+        image: &ResolvedImage,
+        idx: usize,
+    ) -> Result<Descriptor, ImageError> {
+        let Some(layer) = image.layers().get(idx) else {
+            let what = format!("layer {idx} of `{}`", image.source);
+            return Err(ImageError::NotFound { what });
+        };
+        if !self.has(layer).await? {
+            let work = || self.fetch(&image.origin, layer);
+            self.fetches.get_or_try_init(&layer.digest, work).await?;
+            // From now on the store knows; it may also forget, and then a later call fetches again.
+            self.fetches.remove(&layer.digest);
+        }
+        Ok(layer.clone())
+    }
+
+    async fn has(&self, layer: &Descriptor) -> Result<bool, ImageError> {
+        let (store, digest, size) = (Arc::clone(&self.store), layer.digest, layer.size);
+        blocking(move || Ok(pin(&store, digest)? && store.blobs().has(&digest)? == Some(size)))
+            .await
+    }
+
+    async fn fetch(&self, origin: &Origin, layer: &Descriptor) -> Result<(), ImageError> {
+        // Another process may be fetching it: the second one finds it in the store.
+        let _lock = self
+            .store
+            .lock(&format!("fetch-{}", layer.digest.hex()))
+            .await?;
+        if self.has(layer).await? {
+            return Ok(());
+        }
+        match origin {
+            Origin::Registry(image) => self.download(image, layer).await,
+            Origin::Layout(layout) => self.copy(Arc::clone(layout), layer.clone()).await,
+        }
+    }
+
+    async fn download(&self, image: &Reference, layer: &Descriptor) -> Result<(), ImageError> {
+        let writer = self.store.blobs().writer()?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let download = async {
+            // The sender ends with the download, and the writer's loop with the sender.
+            let sender = sender;
+            self.registries.blob(image, layer, &sender).await
+        };
+        let (downloaded, written) =
+            tokio::join!(download, blocking(move || write(writer, receiver)));
+        // A full disk ends the download early: it is the cause to report.
+        let writer = written?;
+        downloaded?;
+        let expect = Expect::descriptor(layer);
+        let committed = blocking(move || writer.commit(expect)).await;
+        committed.map_err(|error| blame(error, layer))?;
+        Ok(())
+    }
+
+    async fn copy(&self, layout: Arc<Layout>, layer: Descriptor) -> Result<(), ImageError> {
+        let store = Arc::clone(&self.store);
+        blocking(move || {
+            let Some(blob) = layout.blob(&layer.digest)? else {
+                let what = format!("the layer `{}` in the layout", layer.digest);
+                return Err(ImageError::NotFound { what });
+            };
+            if blob.size != layer.size {
+                let reason = format!("it has {} bytes instead of {}", blob.size, layer.size);
+                return Err(ImageError::corrupt(
+                    format!("layer `{}`", layer.digest),
+                    reason,
+                ));
+            }
+            let outcome = store
+                .blobs()
+                .ingest(blob.reader, Expect::descriptor(&layer));
+            outcome.map_err(|error| blame(error, &layer))?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Pins a blob; false when it is not there.
+pub(super) fn pin(store: &Store, digest: Digest) -> Result<bool, StoreError> {
+    let there = store.live().pin(&[Object::Blob(digest)])?;
+    Ok(there.first().copied().unwrap_or(false))
+}
+
+fn write(
+    mut writer: BlobWriter,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Result<BlobWriter, StoreError> {
+    while let Some(piece) = pieces.blocking_recv() {
+        let outcome = writer.write_all((*piece).as_ref());
+        outcome.map_err(|error| StoreError::io("write", "a layer blob".as_ref(), error))?;
+    }
+    Ok(writer)
+}
+
+/// Says of which layer the bytes are wrong.
+fn blame(error: StoreError, layer: &Descriptor) -> ImageError {
+    match error {
+        error @ (StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }) => {
+            ImageError::corrupt(format!("layer `{}`", layer.digest), error)
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,227 @@
+//! Sends requests, follows redirects, tries again.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::backoff::{delay, is_transient, retry_after};
+use crate::error::root_cause;
+use crate::origin::{check, same_origin, shown};
+use crate::request::{Method, Request};
+use crate::response::{Fetched, Response};
+use crate::{Limits, NetError};
+
+/// The HTTP client; clones share connections.
+///
+/// Nothing is set up before the first request, and TLS not before the first `https:` one.
+/// Requests over TLS use the proxy that the environment names, plain ones never do.
+#[derive(Clone, Debug)]
+pub struct NetClient {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    tls: OnceLock<Result<reqwest::Client, String>>,
+    plain: OnceLock<Result<reqwest::Client, String>>,
+}
+
+/// How one try ended when it brought no answer.
+enum Failed {
+    /// No answer arrived; another try may bring one.
+    Sending(reqwest::Error),
+    /// Another try cannot help.
+    Final(NetError),
+}
+
+impl NetClient {
+    /// A client with these limits; cheap.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                limits,
+                tls: OnceLock::new(),
+                plain: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The limits of this client.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Sends a request and gives the answer as soon as its head is here.
+    ///
+    /// Failed connections and the statuses 429, 500, 502, 503 and 504 are tried again within the
+    /// limits; the last such answer is given back as it is.
+    ///
+    /// # Errors
+    /// [`NetError`] when there is no answer at all, or none that may be asked for.
+    pub async fn send(&self, request: &Request) -> Result<Response, NetError> {
+        let mut n_tries = 0;
+        loop {
+            n_tries += 1;
+            let last = n_tries > self.inner.limits.n_retries;
+            let wait = match self.follow(request).await {
+                Ok(response) => match self.wait_for(&response, n_tries) {
+                    Some(wait) if !last => wait,
+                    _ => return Ok(response),
+                },
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Sending(error)) if last => {
+                    return Err(unreachable_error(request, n_tries, error));
+                }
+                Err(Failed::Sending(error)) => {
+                    tracing::debug!(%request, n_tries, cause = root_cause(&error), "trying again");
+                    delay(&self.inner.limits, n_tries)
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Sends a request and reads its whole body of at most `limit` bytes; a body that stops early
+    /// is asked for again.
+    ///
+    /// # Errors
+    /// As [`Self::send`], and [`NetError::TooLarge`].
+    pub async fn fetch(&self, request: &Request, limit: u64) -> Result<Fetched, NetError> {
+        let mut n_tries = 0;
+        loop {
+            n_tries += 1;
+            match self.send(request).await?.fetch(limit).await {
+                Err(NetError::Interrupted { reason, .. })
+                    if n_tries <= self.inner.limits.n_retries =>
+                {
+                    tracing::debug!(%request, n_tries, reason, "body stopped early");
+                    tokio::time::sleep(delay(&self.inner.limits, n_tries)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits as before retry `n_failures`, for callers that resume what they were reading.
+    pub async fn pause(&self, n_failures: u32) {
+        tokio::time::sleep(delay(&self.inner.limits, n_failures)).await;
+    }
+
+    /// The wait that an answer asks for, if it is one to be tried again.
+    fn wait_for(&self, response: &Response, n_tries: u32) -> Option<Duration> {
+        if !is_transient(response.status()) {
+            return None;
+        }
+        let asked = retry_after(response.headers()).unwrap_or_default();
+        (asked <= self.inner.limits.longest_backoff)
+            .then(|| asked.max(delay(&self.inner.limits, n_tries)))
+    }
+
+    /// One try, through all its redirects.
+    async fn follow(&self, request: &Request) -> Result<Response, Failed> {
+        let mut url = request.url.clone();
+        for _ in 0..=self.inner.limits.n_redirects {
+            check(&url, self.inner.limits.plain_http).map_err(Failed::Final)?;
+            let response = self.send_once(request, &url).await?;
+            match target(&response) {
+                None => return Ok(response),
+                Some(next) => url = next.map_err(Failed::Final)?,
+            }
+        }
+        Err(Failed::Final(NetError::Redirect {
+            url: shown(&request.url),
+            reason: format!("more than {} redirects", self.inner.limits.n_redirects),
+        }))
+    }
+
+    async fn send_once(&self, request: &Request, url: &Url) -> Result<Response, Failed> {
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Head => reqwest::Method::HEAD,
+        };
+        let client = self.client_for(url).map_err(Failed::Final)?;
+        let mut builder = client.request(method, url.clone());
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(secret) = &request.authorization
+            && same_origin(&request.url, url)
+        {
+            builder = builder.header("authorization", secret.expose());
+        }
+        match builder.send().await {
+            Ok(response) => Ok(Response::new(response)),
+            // A header that is not text: the same on every try.
+            Err(error) if error.is_builder() => {
+                Err(Failed::Final(unreachable_error(request, 1, error)))
+            }
+            Err(error) => Err(Failed::Sending(error)),
+        }
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, NetError> {
+        let limits = &self.inner.limits;
+        let slot = match url.scheme() {
+            // Without roots to load this one is ready at once and works where none are installed.
+            "http" => self
+                .inner
+                .plain
+                .get_or_init(|| build(builder(limits).no_proxy().tls_certs_only([]))),
+            _ => self.inner.tls.get_or_init(|| build(builder(limits))),
+        };
+        slot.as_ref().map_err(|reason| NetError::Setup {
+            reason: reason.clone(),
+        })
+    }
+}
+
+fn builder(limits: &Limits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(&limits.user_agent)
+        .connect_timeout(limits.connect_timeout)
+        .read_timeout(limits.idle_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
+    builder.build().map_err(|error| root_cause(&error))
+}
+
+/// Where an answer redirects to; `None` when it does not.
+fn target(response: &Response) -> Option<Result<Url, NetError>> {
+    if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let from = response.url();
+    let refuse = |reason: String| NetError::Redirect {
+        url: shown(from),
+        reason,
+    };
+    let Some(location) = response.headers().get("location") else {
+        return Some(Err(refuse("it names no target".to_owned())));
+    };
+    Some(match from.join(location) {
+        Err(error) => Err(refuse(format!("its target is no address: {error}"))),
+        Ok(next) if from.scheme() == "https" && next.scheme() != "https" => Err(refuse(
+            "it leads from https to an open connection".to_owned(),
+        )),
+        Ok(next) => Ok(next),
+    })
+}
+
+fn unreachable_error(request: &Request, n_tries: u32, error: reqwest::Error) -> NetError {
+    let reason = if error.is_timeout() {
+        "no answer within the time limit".to_owned()
+    } else {
+        root_cause(&error)
+    };
+    NetError::Unreachable {
+        url: shown(&request.url),
+        n_tries,
+        reason,
+        source: error.without_url(),
+    }
+}

@@ -1,0 +1,211 @@
+//! A scripted HTTP/1.1 server on a loopback port, for tests of this and other crates.
+//!
+//! One closure answers all requests; it sees each with its number, so a script is a `match`. An
+//! answer may be cut off in its body, be silent, or announce a size that is not true.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Headers with lower-case names.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Seen {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The first byte asked for by `Range: bytes=N-`, if any.
+    pub fn range_start(&self) -> Option<usize> {
+        let range = self.header("range")?.strip_prefix("bytes=")?;
+        range.strip_suffix('-')?.parse().ok()
+    }
+}
+
+/// What the server answers.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers beside `Content-Length` and `Connection`.
+    pub headers: Vec<(String, String)>,
+    /// The body, which sets `Content-Length`.
+    pub body: Vec<u8>,
+    /// Closes the connection after so many bytes of the body.
+    pub cut_after: Option<usize>,
+    /// Says nothing for so long before the answer.
+    pub silence: Duration,
+}
+
+impl Reply {
+    /// An answer with a status and a body.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            cut_after: None,
+            silence: Duration::ZERO,
+        }
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Closes the connection after `n` bytes of the body.
+    pub fn cut_after(mut self, n: usize) -> Self {
+        self.cut_after = Some(n);
+        self
+    }
+
+    /// Waits before the answer.
+    pub fn silence(mut self, wait: Duration) -> Self {
+        self.silence = wait;
+        self
+    }
+}
+
+/// The server; it stops when dropped.
+#[derive(Debug)]
+pub struct FakeServer {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl FakeServer {
+    /// Starts a server whose answers come from `script(request, number of the request from 0)`.
+    pub fn start(script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (log, halt, script) = (Arc::clone(&seen), Arc::clone(&stop), Arc::new(script));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if halt.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                std::thread::spawn(move || serve(&stream, &log, &*script));
+            }
+        });
+        Self {
+            address,
+            seen,
+            stop,
+        }
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// `http://127.0.0.1:port` followed by `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// All requests so far, in order of arrival.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for FakeServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Wakes the listener, which then sees the flag.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn serve(
+    stream: &TcpStream,
+    log: &Mutex<Vec<Seen>>,
+    script: &(dyn Fn(&Seen, usize) -> Reply + Send + Sync),
+) {
+    let Some(seen) = read_request(stream) else {
+        return;
+    };
+    let number = {
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push(seen.clone());
+        log.len() - 1
+    };
+    let reply = script(&seen, number);
+    std::thread::sleep(reply.silence);
+    // The client may be gone already, which is its right.
+    if let Err(error) = write_reply(stream, &seen, &reply) {
+        tracing::debug!(%error, "fake server: the client left");
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Option<Seen> {
+    let mut lines = BufReader::new(stream.take(64 << 10))
+        .lines()
+        .map_while(Result::ok);
+    let first = lines.next()?;
+    let mut words = first.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let headers = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+        })
+        .collect();
+    Some(Seen {
+        method,
+        target,
+        headers,
+    })
+}
+
+fn write_reply(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {
+    let mut head = format!(
+        "HTTP/1.1 {} Scripted\r\nConnection: close\r\n",
+        reply.status
+    );
+    if !reply
+        .headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+    {
+        head.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
+    }
+    for (name, value) in &reply.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    if seen.method != "HEAD" {
+        let end = reply
+            .cut_after
+            .unwrap_or(reply.body.len())
+            .min(reply.body.len());
+        stream.write_all(&reply.body[..end])?;
+    }
+    stream.flush()
+}

@@ -1,0 +1,82 @@
+//! What is asked for.
+
+use acetate_stdx::Redacted;
+use reqwest::Url;
+
+use crate::NetError;
+use crate::origin::shown;
+
+/// The idempotent methods, which alone may be retried without thought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Asks for head and body.
+    Get,
+    /// Asks for the head only.
+    Head,
+}
+
+/// One request; cheap to build, sent as often as the limits allow.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) authorization: Option<Redacted<String>>,
+}
+
+impl Request {
+    /// A request for `url`.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: Vec::new(),
+            authorization: None,
+        }
+    }
+
+    /// A GET of the address in `text`.
+    pub fn get(text: &str) -> Result<Self, NetError> {
+        Ok(Self::new(Method::Get, parse(text)?))
+    }
+
+    /// Adds a header that holds no secret; it follows redirects.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Sets the `Authorization` header, which stays with the origin of this request.
+    pub fn authorization(mut self, value: Option<Redacted<String>>) -> Self {
+        self.authorization = value;
+        self
+    }
+
+    /// Changes the address, for example to add a query.
+    pub fn edit_url(&mut self, edit: impl FnOnce(&mut Url)) {
+        edit(&mut self.url);
+    }
+
+    /// The address asked for.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+fn parse(text: &str) -> Result<Url, NetError> {
+    Url::parse(text).map_err(|error| NetError::Address {
+        // What cannot be parsed cannot be redacted by parts either.
+        text: text
+            .split(['@', '?'])
+            .next_back()
+            .unwrap_or_default()
+            .to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.method, shown(&self.url))
+    }
+}
