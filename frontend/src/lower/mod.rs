@@ -1,0 +1,172 @@
+//! From a plan to a build graph, and an image config for each platform.
+//!
+//! Instructions are not lowered one to one: metadata becomes config and history, a copy from a context
+//! becomes a source with the digest of its selected files and a file step that refers to its slots.
+
+mod steps;
+
+use crate::diagnostic::Diagnostic;
+use crate::pins::{ImageNeed, Pins, SelectionSpec};
+use crate::plan::{Base, Plan, PlannedStage, PlannedTarget, StageId};
+use acetate_graph::{BuildGraph, Edge, VertexId};
+use acetate_oci::{HistoryEntry, ImageConfig, Platform};
+use steps::Lowering;
+
+/// What the engine is to do.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// All steps; its targets are the outputs of [`Lowered::images`] that have layers.
+    pub graph: BuildGraph,
+    /// The images wanted, in the order asked for.
+    pub images: Vec<ImageResult>,
+    /// Where the files of a local source are found, by its
+    /// [`SourceLocation`](acetate_graph::SourceLocation).
+    pub selections: Vec<SelectionSpec>,
+    /// Where the layers of an image source are found, by its
+    /// [`SourceLocation`](acetate_graph::SourceLocation).
+    pub images_used: Vec<ImageNeed>,
+    /// The warnings of the plan.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// One image to be put together.
+#[derive(Debug, Clone)]
+pub struct ImageResult {
+    /// For which platform.
+    pub platform: Platform,
+    /// Its layers, those of the base included; none when it has none at all.
+    pub output: Option<Edge>,
+    /// Its config. `history` and `rootfs` are those of the base image; the new history follows, the
+    /// layers follow from the output, and `created` is to be set.
+    pub config: ImageConfig,
+    /// The lines of history that follow the base's, oldest first.
+    pub history: Vec<HistoryItem>,
+}
+
+/// A line of history whose time is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryItem {
+    /// The line, without `created`.
+    pub entry: HistoryEntry,
+    /// The step that makes its layer; none for what makes no layer.
+    pub layer: Option<VertexId>,
+}
+
+/// Lowers a plan.
+///
+/// The pins must be those that the plan was made with, else the error names what is missing. Equal steps
+/// of different stages and platforms become one vertex.
+pub fn lower(plan: &Plan, pins: &Pins) -> Result<Lowered, Vec<Diagnostic>> {
+    attempt(plan, pins).map_err(|error| vec![error])
+}
+
+fn attempt(plan: &Plan, pins: &Pins) -> Result<Lowered, Diagnostic> {
+    let mut lowering = Lowering::new(plan, pins);
+    for stage in &plan.stages {
+        lowering.stage(stage)?;
+    }
+    let images: Result<Vec<ImageResult>, Diagnostic> = plan
+        .targets
+        .iter()
+        .map(|target| image(plan, pins, &lowering, target))
+        .collect();
+    let images = images?;
+    let targets: Vec<Edge> = images.iter().filter_map(|image| image.output).collect();
+    let Lowering {
+        builder,
+        selections,
+        images: images_used,
+        ..
+    } = lowering;
+    Ok(Lowered {
+        graph: builder.build(targets),
+        images,
+        selections,
+        images_used,
+        diagnostics: plan.diagnostics.clone(),
+    })
+}
+
+fn image(
+    plan: &Plan,
+    pins: &Pins,
+    lowering: &Lowering<'_>,
+    target: &PlannedTarget,
+) -> Result<ImageResult, Diagnostic> {
+    let chain = chain(plan, target.stage);
+    let mut config = target.config.clone();
+    if let Some((
+        _,
+        PlannedStage {
+            base: Base::Image(need),
+            ..
+        },
+    )) = chain.first()
+    {
+        let base = &steps::pinned(pins, need)?.config;
+        config.history.clone_from(&base.history);
+        config.rootfs.clone_from(&base.rootfs);
+    }
+    let mut history = Vec::new();
+    for (id, stage) in chain {
+        let layers = &lowering.layers[id.0];
+        history.extend(stage.history.iter().map(|line| HistoryItem {
+            entry: line.entry.clone(),
+            layer: line.step.and_then(|step| layers.get(step).copied()),
+        }));
+    }
+    let output = lowering.outputs[target.stage.0];
+    Ok(ImageResult {
+        platform: target.platform.clone(),
+        output,
+        config,
+        history,
+    })
+}
+
+/// The stages that a stage stands on, bottom first; only these belong to the image (S94).
+fn chain(plan: &Plan, top: StageId) -> Vec<(StageId, &PlannedStage)> {
+    let mut chain = Vec::new();
+    let mut next = Some(top);
+    while let Some(id) = next {
+        let stage = &plan.stages[id.0];
+        chain.push((id, stage));
+        next = match stage.base {
+            Base::Stage(below) => Some(below),
+            Base::Scratch | Base::Image(_) => None,
+        };
+    }
+    chain.reverse();
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::fixture;
+
+    #[test]
+    fn a_plan_without_its_pins_names_what_is_missing() {
+        let build = fixture::build("FROM debian\nCOPY a b /\n");
+        let error = |pins: &Pins| lower(&build.plan, pins).unwrap_err()[0].message.clone();
+        assert_eq!(
+            error(&Pins::default()),
+            "image `docker.io/library/debian:latest` is not pinned"
+        );
+        let images = Pins {
+            images: build.pins.images.clone(),
+            ..Pins::default()
+        };
+        assert_eq!(error(&images), "the files `a b` are not pinned");
+    }
+
+    #[test]
+    fn lowering_is_the_same_every_time() {
+        let text = "//- Dockerfile\nFROM a AS x\nRUN r\nFROM b\nCOPY --from=x / /\nCOPY f /\n//- args platform=linux/amd64 platform=linux/arm64\n";
+        let (one, two) = (fixture::build(text).lowered, fixture::build(text).lowered);
+        assert_eq!(one.graph.vertices(), two.graph.vertices());
+        assert_eq!(one.images_used, two.images_used);
+        assert_eq!(one.graph.targets().len(), 2);
+        assert_eq!(one.images_used.len(), 4);
+    }
+}

@@ -1,0 +1,181 @@
+//! The variables of a stage or of the global scope.
+
+use crate::ast::Escape;
+use crate::diagnostic::Diagnostic;
+use crate::expand::{self, ExpandError, Expanded, ExpandedWords, Lookup};
+use crate::span::Span;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Variables in the order of their first declaration, each with its latest value.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    entries: Vec<(String, String)>,
+    index: BTreeMap<String, usize>,
+}
+
+impl Scope {
+    /// Sets a variable; one that is there keeps its place.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        if let Some(&idx) = self.index.get(name) {
+            value.clone_into(&mut self.entries[idx].1);
+        } else {
+            self.index.insert(name.to_owned(), self.entries.len());
+            self.entries.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// The value of a variable.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.index
+            .get(name)
+            .map(|&idx| self.entries[idx].1.as_str())
+    }
+
+    /// All as `NAME=value`.
+    pub(super) fn to_env(&self) -> Vec<String> {
+        self.entries
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+
+    /// The names, for suggestions.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl Lookup for Scope {
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.value(name).map(Cow::Borrowed)
+    }
+}
+
+/// The ARGs of a stage in the order of their first declaration.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Declared {
+    entries: Vec<(String, Option<String>)>,
+    index: BTreeMap<String, usize>,
+}
+
+impl Declared {
+    /// Adds a declaration; one without a value leaves an earlier value.
+    pub(super) fn declare(&mut self, name: &str, value: Option<String>) {
+        if let Some(&idx) = self.index.get(name) {
+            let earlier = self.entries[idx].1.take();
+            self.entries[idx].1 = value.or(earlier);
+        } else {
+            self.index.insert(name.to_owned(), self.entries.len());
+            self.entries.push((name.to_owned(), value));
+        }
+    }
+
+    /// Says whether a name was declared.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The names and their last values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.entries
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+}
+
+/// Expands texts of one instruction and remembers which variables were missing.
+#[derive(Debug)]
+pub(super) struct Expander<'a> {
+    scope: &'a Scope,
+    escape: Escape,
+    unset: Vec<(String, Span)>,
+}
+
+impl<'a> Expander<'a> {
+    /// Starts with the variables as they were in front of the instruction.
+    pub(super) fn new(scope: &'a Scope, escape: Escape) -> Self {
+        Self {
+            scope,
+            escape,
+            unset: Vec::new(),
+        }
+    }
+
+    /// Expands one word.
+    pub(super) fn word(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
+        let Expanded { text, unset } =
+            expand::expand_word(text, self.escape, self.scope).map_err(|e| failed(&e, span))?;
+        self.note(unset, span);
+        Ok(text)
+    }
+
+    /// Expands and splits.
+    pub(super) fn words(&mut self, text: &str, span: Span) -> Result<Vec<String>, Diagnostic> {
+        let ExpandedWords { words, unset } =
+            expand::expand_words(text, self.escape, self.scope).map_err(|e| failed(&e, span))?;
+        self.note(unset, span);
+        Ok(words)
+    }
+
+    /// Expands the body of a heredoc.
+    pub(super) fn heredoc(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
+        let Expanded { text, unset } =
+            expand::expand_heredoc(text, self.scope).map_err(|e| failed(&e, span))?;
+        self.note(unset, span);
+        Ok(text)
+    }
+
+    /// Expands for display: what is not set stays as written.
+    pub(super) fn display(&self, text: &str) -> String {
+        expand::expand_for_display(text, self.escape, self.scope)
+    }
+
+    /// The variables that were missing, in order, each once, with their first place.
+    pub(super) fn into_unset(self) -> Vec<(String, Span)> {
+        self.unset
+    }
+
+    fn note(&mut self, names: Vec<String>, span: Span) {
+        for name in names {
+            if !self.unset.iter().any(|(known, _)| *known == name) {
+                self.unset.push((name, span));
+            }
+        }
+    }
+}
+
+fn failed(error: &ExpandError, span: Span) -> Diagnostic {
+    Diagnostic::error("expansion", error.message.clone()).at(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_set_again_keeps_its_place() {
+        let mut scope = Scope::default();
+        scope.set("a", "1");
+        scope.set("b", "2");
+        scope.set("a", "3");
+        assert_eq!(scope.to_env(), ["a=3", "b=2"]);
+        assert_eq!(scope.value("c"), None);
+    }
+
+    #[test]
+    fn missing_variables_are_reported_once() {
+        let mut scope = Scope::default();
+        scope.set("a", "1");
+        let mut expander = Expander::new(&scope, Escape::Backslash);
+        let (here, there) = (Span::new(0, 1), Span::new(2, 3));
+        assert_eq!(expander.word("$a$b", here).unwrap(), "1");
+        assert_eq!(expander.word("$b", there).unwrap(), "");
+        assert_eq!(expander.into_unset(), [("b".to_owned(), here)]);
+    }
+}

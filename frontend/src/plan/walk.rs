@@ -1,0 +1,438 @@
+//! Walks the instructions of every reachable stage, in order, and collects what they do.
+
+use super::created_by::COMMENT;
+use super::labels::Numbering;
+use super::model::{
+    Base, PlannedHistory, PlannedStage, PlannedTarget, StageId, Step, StepAction, StepLabel,
+};
+use super::resolve::{Instance, Origin, Reached};
+use super::scope::{Declared, Expander, Scope};
+use super::stages::StageTable;
+use super::triggers::Item;
+use super::{Findings, env, path};
+use crate::ast::{Escape, InstructionKind};
+use crate::diagnostic::Diagnostic;
+use crate::pins::{ImageNeed, ImageSource, PinnedImage, Pins, SelectionSpec};
+use crate::request::PlanRequest;
+use crate::span::{LineRange, Span};
+use acetate_oci::{HistoryEntry, ImageConfig, Platform, RootFs};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What every part of the walk reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ctx<'a> {
+    pub(super) table: &'a StageTable<'a>,
+    pub(super) request: &'a PlanRequest,
+    pub(super) pins: &'a Pins,
+    pub(super) reached: &'a Reached<'a>,
+    pub(super) escape: Escape,
+}
+
+impl Ctx<'_> {
+    /// The target platforms.
+    pub(super) fn platforms(&self) -> &[Platform] {
+        match self.request.platforms.as_slice() {
+            [] => std::slice::from_ref(&self.request.build_platform),
+            platforms => platforms,
+        }
+    }
+
+    /// Names lines of the Dockerfile.
+    pub(super) fn origin(&self, lines: LineRange) -> acetate_graph::Origin {
+        acetate_graph::Origin {
+            file: self.request.file.clone(),
+            first_line: lines.first,
+            last_line: lines.last,
+        }
+    }
+}
+
+/// What the walk ends with.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub(super) stages: Vec<PlannedStage>,
+    pub(super) targets: Vec<PlannedTarget>,
+}
+
+/// Walks all reachable stages. Every image must be pinned.
+pub(super) fn walk(
+    ctx: &Ctx<'_>,
+    findings: &mut Findings,
+    selections: &mut BTreeSet<SelectionSpec>,
+) -> Result<Walked, Diagnostic> {
+    let n_instances = ctx.reached.instances.len();
+    let mut ids = vec![StageId(0); n_instances];
+    let mut stages = Vec::with_capacity(n_instances);
+    let mut states: Vec<State> = Vec::with_capacity(n_instances);
+    for &idx in &ctx.reached.order {
+        let instance = &ctx.reached.instances[idx];
+        let state = State::start(ctx, instance, &ids, &states)?;
+        let mut walk = Walk::new(ctx, instance, state, &ids, findings, selections);
+        walk.warn_of_platform();
+        let base_label = walk.base_label();
+        for item in &instance.items {
+            walk.item(item).map_err(|error| item.relocate(error))?;
+        }
+        let Walk {
+            state,
+            steps,
+            history,
+            ..
+        } = walk;
+        ids[idx] = StageId(stages.len());
+        states.push(state);
+        stages.push(PlannedStage {
+            name: ctx.table.label(instance.stage),
+            platform: instance.platform.clone(),
+            base: base(&instance.base, &ids),
+            base_label,
+            steps,
+            history,
+        });
+    }
+    let targets = ctx
+        .reached
+        .roots
+        .iter()
+        .zip(ctx.platforms())
+        .map(|(&root, platform)| {
+            let stage = ids[root];
+            let config = finish(states[stage.0].config.clone(), ctx.request, platform);
+            PlannedTarget {
+                platform: platform.clone(),
+                stage,
+                config,
+            }
+        });
+    Ok(Walked {
+        targets: targets.collect(),
+        stages,
+    })
+}
+
+fn base(origin: &Origin, ids: &[StageId]) -> Base {
+    match origin {
+        Origin::Stage(instance) => Base::Stage(ids[*instance]),
+        Origin::Image(need) => Base::Image(need.clone()),
+        Origin::Scratch | Origin::Local(_) => Base::Scratch,
+    }
+}
+
+/// Applies what the request says about the result: labels last, the platform if it was named.
+fn finish(mut config: ImageConfig, request: &PlanRequest, platform: &Platform) -> ImageConfig {
+    for (key, value) in &request.labels {
+        config.config.labels.insert(key.clone(), value.clone());
+    }
+    if !request.platforms.is_empty() {
+        platform.os.clone_into(&mut config.os);
+        if config.architecture != platform.architecture || platform.variant.is_some() {
+            config.variant.clone_from(&platform.variant);
+        }
+        platform.architecture.clone_into(&mut config.architecture);
+    }
+    config
+}
+
+/// What an instruction leaves for the next, and a stage for its children.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    /// The variables that RUN sees: ENV and ARG, whichever came last (S13).
+    pub(super) scope: Scope,
+    /// The config so far, without layers and history.
+    pub(super) config: ImageConfig,
+}
+
+impl State {
+    fn start(
+        ctx: &Ctx<'_>,
+        instance: &Instance<'_>,
+        ids: &[StageId],
+        states: &[Self],
+    ) -> Result<Self, Diagnostic> {
+        let mut state = match &instance.base {
+            Origin::Stage(base) => states[ids[*base].0].clone(),
+            Origin::Image(need) => Self::of_image(pinned(ctx.pins, need)?),
+            Origin::Scratch | Origin::Local(_) => Self::of_scratch(&instance.platform),
+        };
+        if instance.replaced {
+            return Ok(state);
+        }
+        // Triggers are consumed by the first child (S99).
+        state.config.config.on_build.clear();
+        if instance.platform.os != "windows" && !env::contains(&state.config.config.env, "PATH") {
+            env::set(&mut state.config.config.env, "PATH", env::DEFAULT_PATH);
+        }
+        // A child starts from the config of its base: there ENV beats an ARG of the same name.
+        for entry in &state.config.config.env {
+            let (name, value) = env::split(entry);
+            state.scope.set(name, value);
+        }
+        Ok(state)
+    }
+
+    fn of_image(image: &PinnedImage) -> Self {
+        let mut config = image.config.clone();
+        config.created = None;
+        config.rootfs = RootFs::default();
+        config.history = Vec::new();
+        Self {
+            scope: Scope::default(),
+            config,
+        }
+    }
+
+    fn of_scratch(platform: &Platform) -> Self {
+        let mut config = ImageConfig::scratch(platform);
+        "/".clone_into(&mut config.config.working_dir);
+        Self {
+            scope: Scope::default(),
+            config,
+        }
+    }
+
+    /// The working directory, absolute.
+    pub(super) fn workdir(&self) -> String {
+        path::join("/", &self.config.config.working_dir)
+    }
+
+    /// The words of a shell form.
+    pub(super) fn with_shell(&self, text: &str) -> Vec<String> {
+        let shell = self
+            .config
+            .config
+            .shell
+            .as_deref()
+            .filter(|shell| !shell.is_empty());
+        let mut argv = match shell {
+            Some(shell) => shell.to_vec(),
+            None => vec!["/bin/sh".to_owned(), "-c".to_owned()],
+        };
+        argv.push(text.to_owned());
+        argv
+    }
+}
+
+/// Finds a pin that resolving made sure of.
+fn pinned<'p>(pins: &'p Pins, need: &ImageNeed) -> Result<&'p PinnedImage, Diagnostic> {
+    pins.images.get(need).ok_or_else(|| {
+        Diagnostic::error(
+            "unpinned",
+            format!("image `{}` is not pinned", image_name(need)),
+        )
+    })
+}
+
+/// What messages call an image.
+pub(super) fn image_name(need: &ImageNeed) -> String {
+    match &need.source {
+        ImageSource::Registry(reference) => reference.to_string(),
+        ImageSource::Context(name) => name.clone(),
+    }
+}
+
+/// The walk through one stage.
+#[derive(Debug)]
+pub(super) struct Walk<'w, 'a> {
+    pub(super) ctx: &'w Ctx<'a>,
+    pub(super) instance: &'w Instance<'a>,
+    pub(super) ids: &'w [StageId],
+    pub(super) state: State,
+    pub(super) selections: &'w mut BTreeSet<SelectionSpec>,
+    /// The ARGs of this stage as declared, for history; a child starts with none.
+    pub(super) args: Declared,
+    /// Whether this stage has set CMD, so that ENTRYPOINT leaves it.
+    pub(super) has_cmd: bool,
+    /// Whether this stage has set an absolute WORKDIR.
+    pub(super) has_workdir: bool,
+    findings: &'w mut Findings,
+    numbering: Numbering,
+    no_cache: bool,
+    steps: Vec<Step>,
+    history: Vec<PlannedHistory>,
+    seen: BTreeMap<&'static str, Span>,
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    fn new(
+        ctx: &'w Ctx<'a>,
+        instance: &'w Instance<'a>,
+        state: State,
+        ids: &'w [StageId],
+        findings: &'w mut Findings,
+        selections: &'w mut BTreeSet<SelectionSpec>,
+    ) -> Self {
+        let label = ctx.table.label(instance.stage);
+        let filtered = ctx
+            .request
+            .no_cache_filter
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&label));
+        Self {
+            ctx,
+            instance,
+            ids,
+            state,
+            selections,
+            args: Declared::default(),
+            has_cmd: false,
+            has_workdir: false,
+            findings,
+            numbering: Numbering::new(ctx, instance),
+            no_cache: ctx.request.no_cache || filtered,
+            steps: Vec::new(),
+            history: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn item(&mut self, item: &Item<'_>) -> Result<(), Diagnostic> {
+        match &item.instruction.kind {
+            InstructionKind::Run(run) => self.run(item, run),
+            InstructionKind::Copy(copy) => self.copy(item, copy),
+            InstructionKind::Add(add) => self.add(item, add),
+            InstructionKind::Workdir(path) => self.workdir(item, path),
+            _ => self.metadata(item),
+        }
+    }
+
+    /// An expander over the variables as they are now.
+    pub(super) fn expander(&self) -> Expander<'_> {
+        Expander::new(&self.state.scope, self.ctx.escape)
+    }
+
+    /// Warns of variables that were missing. A declared ARG without a value is no mistake.
+    pub(super) fn warn_unset(&mut self, item: &Item<'_>, unset: Vec<(String, Span)>) {
+        for (name, span) in unset {
+            if self.args.contains(&name) {
+                continue;
+            }
+            let message = format!("Usage of undefined variable '${name}'");
+            let mut warning = Diagnostic::warning("UndefinedVar", message).at(span);
+            // Of names this short every other one is close.
+            let known = self.state.scope.names().filter(|_| name.len() > 2);
+            if let Some(close) = crate::did_you_mean(&name, known) {
+                warning.message.push_str(" (did you mean $");
+                warning.message.push_str(close);
+                warning.message.push_str("?)");
+            }
+            self.warn(item, warning);
+        }
+    }
+
+    /// Reports a warning at its place in the Dockerfile.
+    pub(super) fn warn(&mut self, item: &Item<'_>, warning: Diagnostic) {
+        self.findings.warn(item.relocate(warning));
+    }
+
+    /// Warns from the second instruction of a kind that counts only once.
+    pub(super) fn once(&mut self, item: &Item<'_>, keyword: &'static str) {
+        if item.is_trigger {
+            return;
+        }
+        if let Some(earlier) = self.seen.insert(keyword, item.instruction.span) {
+            let message = format!(
+                "Multiple {keyword} instructions should not be used in the same stage because only the last one will be used"
+            );
+            let warning = Diagnostic::warning("MultipleInstructionsDisallowed", message);
+            self.warn(item, warning.at(earlier));
+        }
+    }
+
+    /// Adds a step and its line of history.
+    pub(super) fn step(
+        &mut self,
+        item: &Item<'_>,
+        suffix: &str,
+        created_by: String,
+        action: StepAction,
+    ) {
+        let name = self.display_name(item, suffix);
+        let label = StepLabel {
+            name: self.numbering.next(&name),
+            origin: self.ctx.origin(item.lines()),
+        };
+        let step = self.steps.len();
+        self.steps.push(Step {
+            label,
+            no_cache: self.no_cache,
+            action,
+        });
+        self.push_history(created_by, Some(step));
+    }
+
+    /// Adds a line of history for what makes no layer.
+    pub(super) fn note(&mut self, created_by: String) {
+        self.push_history(created_by, None);
+    }
+
+    /// Passes over a number: the instruction was counted but makes no step.
+    pub(super) fn skip_number(&mut self) {
+        self.numbering.next("");
+    }
+
+    fn push_history(&mut self, created_by: String, step: Option<usize>) {
+        let entry = HistoryEntry {
+            created_by,
+            comment: COMMENT.to_owned(),
+            empty_layer: step.is_none(),
+            ..HistoryEntry::default()
+        };
+        self.history.push(PlannedHistory { entry, step });
+    }
+
+    /// The instruction as written, keyword in capitals, known variables filled in (S6).
+    fn display_name(&self, item: &Item<'_>, suffix: &str) -> String {
+        let instruction = &item.instruction;
+        let rest = instruction
+            .original
+            .get(instruction.keyword.value.len()..)
+            .unwrap_or_default();
+        let text = self.expander().display(rest);
+        let trigger = if item.is_trigger { "ONBUILD " } else { "" };
+        format!("{trigger}{}{text}{suffix}", instruction.name())
+    }
+
+    fn base_label(&mut self) -> Option<StepLabel> {
+        let Origin::Image(need) = &self.instance.base else {
+            return None;
+        };
+        let def = &self.ctx.table.stages[self.instance.stage];
+        let name = format!("FROM {}", pinned_name(self.ctx.pins, need));
+        let origin = self.ctx.origin(def.instruction.lines);
+        Some(StepLabel {
+            name: self.numbering.next(&name),
+            origin,
+        })
+    }
+
+    fn warn_of_platform(&mut self) {
+        let Origin::Image(need) = &self.instance.base else {
+            return;
+        };
+        let Some(image) = self.ctx.pins.images.get(need) else {
+            return;
+        };
+        let (have, want) = (image.config.platform(), &self.instance.platform);
+        if have.architecture.is_empty() || have.satisfies(want) {
+            return;
+        }
+        let name = &self.instance.base_name;
+        let message = format!(
+            "Base image {name} was pulled with platform \"{have}\", expected \"{want}\" for current build"
+        );
+        let span = self.ctx.table.stages[self.instance.stage].from.image.span;
+        self.findings
+            .warn(Diagnostic::warning("InvalidBaseImagePlatform", message).at(span));
+    }
+}
+
+/// An image with the digest it was resolved to.
+pub(crate) fn pinned_name(pins: &Pins, need: &ImageNeed) -> String {
+    let name = image_name(need);
+    match (&need.source, pins.images.get(need)) {
+        (ImageSource::Registry(reference), Some(image)) if reference.digest().is_none() => {
+            format!("{name}@{}", image.manifest)
+        }
+        _ => name,
+    }
+}

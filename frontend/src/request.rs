@@ -1,0 +1,70 @@
+use acetate_graph::NetworkMode;
+use acetate_oci::Platform;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Everything beside the Dockerfile that decides what is built.
+///
+/// Plain data: the caller has parsed its flags, and has taken values of `--build-arg NAME` from the
+/// environment where there was one (S14).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRequest {
+    /// The name of the Dockerfile, for messages and origins.
+    pub file: String,
+    /// The stage wanted, by name; the last one when absent.
+    pub target: Option<String>,
+    /// The platforms wanted, each one an image; empty means the build platform.
+    pub platforms: Vec<Platform>,
+    /// The platform that the build runs on.
+    pub build_platform: Platform,
+    /// `--build-arg`.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`, applied after every other label (S103).
+    pub labels: BTreeMap<String, String>,
+    /// `--build-context`, by the name given.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// Runs every step again.
+    pub no_cache: bool,
+    /// Runs the steps of these stages again; compared without regard to case.
+    pub no_cache_filter: Vec<String>,
+    /// The network of RUN steps that name none.
+    pub network: NetworkMode,
+    /// `--add-host`: the names belong to the steps' keys, the addresses do not.
+    pub extra_hosts: Vec<(String, IpAddr)>,
+    /// The host name of RUN steps; `buildkitsandbox` when absent (S60).
+    pub hostname: Option<String>,
+    /// `SOURCE_DATE_EPOCH` in seconds: the time of directories that WORKDIR makes (S53).
+    pub epoch: Option<i64>,
+}
+
+impl PlanRequest {
+    /// A request for the last stage on one platform, with nothing else set.
+    pub fn new(build_platform: Platform) -> Self {
+        Self {
+            file: "Dockerfile".to_owned(),
+            target: None,
+            platforms: Vec::new(),
+            build_platform,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            network: NetworkMode::Default,
+            extra_hosts: Vec::new(),
+            hostname: None,
+            epoch: None,
+        }
+    }
+}
+
+/// What a `--build-context` stands for. Where it lies is the caller's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// `docker-image://REFERENCE`; `scratch` is the empty image.
+    Image(String),
+    /// `oci-layout://DIR`.
+    Layout,
+    /// A local directory.
+    Local,
+}
