@@ -1,0 +1,131 @@
+//! `acetate build`.
+
+use crate::command::runtime;
+use crate::environment::Environment;
+use crate::failure::{self, Failure};
+use crate::flags::BuildFlags;
+use crate::progress::Mode;
+use crate::request;
+use acetate_engine::{BuildReport, BuildRequest, Destination, Engine};
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Builds, shows how it goes, and writes what the flags ask for.
+pub(crate) fn build(
+    root: &Path,
+    flags: &BuildFlags,
+    env: &Environment,
+) -> Result<ExitCode, Failure> {
+    let request = request::from_flags(flags, env)?;
+    refuse_terminal(&request)?;
+    let mode = mode(flags, env)?;
+    let view = mode.view();
+    let sink = view.sink();
+    let result = runtime::block_on(|cancel| async move {
+        let engine = Engine::open(root, &env.search_path)?;
+        engine.build(request, sink, cancel).await
+    })?;
+    view.finish();
+    let report = result?;
+    write_files(flags, &report)?;
+    print(mode, flags, &report);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn mode(flags: &BuildFlags, env: &Environment) -> Result<Mode> {
+    if flags.quiet {
+        return Ok(Mode::Quiet);
+    }
+    let text = flags
+        .progress
+        .as_deref()
+        .or(env.progress.as_deref())
+        .unwrap_or("auto");
+    Mode::choose(text, std::io::stderr().is_terminal())
+}
+
+/// An archive is no text: on a terminal it would only do harm.
+fn refuse_terminal(request: &BuildRequest) -> Result<()> {
+    let to_stdout = request
+        .outputs
+        .iter()
+        .any(|output| output.dest == Some(Destination::Stdout));
+    if to_stdout && std::io::stdout().is_terminal() {
+        bail!("refusing to write an archive to the terminal; use dest=FILE or redirect the output");
+    }
+    Ok(())
+}
+
+fn write_files(flags: &BuildFlags, report: &BuildReport) -> Result<()> {
+    if let (Some(path), Some(id)) = (&flags.iidfile, image_id(report)) {
+        std::fs::write(path, id)
+            .with_context(|| format!("failed to write `{}`", path.display()))?;
+    }
+    if let Some(path) = &flags.metadata_file {
+        let text = serde_json::to_vec_pretty(&metadata(report)).context("metadata")?;
+        std::fs::write(path, text)
+            .with_context(|| format!("failed to write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The config digest of the one image, or the digest of the index.
+fn image_id(report: &BuildReport) -> Option<String> {
+    match report.images.as_slice() {
+        [image] => Some(image.config.to_string()),
+        _ => report.digest.map(|digest| digest.to_string()),
+    }
+}
+
+fn metadata(report: &BuildReport) -> Value {
+    let mut object = Map::new();
+    if let [image] = report.images.as_slice() {
+        object.insert("containerimage.config.digest".into(), json!(image.config));
+        object.insert(
+            "containerimage.descriptor".into(),
+            json!({
+                "mediaType": acetate_oci::MediaType::OCI_MANIFEST,
+                "digest": image.manifest,
+                "size": image.manifest_size,
+                "platform": image.platform,
+            }),
+        );
+    }
+    if let Some(digest) = report.digest {
+        object.insert("containerimage.digest".into(), json!(digest));
+    }
+    if !report.names.is_empty() {
+        object.insert("image.name".into(), json!(report.names.join(",")));
+    }
+    object.insert(
+        "acetate.steps".into(),
+        json!({ "run": report.n_run, "cached": report.n_cached }),
+    );
+    Value::Object(object)
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the result"
+)]
+fn print(mode: Mode, flags: &BuildFlags, report: &BuildReport) {
+    if flags.quiet {
+        if let Some(id) = image_id(report) {
+            println!("{id}");
+        }
+        return;
+    }
+    if let (Mode::Plain | Mode::Tty, Some(file)) = (mode, &report.file) {
+        eprint!("{}", failure::warnings(file, &report.warnings));
+        if report.images.is_empty() && flags.output.is_empty() {
+            eprintln!(
+                "WARNING: no output was asked for, the result stays in the cache; \
+                 use -t NAME or -o to keep an image"
+            );
+        }
+    }
+}

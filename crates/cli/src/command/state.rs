@@ -1,0 +1,168 @@
+//! `acetate du` and `acetate prune`.
+
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::flags::{DuFlags, PruneFlags};
+use acetate_engine::{Engine, PruneReport, PruneScope, Reason, Tally, Usage};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Shows what the state directory holds.
+#[expect(clippy::print_stdout, reason = "this is the result")]
+pub(crate) fn du(root: &Path, flags: &DuFlags, env: &Environment) -> Result<ExitCode, Failure> {
+    let usage = Engine::open(root, &env.search_path)?.usage()?;
+    if flags.json {
+        println!("{}", usage_json(&usage));
+    } else {
+        print!("{}", usage_text(&usage));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what is not needed, after asking.
+#[expect(clippy::print_stdout, reason = "this is the result")]
+pub(crate) fn prune(
+    root: &Path,
+    flags: &PruneFlags,
+    env: &Environment,
+) -> Result<ExitCode, Failure> {
+    if !flags.force && !confirmed(flags.all)? {
+        println!("nothing was removed");
+        return Ok(ExitCode::FAILURE);
+    }
+    let scope = if flags.all {
+        PruneScope::All
+    } else {
+        PruneScope::Unnamed
+    };
+    let report = Engine::open(root, &env.search_path)?.prune(scope)?;
+    print!("{}", prune_text(&report));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stderr, reason = "a question to the user")]
+fn confirmed(all: bool) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("prune asks before it removes; say --force where nobody can answer");
+    }
+    let what = if all {
+        "all images and everything else"
+    } else {
+        "everything that no image needs and"
+    };
+    eprint!("This removes {what} that is not in use. Go on? [y/N] ");
+    std::io::stderr().flush().context("failed to ask")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("failed to read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn usage_json(usage: &Usage) -> Value {
+    let tally = |tally: Tally| json!({ "count": tally.n, "bytes": tally.bytes });
+    let items = usage.items.iter().map(|item| {
+        json!({ "object": item.object.to_string(), "bytes": item.bytes, "in_use": item.in_use })
+    });
+    json!({
+        "blobs": tally(usage.blobs),
+        "layers": tally(usage.layers),
+        "temporary": tally(usage.temporary),
+        "trash": tally(usage.trash),
+        "index_bytes": usage.index_bytes,
+        "records": usage.records,
+        "facts": usage.facts,
+        "reclaimable_bytes": usage.reclaimable,
+        "total_bytes": usage.bytes(),
+        "items": items.collect::<Vec<_>>(),
+    })
+}
+
+fn usage_text(usage: &Usage) -> String {
+    let mut text = format!("{:<12} {:>8} {:>12}\n", "TYPE", "COUNT", "SIZE");
+    let rows = [
+        ("blobs", usage.blobs),
+        ("layers", usage.layers),
+        ("temporary", usage.temporary),
+        ("trash", usage.trash),
+    ];
+    for (name, tally) in rows {
+        text += &format!("{name:<12} {:>8} {:>12}\n", tally.n, size(tally.bytes));
+    }
+    text += &format!(
+        "{:<12} {:>8} {:>12}\n",
+        "index",
+        usage.records,
+        size(usage.index_bytes)
+    );
+    text += &format!(
+        "Reclaimable: {}\nTotal:       {}\n",
+        size(usage.reclaimable),
+        size(usage.bytes())
+    );
+    text
+}
+
+fn prune_text(report: &PruneReport) -> String {
+    let mut text = format!(
+        "removed {} blobs, {} layers, {} temporary files and {} records\n",
+        report.blobs.n,
+        report.layers.n,
+        report.temporary.n + report.trash.n,
+        report.records
+    );
+    for kept in &report.kept {
+        text += &format!("kept {}: {}\n", kept.object, reason(kept.reason));
+    }
+    for failure in &report.failures {
+        text += &format!("not removed: {failure}\n");
+    }
+    text + &format!("Total reclaimed space: {}\n", size(report.bytes()))
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Pinned => "an image or a running process needs it",
+        Reason::Held => "a running process uses it",
+    }
+}
+
+/// Bytes in decimal units, as docker shows sizes.
+fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+    let mut value = bytes as f64;
+    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or("B");
+    for next in units {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" {
+        format!("{bytes}B")
+    } else {
+        format!("{value:.3}{unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1.000kB"),
+            (1_234_567, "1.235MB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The environment variables that this program reads, and no others; read once.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    /// `ACETATE_HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `BUILDKIT_PROGRESS`.
+    pub(crate) progress: Option<String>,
+    /// `DOCKER_DEFAULT_PLATFORM`.
+    pub(crate) default_platform: Option<String>,
+    /// `SOURCE_DATE_EPOCH`.
+    pub(crate) source_date_epoch: Option<String>,
+    /// `ACETATE_LOG`, a filter for the program's own log.
+    pub(crate) log: Option<String>,
+    /// `PATH`, where OCI runtimes are looked for.
+    pub(crate) search_path: String,
+    all: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// Reads the environment of this process; values that are not UTF-8 are left out.
+    pub(crate) fn read() -> Self {
+        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::from_map(std::env::vars_os().filter_map(utf8).collect())
+    }
+
+    /// An environment for a test.
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self::from_map(
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+    }
+
+    fn from_map(all: BTreeMap<String, String>) -> Self {
+        let set = |name: &str| all.get(name).filter(|value| !value.is_empty()).cloned();
+        Self {
+            home: set("ACETATE_HOME").map(PathBuf::from),
+            progress: set("BUILDKIT_PROGRESS"),
+            default_platform: set("DOCKER_DEFAULT_PLATFORM"),
+            source_date_epoch: set("SOURCE_DATE_EPOCH"),
+            log: set("ACETATE_LOG"),
+            search_path: set("PATH").unwrap_or_default(),
+            all,
+        }
+    }
+
+    /// A variable that the user named, for `--build-arg NAME`.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.all.get(name).cloned()
+    }
+
+    /// Where the state lives when no flag says so.
+    pub(crate) fn default_root(&self, is_root: bool) -> PathBuf {
+        if let Some(home) = &self.home {
+            return home.clone();
+        }
+        if is_root {
+            return PathBuf::from("/var/lib/acetate");
+        }
+        let data = self
+            .get("XDG_DATA_HOME")
+            .filter(|dir| dir.starts_with('/'))
+            .map(PathBuf::from);
+        let data = data.unwrap_or_else(|| {
+            PathBuf::from(self.get("HOME").unwrap_or_default()).join(".local/share")
+        });
+        data.join("acetate")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_directory_follows_the_environment() {
+        let root = |pairs: &[(&str, &str)], is_root| Environment::of(pairs).default_root(is_root);
+        assert_eq!(root(&[("ACETATE_HOME", "/a")], true), PathBuf::from("/a"));
+        assert_eq!(
+            root(&[("HOME", "/h")], true),
+            PathBuf::from("/var/lib/acetate")
+        );
+        assert_eq!(
+            root(&[("HOME", "/h")], false),
+            PathBuf::from("/h/.local/share/acetate")
+        );
+        let xdg = [("HOME", "/h"), ("XDG_DATA_HOME", "/x")];
+        assert_eq!(root(&xdg, false), PathBuf::from("/x/acetate"));
+        let relative = [("HOME", "/h"), ("XDG_DATA_HOME", "x")];
+        assert_eq!(
+            root(&relative, false),
+            PathBuf::from("/h/.local/share/acetate")
+        );
+    }
+}

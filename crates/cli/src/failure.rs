@@ -1,0 +1,152 @@
+use crate::flags;
+use acetate_engine::BuildError;
+use acetate_frontend::{Diagnostic, LineRange, SourceFile, render};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Why the program ends badly, ready to be printed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    text: String,
+    code: u8,
+}
+
+/// The exit code of a build that failed.
+const FAILED: u8 = 1;
+/// The exit code of a command line that makes no sense, as with most tools.
+const USAGE: u8 = 2;
+
+impl Failure {
+    /// A command line that clap refused; also `--help` and `--version`, which end well.
+    #[expect(clippy::print_stdout, reason = "the help belongs on standard output")]
+    pub(crate) fn usage(error: &clap::Error, args: &[String]) -> Self {
+        if !error.use_stderr() {
+            print!("{error}");
+            return Self {
+                text: String::new(),
+                code: 0,
+            };
+        }
+        if error.kind() == clap::error::ErrorKind::UnknownArgument
+            && let Some(flag) = flags::unfinished(args)
+        {
+            return Self {
+                text: format!("ERROR: {flag} is not supported yet\n"),
+                code: USAGE,
+            };
+        }
+        Self {
+            text: error.to_string(),
+            code: USAGE,
+        }
+    }
+
+    /// Prints the error and gives the exit code.
+    #[expect(clippy::print_stderr, reason = "errors belong on standard error")]
+    pub(crate) fn print(&self) -> ExitCode {
+        eprint!("{}", self.text);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<BuildError>() {
+            Ok(error) => error.into(),
+            Err(error) => Self {
+                text: format!("ERROR: {error:#}\n"),
+                code: FAILED,
+            },
+        }
+    }
+}
+
+impl From<acetate_exec::ExecError> for Failure {
+    fn from(error: acetate_exec::ExecError) -> Self {
+        BuildError::from(error).into()
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        let text = match &error {
+            BuildError::Dockerfile { file, diagnostics } => dockerfile(file, diagnostics),
+            BuildError::Step {
+                name,
+                origin,
+                file,
+                message,
+                ..
+            } => {
+                let mut text = format!("------\n > {name}:\n------\n");
+                if let Some(origin) = origin {
+                    let lines = LineRange::new(origin.first_line, origin.last_line);
+                    text += &render::render_excerpt(file, lines);
+                }
+                text + &format!("ERROR: failed to build: failed to solve: {message}\n")
+            }
+            BuildError::Request {
+                message,
+                hint: Some(hint),
+            } => {
+                format!("ERROR: {message}\nhint: {hint}\n")
+            }
+            error => format!("ERROR: {}\n", chain(error)),
+        };
+        Self { text, code: FAILED }
+    }
+}
+
+fn dockerfile(file: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    let mut text = warnings(file, diagnostics);
+    let errors: Vec<&Diagnostic> = diagnostics.iter().filter(|d| d.is_error()).collect();
+    for error in &errors {
+        if let Some(span) = error.span() {
+            text += &render::render_excerpt(file, file.line_range(span));
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "ERROR: failed to build: failed to solve: {}",
+            error.message
+        );
+        if let Some(hint) = &error.hint {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+    }
+    text
+}
+
+/// The warnings among `diagnostics`, as they stand at the end of a build.
+pub(crate) fn warnings(file: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    let warnings: Vec<&Diagnostic> = diagnostics.iter().filter(|d| !d.is_error()).collect();
+    let mut text = String::new();
+    match warnings.len() {
+        0 => return text,
+        1 => text += "\n 1 warning found:\n",
+        n => text += &format!("\n {n} warnings found:\n"),
+    }
+    for warning in warnings {
+        let line = warning.span().map(|span| file.line_range(span).first);
+        let place = line
+            .map(|line| format!(" (line {line})"))
+            .unwrap_or_default();
+        let _ = writeln!(text, " - {}: {}{place}", warning.code, warning.message);
+    }
+    text
+}
+
+/// An error and what it came from, in one line, without saying anything twice.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text += ": ";
+            text += &part;
+        }
+        source = error.source();
+    }
+    text
+}

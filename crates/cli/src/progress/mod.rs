@@ -1,0 +1,82 @@
+//! Shows the events of a build: for logs, for a terminal, for programs, or not at all.
+
+mod board;
+mod plain;
+mod rawjson;
+mod tty;
+
+pub(crate) use plain::Plain;
+pub(crate) use rawjson::RawJson;
+pub(crate) use tty::Tty;
+
+use acetate_engine::{EventSink, NoEvents};
+use anyhow::{Result, bail};
+use std::sync::Arc;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Line by line.
+    Plain,
+    /// Redrawn in place.
+    Tty,
+    /// Not at all.
+    Quiet,
+    /// One JSON object a line.
+    RawJson,
+}
+
+impl Mode {
+    /// Reads `--progress`; `auto` depends on whether anybody looks at a terminal.
+    pub(crate) fn choose(text: &str, is_terminal: bool) -> Result<Self> {
+        Ok(match text {
+            "auto" | "" if is_terminal => Self::Tty,
+            "auto" | "" | "plain" => Self::Plain,
+            "tty" if is_terminal => Self::Tty,
+            "tty" => bail!("--progress tty: standard error is no terminal"),
+            "quiet" | "none" => Self::Quiet,
+            "rawjson" => Self::RawJson,
+            other => bail!("--progress {other}: expected auto, plain, tty, quiet or rawjson"),
+        })
+    }
+
+    /// Something that shows events this way, and is done showing when it is finished.
+    pub(crate) fn view(self) -> View {
+        match self {
+            Self::Plain => View::over(Arc::new(Plain::new(std::io::stderr()))),
+            Self::RawJson => View::over(Arc::new(RawJson::new(std::io::stderr()))),
+            Self::Quiet => View::over(Arc::new(NoEvents)),
+            Self::Tty => {
+                let tty = Arc::new(Tty::start());
+                View {
+                    sink: Arc::<Tty>::clone(&tty),
+                    tty: Some(tty),
+                }
+            }
+        }
+    }
+}
+
+/// A way of showing a build.
+pub(crate) struct View {
+    sink: Arc<dyn EventSink>,
+    tty: Option<Arc<Tty>>,
+}
+
+impl View {
+    fn over(sink: Arc<dyn EventSink>) -> Self {
+        Self { sink, tty: None }
+    }
+
+    /// Where the events go.
+    pub(crate) fn sink(&self) -> Arc<dyn EventSink> {
+        Arc::clone(&self.sink)
+    }
+
+    /// Draws the last state; nothing is drawn afterwards.
+    pub(crate) fn finish(&self) {
+        if let Some(tty) = &self.tty {
+            tty.finish();
+        }
+    }
+}

@@ -1,0 +1,210 @@
+use super::board::{Board, Row, seconds};
+use acetate_engine::{BuildEvent, EventSink, VertexOutcome};
+use acetate_oci::Timestamp;
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Redraws the state of all steps in place, ten times a second.
+#[derive(Debug)]
+pub(crate) struct Tty {
+    screen: Arc<Mutex<Screen>>,
+    stop: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+}
+
+/// More often than this nobody can read.
+const PERIOD: Duration = Duration::from_millis(100);
+/// How many of the last lines of a running step are shown.
+const LOG_LINES: usize = 6;
+
+#[derive(Debug)]
+struct Screen {
+    board: Board,
+    logs: HashMap<usize, VecDeque<String>>,
+    began: Instant,
+    first: Option<Timestamp>,
+    latest: Option<Timestamp>,
+    /// How many lines the last drawing has, which the next one goes over.
+    drawn: usize,
+}
+
+impl Tty {
+    /// Starts to draw on standard error.
+    pub(crate) fn start() -> Self {
+        let screen = Arc::new(Mutex::new(Screen {
+            board: Board::default(),
+            logs: HashMap::new(),
+            began: Instant::now(),
+            first: None,
+            latest: None,
+            drawn: 0,
+        }));
+        let (stop, stopped) = mpsc::channel();
+        let shared = Arc::clone(&screen);
+        let drawer = std::thread::spawn(move || {
+            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                shared.lock().unwrap_or_else(PoisonError::into_inner).draw();
+            }
+        });
+        Self {
+            screen,
+            stop: Mutex::new(Some((stop, drawer))),
+        }
+    }
+
+    /// Draws the last state and stops.
+    pub(crate) fn finish(&self) {
+        let stop = self
+            .stop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((stop, drawer)) = stop else {
+            return;
+        };
+        drop(stop);
+        if drawer.join().is_err() {
+            tracing::debug!("the progress thread broke off");
+        }
+        self.screen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .draw();
+    }
+}
+
+impl EventSink for Tty {
+    fn event(&self, event: BuildEvent) {
+        self.screen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply(&event);
+    }
+}
+
+impl Screen {
+    fn apply(&mut self, event: &BuildEvent) {
+        let row = self.board.apply(event);
+        if let BuildEvent::Started { at, .. } | BuildEvent::Finished { at, .. } = event {
+            self.first = self.first.or(Some(*at));
+            self.latest = Some(*at);
+        }
+        if let (
+            BuildEvent::Log {
+                stream, data, at, ..
+            },
+            Some(row),
+        ) = (event, row)
+        {
+            let lines = self.board.log(row, *stream, data, *at);
+            let logs = self.logs.entry(row).or_default();
+            // Escape sequences of a process would move the cursor away from the drawing.
+            logs.extend(lines.into_iter().map(|line| line.text.replace('\x1b', "")));
+            while logs.len() > LOG_LINES {
+                logs.pop_front();
+            }
+        }
+    }
+
+    fn draw(&mut self) {
+        let (width, height) = size();
+        let lines = self.lines(height);
+        let mut text = String::new();
+        if self.drawn > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\x1b[{}A\x1b[J", self.drawn);
+        }
+        for line in &lines {
+            text.push_str(&cut(line, width));
+            text.push('\n');
+        }
+        self.drawn = lines.len();
+        let mut out = std::io::stderr().lock();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            tracing::debug!(%error, "progress cannot be drawn");
+        }
+    }
+
+    fn lines(&self, height: usize) -> Vec<String> {
+        let rows = self.board.rows();
+        let done = rows.iter().filter(|row| row.outcome.is_some()).count();
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let mut lines = vec![format!(
+            "[+] Building {elapsed:.1}s ({done}/{})",
+            rows.len()
+        )];
+        for (idx, row) in rows.iter().enumerate() {
+            lines.push(self.row(row, elapsed));
+            if row.outcome.is_none() {
+                let logs = self.logs.get(&idx).into_iter().flatten();
+                lines.extend(logs.map(|line| format!("\x1b[2m => => {line}\x1b[0m")));
+            }
+        }
+        // What does not fit is at its end first: the top scrolls away.
+        let surplus = lines.len().saturating_sub(height.saturating_sub(1).max(4));
+        lines.drain(1..1 + surplus);
+        lines
+    }
+
+    fn row(&self, row: &Row, elapsed: f64) -> String {
+        let (mark, color) = match &row.outcome {
+            None => ("=>", ""),
+            Some(VertexOutcome::Done) => ("=>", "\x1b[34m"),
+            Some(VertexOutcome::Cached) => ("=> CACHED", "\x1b[34m"),
+            Some(VertexOutcome::Cancelled) => ("=> CANCELED", "\x1b[33m"),
+            Some(VertexOutcome::Failed(_)) => ("=> ERROR", "\x1b[31m"),
+        };
+        let time = match (row.started, row.finished, self.first) {
+            (Some(started), Some(finished), _) => seconds(started, finished),
+            (Some(started), None, Some(first)) => (elapsed - seconds(first, started)).max(0.0),
+            _ => 0.0,
+        };
+        format!(
+            "{color} {mark} {}  {time:.1}s\x1b[0m",
+            row.name.replace(['\n', '\x1b'], " ")
+        )
+    }
+}
+
+/// Columns and lines of the terminal.
+fn size() -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
+        _ => (80, 24),
+    }
+}
+
+/// Cuts a line at the width of the terminal; what would wrap could not be gone over again.
+fn cut(line: &str, width: usize) -> String {
+    let mut out = String::with_capacity(line.len());
+    let (mut columns, mut in_escape) = (0, false);
+    for c in line.chars() {
+        if c == '\x1b' {
+            in_escape = true;
+        }
+        if !in_escape {
+            columns += 1;
+            if columns > width {
+                continue;
+            }
+        }
+        in_escape = in_escape && c != 'm';
+        out.push(if c == '\t' { ' ' } else { c });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn lines_are_cut_but_colors_are_closed() {
+        assert_eq!(cut("\x1b[31mabcdef\x1b[0m", 3), "\x1b[31mabc\x1b[0m");
+        assert_eq!(cut("a\tb", 10), "a b");
+    }
+}

@@ -1,0 +1,228 @@
+//! One build from the Dockerfile to the outputs.
+
+use crate::blobs::Blobs;
+use crate::context::Contexts;
+use crate::engine::Engine;
+use crate::images::{self, Finished};
+use crate::output::Output;
+use crate::pin::{self, Pinned};
+use crate::progress::Progress;
+use crate::release::Releaser;
+use crate::runner::StepRunner;
+use crate::steps::StepError;
+use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
+use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Past};
+use acetate_frontend::{Diagnostic, Lowered, SourceFile};
+use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, op_key_all, prune};
+use acetate_scheduler::{CancellationToken, Failure, Hits, Job, Limits, Session, scope};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// How many processes run at once where nobody says: more than there are processors, for most
+/// steps wait for disks and networks.
+fn default_parallel() -> usize {
+    let n = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    (4 * n).max(16)
+}
+
+pub(crate) async fn build(
+    engine: &Engine,
+    request: BuildRequest,
+    sink: Arc<dyn EventSink>,
+    cancel: CancellationToken,
+) -> Result<BuildReport, BuildError> {
+    let began = Instant::now();
+    export::check(&request)?;
+    let progress = Progress::new(sink, Arc::clone(&engine.clock));
+    let contexts = Arc::new(Contexts::open(&request)?);
+    progress.emit(BuildEvent::Dockerfile(Arc::clone(&contexts.source)));
+    let (lowered, warnings, pinned) = plan(engine, &request, &contexts, &progress).await?;
+    for warning in &warnings {
+        progress.emit(BuildEvent::Warning(warning.clone()));
+    }
+    let graph = Arc::new(lowered.graph.clone());
+    progress.graph(&graph);
+    let asked = ask(engine, &graph);
+    let cached = tell_cached(&graph, &asked, &progress);
+    let parallel = request.max_parallel.unwrap_or_else(default_parallel);
+    let limits = Limits {
+        max_parallel: parallel,
+        max_light: 16,
+        max_loads: 64,
+    };
+    let executor = engine.executor(request.isolation, &graph)?;
+    let runner = Arc::new(StepRunner {
+        graph: Arc::clone(&graph),
+        store: Arc::clone(&engine.store),
+        snapshots: engine.snapshots.clone(),
+        blobs: Arc::new(Blobs::new(
+            Arc::clone(&engine.store),
+            Arc::clone(&engine.puller),
+        )),
+        cache: engine.cache(),
+        history: OpHistory::new(Arc::clone(&engine.store)),
+        executor,
+        progress: progress.clone(),
+        contexts: Arc::clone(&contexts),
+        pinned,
+        images_used: lowered.images_used.clone(),
+        selections: lowered.selections.clone(),
+        pasts: Mutex::new(asked.pasts),
+        durations: asked.durations,
+        now: progress.now(),
+        releaser: Releaser::start(Arc::clone(&engine.store)),
+        n_run: AtomicUsize::new(0),
+        n_cached: AtomicUsize::new(cached),
+    });
+    for image in runner.pinned.images.values() {
+        runner.blobs.offer(image);
+    }
+    let job = Job::new(&graph, asked.hits, Arc::clone(&runner), limits);
+    let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
+    let result = scope(job, cancel, body).await;
+    let finished = match result {
+        Ok(finished) => finished?,
+        Err(failure) => return Err(blame(failure, &graph, &contexts.source)),
+    };
+    Ok(BuildReport {
+        images: finished.images,
+        names: finished.names,
+        digest: finished.digest,
+        n_run: runner.n_run.load(Ordering::Relaxed),
+        n_cached: runner.n_cached.load(Ordering::Relaxed),
+        warnings,
+        file: Some(Arc::clone(&contexts.source)),
+        duration: began.elapsed(),
+    })
+}
+
+async fn plan(
+    engine: &Engine,
+    request: &BuildRequest,
+    contexts: &Arc<Contexts>,
+    progress: &Progress,
+) -> Result<(Lowered, Vec<Diagnostic>, Pinned), BuildError> {
+    let parsed = acetate_frontend::parse(&contexts.source);
+    if parsed.diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(contexts.blame(parsed.diagnostics));
+    }
+    let (plan, pinned) = pin::pin(&parsed.ast, request, contexts, &engine.puller, progress).await?;
+    let lowered = acetate_frontend::lower(&plan, &pinned.pins);
+    let lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
+    let mut warnings = parsed.diagnostics;
+    warnings.extend(lowered.diagnostics.iter().cloned());
+    Ok((lowered, warnings, pinned))
+}
+
+/// What the local cache says about a whole graph.
+struct Asked {
+    hits: Hits<CacheRecord>,
+    pasts: Vec<Vec<Past>>,
+    durations: Vec<Option<u64>>,
+}
+
+/// One question for all keys, one for the earlier uses of all ops.
+fn ask(engine: &Engine, graph: &BuildGraph) -> Asked {
+    let keys: Vec<CacheKey> = graph
+        .ids()
+        .map(|id| CacheKey::definition(&graph.key(id), 0))
+        .collect();
+    let mut candidates = engine.cache().lookup(&keys);
+    candidates.resize(graph.len(), Vec::new());
+    let mut pasts = OpHistory::new(Arc::clone(&engine.store)).find(&op_key_all(graph));
+    pasts.resize(graph.len(), Vec::new());
+    let durations = candidates
+        .iter()
+        .map(|list| list.first().map(|r| r.duration_ms))
+        .collect();
+    let hints = pasts.iter().map(|pasts| !pasts.is_empty()).collect();
+    Asked {
+        hits: Hits { candidates, hints },
+        pasts,
+        durations,
+    }
+}
+
+/// Shows the steps that nobody needs to look at, since something above them is cached.
+fn tell_cached(graph: &BuildGraph, asked: &Asked, progress: &Progress) -> usize {
+    let known = |id: VertexId| Known {
+        definition: !asked.hits.candidates[id.idx()].is_empty(),
+        hint: asked.hits.hints[id.idx()],
+    };
+    let targets: Vec<VertexId> = graph.targets().iter().map(|edge| edge.vertex).collect();
+    let demand = prune(graph, &targets, &known);
+    let mut n = 0;
+    for id in graph.ids() {
+        let is_files = match &graph.vertex(id).op {
+            Op::Exec(_) | Op::File(_) | Op::Source(SourceOp::Image { .. }) => true,
+            Op::Source(SourceOp::Local { .. }) | Op::Merge | Op::Diff => false,
+        };
+        if is_files && demand.decision(id) == Decision::NotNeeded {
+            progress.cached(graph, id);
+            n += usize::from(!matches!(graph.vertex(id).op, Op::Source(_)));
+        }
+    }
+    n
+}
+
+/// Demands the results and makes the outputs of them. A result whose bytes turn out to be gone is
+/// made again.
+async fn finish(
+    runner: &Arc<StepRunner>,
+    lowered: &Lowered,
+    request: &BuildRequest,
+    session: &Session<Output>,
+) -> Result<Finished, BuildError> {
+    let edges: Vec<VertexId> = lowered
+        .images
+        .iter()
+        .filter_map(|image| image.output)
+        .map(|edge| edge.vertex)
+        .collect();
+    let stopped = |_| BuildError::Cancelled;
+    let mut outputs = session.demand(&edges).await.map_err(stopped)?;
+    let mut lost_before = 0;
+    loop {
+        match images::finish(runner, lowered, request, &edges, &outputs).await {
+            Err(images::FinishError::Lost(n)) if lost_before < edges.len() => {
+                lost_before += 1;
+                outputs[n] = session.lost(edges[n]).await.map_err(stopped)?;
+            }
+            Err(images::FinishError::Lost(_)) => {
+                return Err(BuildError::request(
+                    "a layer of the image was lost again and again",
+                ));
+            }
+            Err(images::FinishError::Build(error)) => return Err(error),
+            Ok(finished) => return Ok(finished),
+        }
+    }
+}
+
+fn blame(failure: Failure<StepError>, graph: &BuildGraph, file: &Arc<SourceFile>) -> BuildError {
+    let Some(vertex) = failure.vertex() else {
+        return BuildError::Cancelled;
+    };
+    let meta = &graph.vertex(vertex).meta;
+    let (message, exit_code) = match &failure {
+        Failure::Step { error, .. } => (error.words(), error.exit_code()),
+        other => (other.to_string(), None),
+    };
+    if matches!(
+        &failure,
+        Failure::Step {
+            error: StepError::Cancelled,
+            ..
+        }
+    ) {
+        return BuildError::Cancelled;
+    }
+    BuildError::Step {
+        name: meta.name.clone(),
+        origin: meta.origin.clone(),
+        file: Arc::clone(file),
+        message,
+        exit_code,
+    }
+}

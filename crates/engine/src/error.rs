@@ -1,0 +1,89 @@
+use acetate_frontend::{Diagnostic, SourceFile};
+use acetate_graph::Origin;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a build has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile is wrong; each diagnostic names its place.
+    #[error("the Dockerfile has errors")]
+    Dockerfile {
+        /// Its text.
+        file: Arc<SourceFile>,
+        /// What is wrong, errors and warnings.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// A step failed.
+    #[error("{message}")]
+    Step {
+        /// The name of the step.
+        name: String,
+        /// Where it stands.
+        origin: Option<Origin>,
+        /// The text that it stands in.
+        file: Arc<SourceFile>,
+        /// What went wrong.
+        message: String,
+        /// The exit code of the process, if there was one.
+        exit_code: Option<i32>,
+    },
+    /// The build was cancelled.
+    #[error("the build was cancelled")]
+    Cancelled,
+    /// A file or directory that the user named cannot be read.
+    #[error("failed to {action} `{}`: {source}", path.display())]
+    Input {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A flag has a value that cannot be used.
+    #[error("{message}")]
+    Request {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// An image cannot be resolved or fetched.
+    #[error("failed to {0}")]
+    Image(#[from] acetate_image::ImageError),
+    /// An output cannot be written.
+    #[error("failed to {0}")]
+    Export(#[from] acetate_image::ExportError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] acetate_store::StoreError),
+    /// A snapshot failed.
+    #[error(transparent)]
+    Snapshot(#[from] acetate_snapshot::SnapshotError),
+    /// Files could not be read or written.
+    #[error(transparent)]
+    Files(#[from] acetate_files::FilesError),
+    /// A sandbox could not be made.
+    #[error(transparent)]
+    Exec(#[from] acetate_exec::ExecError),
+}
+
+impl BuildError {
+    /// An error in a flag.
+    pub(crate) fn request(message: impl Into<String>) -> Self {
+        Self::Request {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// An error in a flag, with what to do.
+    pub(crate) fn request_with(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Request {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}

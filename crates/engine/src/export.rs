@@ -1,0 +1,187 @@
+//! From a request's outputs to exporters.
+
+use crate::images::{Assembled, FinishError};
+use crate::runner::StepRunner;
+use crate::{BuildError, BuildRequest, Destination, LayoutForm, OutputKind, OutputSpec};
+use acetate_image::{
+    Destination as ImageDestination, DockerExporter, ExportReport, Exporter, Force, Image,
+    LocalExporter, OciExporter, OciOutput, PlatformDirs, Recipe, Style, TarExporter, assemble,
+    compress,
+};
+use acetate_oci::{Compression, Digest, Reference, Timestamp};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Refuses what cannot come to a good end before anything is built.
+pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
+    references(&request.tags)?;
+    let to_stdout = request
+        .outputs
+        .iter()
+        .filter(|output| output.dest == Some(Destination::Stdout))
+        .count();
+    if to_stdout > 1 {
+        return Err(BuildError::request_with(
+            "two outputs go to standard output",
+            "give all but one a dest=FILE",
+        ));
+    }
+    let docker = request
+        .outputs
+        .iter()
+        .any(|o| matches!(o.kind, OutputKind::Docker { .. }));
+    if docker && request.platforms.len() > 1 {
+        return Err(BuildError::request_with(
+            "type=docker holds one platform",
+            "use type=oci, or one --platform",
+        ));
+    }
+    Ok(())
+}
+
+/// The names given, in full.
+pub(crate) fn references(tags: &[String]) -> Result<Vec<Reference>, BuildError> {
+    let parse = |tag: &String| {
+        tag.parse::<Reference>()
+            .map_err(|error| BuildError::request(format!("--tag: {error}")))
+    };
+    tags.iter().map(parse).collect()
+}
+
+/// True when an image has to be put together at all.
+pub(crate) fn wants_image(request: &BuildRequest) -> bool {
+    let written = request
+        .outputs
+        .iter()
+        .any(|output| output.kind != OutputKind::CacheOnly);
+    written || (request.outputs.is_empty() && !request.tags.is_empty())
+}
+
+/// True when the blobs of all layers are needed, those of the base too.
+pub(crate) fn wants_blobs(request: &BuildRequest) -> bool {
+    request
+        .outputs
+        .iter()
+        .any(|output| output.kind != OutputKind::CacheOnly)
+}
+
+/// Writes every output; returns the digest that names lead to.
+pub(crate) async fn export(
+    runner: &Arc<StepRunner>,
+    assembled: &[Assembled],
+    request: &BuildRequest,
+    tags: &[Reference],
+) -> Result<Option<Digest>, FinishError> {
+    let mut digest = None;
+    let times = request.epoch.map(Timestamp::from_secs);
+    for output in &request.outputs {
+        let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
+        let (output, tags, store) = (output.clone(), tags.to_vec(), Arc::clone(&runner.store));
+        let work = move || -> Result<Option<ExportReport>, BuildError> {
+            let Some((exporter, recipe)) = exporter(&output, tags, times) else {
+                return Ok(None);
+            };
+            let images = match recipe {
+                Some((compression, style)) => compressed(&images, &store, compression, style)?,
+                None => images,
+            };
+            Ok(Some(exporter.export(&images, &store)?))
+        };
+        let report = acetate_stdx::blocking(work).await?;
+        for warning in report.iter().flat_map(|report| &report.warnings) {
+            tracing::warn!("{warning}");
+        }
+        digest = digest.or(report
+            .and_then(|report| report.descriptor)
+            .map(|root| root.digest));
+    }
+    Ok(digest)
+}
+
+type Chosen = (Box<dyn Exporter>, Option<(Compression, Style)>);
+
+fn exporter(
+    output: &OutputSpec,
+    names: Vec<Reference>,
+    times: Option<Timestamp>,
+) -> Option<Chosen> {
+    let dest = output.dest.as_ref();
+    Some(match output.kind {
+        OutputKind::Oci { form, compression } => {
+            let output = match form {
+                LayoutForm::Archive => OciOutput::Archive(destination(dest)),
+                LayoutForm::Directory => OciOutput::Directory(directory(dest)),
+            };
+            (
+                Box::new(OciExporter { output, names }),
+                Some((compression, Style::Oci)),
+            )
+        }
+        OutputKind::Docker { compression } => {
+            let destination = destination(dest);
+            (
+                Box::new(DockerExporter { destination, names }),
+                Some((compression, Style::Docker)),
+            )
+        }
+        OutputKind::Tar => {
+            let (destination, platform_dirs) = (destination(dest), PlatformDirs::IfMany);
+            (
+                Box::new(TarExporter {
+                    destination,
+                    platform_dirs,
+                    times,
+                }),
+                None,
+            )
+        }
+        OutputKind::Local => {
+            let (directory, platform_dirs) = (directory(dest), PlatformDirs::IfMany);
+            (
+                Box::new(LocalExporter {
+                    directory,
+                    platform_dirs,
+                    times,
+                }),
+                None,
+            )
+        }
+        OutputKind::CacheOnly => return None,
+    })
+}
+
+fn destination(dest: Option<&Destination>) -> ImageDestination {
+    match dest {
+        Some(Destination::Path(path)) => ImageDestination::File(path.clone()),
+        Some(Destination::Stdout) | None => ImageDestination::stream(std::io::stdout()),
+    }
+}
+
+fn directory(dest: Option<&Destination>) -> PathBuf {
+    match dest {
+        Some(Destination::Path(path)) => path.clone(),
+        Some(Destination::Stdout) | None => PathBuf::from("."),
+    }
+}
+
+/// The same images with their plain layers compressed; layers that came compressed stay.
+fn compressed(
+    images: &[Image],
+    store: &acetate_store::Store,
+    compression: Compression,
+    style: Style,
+) -> Result<Vec<Image>, BuildError> {
+    let recipe = Recipe::new(compression);
+    let one = |image: &Image| -> Result<Image, BuildError> {
+        let layers = image.layers.iter();
+        let layers = layers.map(|layer| compress(store, layer, recipe, Force::Plain));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        Ok(assemble(
+            image.config.clone(),
+            image.config.history.clone(),
+            layers,
+            style,
+        )?)
+    };
+    images.iter().map(one).collect()
+}

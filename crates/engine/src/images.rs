@@ -1,0 +1,246 @@
+//! From results to images: layers are sealed, times filled in, documents written.
+
+use crate::blobs::FetchError;
+use crate::output::{Files, Output};
+use crate::runner::StepRunner;
+use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, export, names};
+use acetate_frontend::{ImageResult, Lowered};
+use acetate_graph::VertexId;
+use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
+use acetate_oci::{Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
+use acetate_snapshot::{BlobLayer, Snapshot};
+use std::sync::Arc;
+
+/// What the outputs of a build are.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    pub(crate) images: Vec<BuiltImage>,
+    pub(crate) names: Vec<String>,
+    pub(crate) digest: Option<Digest>,
+}
+
+/// Why the outputs could not be made.
+#[derive(Debug)]
+pub(crate) enum FinishError {
+    /// The result of the target with this index has lost a layer.
+    Lost(usize),
+    Build(BuildError),
+}
+
+impl<E: Into<BuildError>> From<E> for FinishError {
+    fn from(error: E) -> Self {
+        Self::Build(error.into())
+    }
+}
+
+/// An image and the snapshot that its layers come from.
+pub(crate) struct Assembled {
+    pub(crate) image: Image,
+    pub(crate) files: Files,
+}
+
+/// The layers of a resolved image as a snapshot takes them.
+pub(crate) fn layers_of(image: &ResolvedImage) -> Vec<BlobLayer> {
+    let pairs = image.layers().iter().zip(image.diff_ids());
+    pairs
+        .map(|(blob, diff_id)| BlobLayer {
+            diff_id: *diff_id,
+            blob: blob.clone(),
+        })
+        .collect()
+}
+
+/// Makes all outputs of a build.
+pub(crate) async fn finish(
+    runner: &Arc<StepRunner>,
+    lowered: &Lowered,
+    request: &BuildRequest,
+    edges: &[VertexId],
+    outputs: &[Output],
+) -> Result<Finished, FinishError> {
+    let tags = export::references(&request.tags)?;
+    if !export::wants_image(request) {
+        return Ok(Finished::default());
+    }
+    let step = runner.progress.internal("exporting to image");
+    let result = finish_images(runner, lowered, request, (edges, outputs), &tags).await;
+    let outcome = match &result {
+        Ok(_) => VertexOutcome::Done,
+        Err(FinishError::Lost(_)) => VertexOutcome::Cancelled,
+        Err(FinishError::Build(error)) => VertexOutcome::Failed(error.to_string()),
+    };
+    step.end_as(outcome);
+    result
+}
+
+async fn finish_images(
+    runner: &Arc<StepRunner>,
+    lowered: &Lowered,
+    request: &BuildRequest,
+    (edges, outputs): (&[VertexId], &[Output]),
+    tags: &[Reference],
+) -> Result<Finished, FinishError> {
+    let mut assembled = Vec::with_capacity(lowered.images.len());
+    for image in &lowered.images {
+        let target = image
+            .output
+            .and_then(|edge| edges.iter().position(|id| *id == edge.vertex));
+        let files = target
+            .and_then(|n| outputs.get(n))
+            .map(Output::files)
+            .unwrap_or_default();
+        let sealed = seal(runner, &files.snapshot).await;
+        let layers = sealed.map_err(|error| lost_or(error, target))?;
+        if export::wants_blobs(request) {
+            let fetched = runner.blobs.ensure_blobs(&files.snapshot).await;
+            fetched.map_err(|error| lost_or(error, target))?;
+        }
+        let image = put_together(image, &files, layers, request.epoch)?;
+        assembled.push(Assembled { image, files });
+    }
+    let reports = export::export(runner, &assembled, request, tags).await?;
+    if !tags.is_empty() {
+        names::write(&runner.store, tags, &assembled)?;
+    }
+    let digest = reports.or_else(|| match assembled.as_slice() {
+        [one] => Some(one.image.descriptor.digest),
+        _ => None,
+    });
+    Ok(Finished {
+        images: assembled
+            .iter()
+            .map(|assembled| built(&assembled.image))
+            .collect(),
+        names: tags.iter().map(ToString::to_string).collect(),
+        digest,
+    })
+}
+
+fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
+    match (error, target) {
+        (FetchError::Lost(_), Some(n)) => FinishError::Lost(n),
+        (FetchError::Lost(id), None) => {
+            FinishError::Build(BuildError::request(format!("layer `{id}` is gone")))
+        }
+        (FetchError::Image(error), _) => error.into(),
+        (FetchError::Store(error), _) => error.into(),
+        (FetchError::Snapshot(error), _) => error.into(),
+    }
+}
+
+/// Seals all layers of a chain, several at once.
+async fn seal(runner: &StepRunner, snapshot: &Snapshot) -> Result<Vec<ImageLayer>, FetchError> {
+    let (snapshots, snapshot) = (runner.snapshots.clone(), snapshot.clone());
+    acetate_stdx::offload(move || {
+        use rayon::prelude::*;
+        let seal = |layer: &acetate_snapshot::Layer| {
+            let sealed = snapshots.seal(layer)?;
+            Ok(ImageLayer {
+                descriptor: sealed.blob.clone(),
+                diff_id: sealed.diff_id,
+            })
+        };
+        snapshot.layers().par_iter().map(seal).collect()
+    })
+    .await
+}
+
+/// Fills in the times of the history and assembles the documents, with plain layers where they are
+/// ours.
+fn put_together(
+    result: &ImageResult,
+    files: &Files,
+    layers: Vec<ImageLayer>,
+    epoch: Option<i64>,
+) -> Result<Image, FinishError> {
+    let n_new = result
+        .history
+        .iter()
+        .filter(|item| item.layer.is_some())
+        .count();
+    let first_new = files.created.len().saturating_sub(n_new);
+    let mut times = files.created[first_new..].iter().copied();
+    let mut config = result.config.clone();
+    let mut history = config.history.clone();
+    let n_base = history.len();
+    for item in &result.history {
+        let mut entry = item.entry.clone();
+        entry.created = match item.layer {
+            Some(_) => times.next().map(|time| clamp(time, epoch)),
+            None => None,
+        };
+        history.push(entry);
+    }
+    complete_base(&mut history, n_base, first_new);
+    fill_times(&mut history, n_base, epoch);
+    config.created = history
+        .last()
+        .and_then(|entry| entry.created)
+        .or(config.created);
+    Ok(assemble(config, history, layers, Style::Oci)?)
+}
+
+/// A time of this build is not later than the epoch.
+fn clamp(time: Timestamp, epoch: Option<i64>) -> Timestamp {
+    epoch.map_or(time, |epoch| time.min(Timestamp::from_secs(epoch)))
+}
+
+/// Gives a base whose history says less than its layers the lines that it lacks.
+fn complete_base(history: &mut Vec<HistoryEntry>, n_base: usize, n_layers: usize) {
+    let known = history[..n_base]
+        .iter()
+        .filter(|entry| !entry.empty_layer)
+        .count();
+    let missing = n_layers.saturating_sub(known);
+    let line = HistoryEntry {
+        comment: "imported layer".to_owned(),
+        ..HistoryEntry::default()
+    };
+    history.splice(n_base..n_base, std::iter::repeat_n(line, missing));
+}
+
+/// Lines without a layer have the time of the layer before them, else of the one behind.
+fn fill_times(history: &mut [HistoryEntry], n_base: usize, epoch: Option<i64>) {
+    let mut last = history[..n_base]
+        .iter()
+        .rev()
+        .find_map(|entry| entry.created);
+    for entry in &mut history[n_base..] {
+        match entry.created {
+            Some(time) => last = Some(time),
+            None => entry.created = last,
+        }
+    }
+    let mut next = epoch.map(Timestamp::from_secs);
+    for entry in history[n_base..].iter_mut().rev() {
+        match entry.created {
+            Some(time) => next = Some(time),
+            None => entry.created = next,
+        }
+    }
+}
+
+fn built(image: &Image) -> BuiltImage {
+    BuiltImage {
+        platform: image.platform(),
+        config: image.manifest.config.digest,
+        manifest: image.descriptor.digest,
+        manifest_size: image.descriptor.size,
+        layers: built_layers(&image.config, &image.layers),
+    }
+}
+
+fn built_layers(config: &ImageConfig, layers: &[ImageLayer]) -> Vec<BuiltLayer> {
+    let mut lines = config.history.iter().filter(|entry| !entry.empty_layer);
+    layers
+        .iter()
+        .map(|layer| BuiltLayer {
+            diff_id: layer.diff_id,
+            size: layer.descriptor.size,
+            created_by: lines
+                .next()
+                .map(|line| line.created_by.clone())
+                .unwrap_or_default(),
+        })
+        .collect()
+}

@@ -1,0 +1,42 @@
+//! The composition root: from a request to a report.
+//!
+//! **Main types.** [`Engine`] works on one state directory; [`BuildRequest`] says what to build,
+//! [`BuildEvent`] what happens meanwhile, [`BuildReport`] what came of it.
+//!
+//! **Invariants.** The only crate that names concrete parts. All input from the host is read here
+//! and nowhere below. Every observable fact of a build is one event.
+//!
+//! **Not here.** Flags and printing (`acetate-cli`), and everything that can be decided without
+//! I/O: that is in the crates below.
+
+mod blobs;
+mod build;
+mod container;
+mod context;
+mod engine;
+mod error;
+mod event;
+mod export;
+mod images;
+mod names;
+mod output;
+mod pin;
+mod progress;
+mod release;
+mod report;
+mod request;
+mod runner;
+mod same;
+mod steps;
+
+pub use acetate_graph::NetworkMode;
+pub use acetate_scheduler::CancellationToken;
+pub use acetate_store::{PruneReport, Reason, Tally, Usage};
+pub use container::RunRequest;
+pub use engine::{Engine, PruneScope};
+pub use error::BuildError;
+pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
+pub use report::{BuildReport, BuiltImage, BuiltLayer};
+pub use request::{
+    BuildRequest, Destination, DockerfileInput, Isolation, LayoutForm, OutputKind, OutputSpec,
+};

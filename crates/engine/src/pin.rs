@@ -1,0 +1,163 @@
+//! The only early I/O: images are resolved and selected files are hashed until there is a plan.
+
+use crate::context::Contexts;
+use crate::progress::Progress;
+use crate::{BuildError, BuildRequest};
+use acetate_files::{Attributes, Selection};
+use acetate_frontend::{
+    ImageNeed, ImageSource as NeedSource, Need, PinnedImage, Pins, Plan, PlanRequest, Planned,
+    SelectionSpec, ast::Dockerfile,
+};
+use acetate_image::{ImageSource, Puller, ResolvedImage};
+use acetate_oci::Platform;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What was found out: for the frontend the pins, for running the things behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Pinned {
+    pub(crate) pins: Pins,
+    pub(crate) images: BTreeMap<ImageNeed, Arc<ResolvedImage>>,
+    pub(crate) selections: BTreeMap<SelectionSpec, Arc<Selection>>,
+}
+
+/// A round makes at least one new pin; a Dockerfile that needs more than this is at fault.
+const MAX_ROUNDS: usize = 64;
+
+/// Plans, resolves what the plan lacks, and plans again.
+pub(crate) async fn pin(
+    dockerfile: &Dockerfile,
+    request: &BuildRequest,
+    contexts: &Arc<Contexts>,
+    images: &Arc<Puller>,
+    progress: &Progress,
+) -> Result<(Plan, Pinned), BuildError> {
+    let plan_request = plan_request(request, contexts);
+    let mut pinned = Pinned::default();
+    for _ in 0..MAX_ROUNDS {
+        let planned = acetate_frontend::plan(dockerfile, &plan_request, &pinned.pins);
+        let needs = match planned.map_err(|diagnostics| contexts.blame(diagnostics))? {
+            Planned::Plan(plan) => return Ok((plan, pinned)),
+            Planned::Needs(needs) => needs,
+        };
+        satisfy(needs, &mut pinned, contexts, images, progress).await?;
+    }
+    Err(BuildError::request(
+        "the Dockerfile asks for ever more images",
+    ))
+}
+
+fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanRequest {
+    let mut out = PlanRequest::new(Platform::host());
+    contexts.source.name().clone_into(&mut out.file);
+    out.target.clone_from(&request.target);
+    out.platforms.clone_from(&request.platforms);
+    out.build_args.clone_from(&request.build_args);
+    out.labels.clone_from(&request.labels);
+    out.contexts = contexts.for_plan();
+    out.no_cache = request.no_cache;
+    out.no_cache_filter.clone_from(&request.no_cache_filter);
+    out.network = request.network;
+    out.extra_hosts.clone_from(&request.extra_hosts);
+    out.epoch = request.epoch;
+    out
+}
+
+async fn satisfy(
+    needs: Vec<Need>,
+    pinned: &mut Pinned,
+    contexts: &Arc<Contexts>,
+    images: &Arc<Puller>,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    let mut resolving = tokio::task::JoinSet::new();
+    let mut specs = Vec::new();
+    for need in needs {
+        match need {
+            Need::Image(need) => {
+                let source = source(&need, contexts)?;
+                let (images, progress) = (Arc::clone(images), progress.clone());
+                resolving.spawn(async move {
+                    let step = progress.internal(&format!("[internal] load metadata for {source}"));
+                    let resolved = images.resolve(&source, &need.platform).await;
+                    step.end(&resolved);
+                    (need, resolved)
+                });
+            }
+            Need::Selection(spec) => specs.push(spec),
+        }
+    }
+    select(specs, pinned, contexts, progress).await?;
+    while let Some(joined) = resolving.join_next().await {
+        let Ok((need, resolved)) = joined else {
+            continue;
+        };
+        let resolved = Arc::new(resolved?);
+        let pin = PinnedImage {
+            manifest: resolved.manifest_digest,
+            platform: resolved.config.platform(),
+            config: resolved.config.clone(),
+            n_layers: resolved.layers().len(),
+        };
+        pinned.pins.images.insert(need.clone(), pin);
+        pinned.images.insert(need, resolved);
+    }
+    Ok(())
+}
+
+fn source(need: &ImageNeed, contexts: &Contexts) -> Result<ImageSource, BuildError> {
+    match &need.source {
+        NeedSource::Registry(reference) => Ok(ImageSource::Registry(reference.clone())),
+        NeedSource::Context(name) => contexts
+            .layout(name)
+            .cloned()
+            .ok_or_else(|| BuildError::request(format!("build context `{name}` is no image"))),
+    }
+}
+
+/// Finds and hashes what each COPY and ADD takes from a context; nothing else is read.
+async fn select(
+    specs: Vec<SelectionSpec>,
+    pinned: &mut Pinned,
+    contexts: &Arc<Contexts>,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    if specs.is_empty() {
+        return Ok(());
+    }
+    let step = progress.internal("[internal] load build context");
+    let contexts = Arc::clone(contexts);
+    let done = acetate_stdx::offload(move || {
+        let select = |spec: SelectionSpec| {
+            let selection = selection(&spec, &contexts)?;
+            Ok((spec, selection))
+        };
+        specs
+            .into_iter()
+            .map(select)
+            .collect::<Result<Vec<_>, BuildError>>()
+    })
+    .await;
+    step.end(&done);
+    for (spec, selection) in done? {
+        let attributes = Attributes {
+            owner: spec.flavour.keep_owner,
+            mode: spec.flavour.keep_mode,
+        };
+        pinned
+            .pins
+            .selections
+            .insert(spec.clone(), selection.digest(attributes));
+        pinned.selections.insert(spec, Arc::new(selection));
+    }
+    Ok(())
+}
+
+fn selection(spec: &SelectionSpec, contexts: &Contexts) -> Result<Selection, BuildError> {
+    let tree = contexts.tree(&spec.context).ok_or_else(|| {
+        BuildError::request(format!("build context `{}` is no directory", spec.context))
+    })?;
+    let mut selection = Selection::find(tree, &spec.sources)?;
+    selection.read(tree)?;
+    Ok(selection)
+}

@@ -1,0 +1,51 @@
+use acetate_frontend::{Diagnostic, SourceFile};
+use acetate_oci::{Digest, Platform};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a build did.
+#[derive(Debug, Clone, Default)]
+pub struct BuildReport {
+    /// One image a platform, in the order asked for; empty when nothing was assembled.
+    pub images: Vec<BuiltImage>,
+    /// The names given with `--tag`, in full.
+    pub names: Vec<String>,
+    /// The manifest of the image, or the index when there are several platforms.
+    pub digest: Option<Digest>,
+    /// How many steps were carried out.
+    pub n_run: usize,
+    /// How many steps were taken from the cache.
+    pub n_cached: usize,
+    /// The warnings that the Dockerfile gave.
+    pub warnings: Vec<Diagnostic>,
+    /// The Dockerfile, which the warnings point into.
+    pub file: Option<Arc<SourceFile>>,
+    /// How long all of it took.
+    pub duration: Duration,
+}
+
+/// An image that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The digest of its config, docker's image id.
+    pub config: Digest,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// The size of its manifest in bytes.
+    pub manifest_size: u64,
+    /// Its layers, bottom first.
+    pub layers: Vec<BuiltLayer>,
+}
+
+/// A layer of an image that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltLayer {
+    /// The digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// The size of the layer's blob in bytes: uncompressed for layers made here.
+    pub size: u64,
+    /// The instruction that made it.
+    pub created_by: String,
+}

@@ -1,0 +1,329 @@
+use crate::VertexOutcome;
+use crate::blobs::{Blobs, FetchError};
+use crate::context::Contexts;
+use crate::output::{Files, Output, Selected};
+use crate::pin::Pinned;
+use crate::progress::{Progress, vertex_digest};
+use crate::release::Releaser;
+use crate::same::Same;
+use crate::steps::{StepError, exec, file};
+use acetate_cache::{
+    CacheIndex, CacheKey, CacheRecord, Entry, LayerRecord, LocalCache, OpHistory, Past, PastInput,
+};
+use acetate_exec::Executor;
+use acetate_frontend::{ImageNeed, SelectionSpec};
+use acetate_graph::{BuildGraph, Op, OpKey, SourceOp, Vertex, VertexId, op_key};
+use acetate_oci::Timestamp;
+use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
+use acetate_snapshot::Snapshots;
+use acetate_store::{Object, Store, StoreLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Carries out the steps of one build.
+#[derive(Debug)]
+pub(crate) struct StepRunner {
+    pub(crate) graph: Arc<BuildGraph>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) cache: LocalCache,
+    pub(crate) history: OpHistory,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) progress: Progress,
+    pub(crate) contexts: Arc<Contexts>,
+    pub(crate) pinned: Pinned,
+    pub(crate) images_used: Vec<ImageNeed>,
+    pub(crate) selections: Vec<SelectionSpec>,
+    /// Earlier uses of each vertex's op, by index.
+    pub(crate) pasts: Mutex<Vec<Vec<Past>>>,
+    /// How long each vertex took last, in milliseconds, where that is known.
+    pub(crate) durations: Vec<Option<u64>>,
+    /// The time of everything that has no other.
+    pub(crate) now: Timestamp,
+    pub(crate) releaser: Releaser,
+    pub(crate) n_run: AtomicUsize,
+    pub(crate) n_cached: AtomicUsize,
+}
+
+/// How a vertex got its result without being carried out.
+enum Claim {
+    /// Somebody else carried it out a moment ago.
+    Result(Output),
+    /// It is ours to carry out; the lock keeps others from doing the same.
+    Work(Option<StoreLock>),
+}
+
+impl Runner for StepRunner {
+    type Output = Output;
+    type Candidate = CacheRecord;
+    type Error = StepError;
+
+    fn profile(&self, vertex: VertexId) -> Profile {
+        let class = match self.graph.vertex(vertex).op {
+            Op::Exec(_) => Class::Heavy,
+            _ => Class::Light,
+        };
+        let known = self.durations.get(vertex.idx()).copied().flatten();
+        // Of an unknown process nothing is known but that it takes longer than a copy.
+        let guess = if class == Class::Heavy { 1000 } else { 1 };
+        Profile {
+            class,
+            cost: known.unwrap_or(guess),
+        }
+    }
+
+    async fn load(&self, vertex: VertexId, candidate: CacheRecord) -> Option<Output> {
+        let files = self.load_record(&candidate)?;
+        self.tell_cached(vertex);
+        Some(Output::Files(files))
+    }
+
+    async fn ask(&self, questions: Vec<Question<Output>>) -> Vec<Vec<CacheRecord>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        for question in questions {
+            answers.push(self.same_result(&question).await);
+        }
+        answers
+    }
+
+    async fn run(
+        &self,
+        id: VertexId,
+        inputs: Vec<Output>,
+        ctx: JobCtx,
+    ) -> Result<Output, RunError<StepError>> {
+        let graph = Arc::clone(&self.graph);
+        let vertex = graph.vertex(id);
+        match &vertex.op {
+            Op::Source(source) => return Ok(self.source(id, vertex, source)?),
+            Op::Exec(_) | Op::File(_) => {}
+            Op::Merge | Op::Diff => return Err(StepError::internal("merge and diff").into()),
+        }
+        let lock = match self.claim(id, &inputs, &ctx).await? {
+            Claim::Result(output) => return Ok(output),
+            Claim::Work(lock) => lock,
+        };
+        let digest = vertex_digest(&self.graph, id);
+        self.progress.started(digest);
+        let began = Instant::now();
+        let result = self.carry_out(vertex, digest, &inputs, &ctx).await;
+        self.n_run.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(files) => {
+                let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.record(id, &inputs, &files, duration);
+                self.releaser.release(lock);
+                self.progress.finished(digest, VertexOutcome::Done);
+                Ok(Output::Files(files))
+            }
+            Err(StepError::Fetch(FetchError::Lost(layer))) => {
+                let lost = inputs
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, input)| input.files().snapshot.ids().contains(&layer));
+                Err(RunError::InputsLost(lost.map(|(n, _)| n).collect()))
+            }
+            Err(error) => {
+                let outcome = match &error {
+                    StepError::Cancelled => VertexOutcome::Cancelled,
+                    error => VertexOutcome::Failed(error.to_string()),
+                };
+                self.progress.finished(digest, outcome);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl StepRunner {
+    /// Makes a recorded chain usable: pinned first, then looked at again.
+    fn load_record(&self, record: &CacheRecord) -> Option<Files> {
+        let objects: Vec<Object> = record.objects();
+        if let Err(error) = self.store.live().pin(&objects) {
+            tracing::warn!(%error, "a cached result cannot be pinned");
+            return None;
+        }
+        let ids: Vec<_> = record.layers.iter().map(|layer| layer.id).collect();
+        match self.snapshots.from_layers(&ids) {
+            Ok(Some(snapshot)) => {
+                let created = record.layers.iter().map(|layer| layer.created).collect();
+                Some(Files { snapshot, created })
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%error, "a cached result cannot be read");
+                None
+            }
+        }
+    }
+
+    fn tell_cached(&self, vertex: VertexId) {
+        self.n_cached.fetch_add(1, Ordering::Relaxed);
+        self.progress.cached(&self.graph, vertex);
+    }
+
+    /// The records of earlier uses whose inputs had the same content.
+    async fn same_result(&self, question: &Question<Output>) -> Vec<CacheRecord> {
+        let pasts = self.pasts_of(question.vertex);
+        let (graph, snapshots) = (Arc::clone(&self.graph), self.snapshots.clone());
+        let (vertex, inputs) = (question.vertex, question.inputs.clone());
+        for input in &inputs {
+            // Names of layers are compared without their bytes, so a failure is no error here.
+            if let Err(error) = self.blobs.ensure_usable(&input.files().snapshot).await {
+                tracing::debug!(%error, "an input is not compared");
+                return Vec::new();
+            }
+        }
+        let same = acetate_stdx::offload(move || {
+            let same = Same::new(&snapshots);
+            let is_same = |past: &Past| {
+                let same = same.inputs(graph.vertex(vertex), &inputs, past);
+                same.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "an earlier use of a step cannot be compared");
+                    false
+                })
+            };
+            pasts.into_iter().find(is_same)
+        })
+        .await;
+        let Some(past) = same else {
+            return Vec::new();
+        };
+        let key = acetate_graph::DefinitionKey::from_digest(past.definition);
+        self.cache
+            .lookup(&[CacheKey::definition(&key, 0)])
+            .pop()
+            .unwrap_or_default()
+    }
+
+    fn pasts_of(&self, vertex: VertexId) -> Vec<Past> {
+        let pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
+        pasts.get(vertex.idx()).cloned().unwrap_or_default()
+    }
+
+    fn source(
+        &self,
+        id: VertexId,
+        vertex: &Vertex,
+        source: &SourceOp,
+    ) -> Result<Output, StepError> {
+        let location = vertex
+            .meta
+            .location
+            .ok_or_else(|| StepError::internal("a source without a place"))?;
+        let n = location.0 as usize;
+        match source {
+            SourceOp::Image { .. } => {
+                let need = self.images_used.get(n);
+                let image = need.and_then(|need| self.pinned.images.get(need));
+                let image = image.ok_or_else(|| StepError::internal("an image without a pin"))?;
+                self.blobs.offer(image);
+                let snapshot = self
+                    .snapshots
+                    .from_blobs(&crate::images::layers_of(image))?;
+                let created = vec![Timestamp::default(); snapshot.layers().len()].into();
+                let digest = vertex_digest(&self.graph, id);
+                self.progress.started(digest);
+                self.progress.finished(digest, VertexOutcome::Done);
+                Ok(Output::Files(Files { snapshot, created }))
+            }
+            SourceOp::Local { selection: digest } => {
+                let spec = self.selections.get(n);
+                let found = spec.and_then(|spec| Some((spec, self.pinned.selections.get(spec)?)));
+                let (spec, selection) =
+                    found.ok_or_else(|| StepError::internal("files without a pin"))?;
+                Ok(Output::Selected(Arc::new(Selected {
+                    contexts: Arc::clone(&self.contexts),
+                    context: spec.context.clone(),
+                    selection: Arc::clone(selection),
+                    digest: *digest,
+                })))
+            }
+        }
+    }
+
+    /// Takes the lock of a vertex, or the result of whoever had it (single flight across
+    /// processes). A forced vertex joins nobody.
+    async fn claim(
+        &self,
+        id: VertexId,
+        inputs: &[Output],
+        ctx: &JobCtx,
+    ) -> Result<Claim, StepError> {
+        if self.graph.vertex(id).meta.no_cache {
+            return Ok(Claim::Work(None));
+        }
+        let key = self.graph.key(id);
+        let name = format!("vertex-{}", key.digest().hex());
+        let lock = match self.store.try_lock(&name)? {
+            Some(lock) => lock,
+            None => tokio::select! {
+                lock = self.store.lock(&name) => lock?,
+                () = ctx.cancel.cancelled() => return Err(StepError::Cancelled),
+            },
+        };
+        if let Some(output) = self.join(id, inputs) {
+            self.tell_cached(id);
+            return Ok(Claim::Result(output));
+        }
+        Ok(Claim::Work(Some(lock)))
+    }
+
+    /// A result that another process recorded since this build began, made of exactly these inputs.
+    ///
+    /// The definition key alone does not say that: a step below may have been run again, there or
+    /// here, with another outcome.
+    fn join(&self, id: VertexId, inputs: &[Output]) -> Option<Output> {
+        let key = self.graph.key(id);
+        let op = op_key(&self.graph.vertex(id).op);
+        let ours: Vec<PastInput> = inputs.iter().map(Output::as_past).collect();
+        let pasts = self.history.find(&[op]).pop()?;
+        pasts
+            .iter()
+            .find(|past| past.definition == *key.digest() && past.inputs == ours)?;
+        let records = self.cache.lookup(&[CacheKey::definition(&key, 0)]).pop()?;
+        records
+            .iter()
+            .find_map(|record| self.load_record(record))
+            .map(Output::Files)
+    }
+
+    async fn carry_out(
+        &self,
+        vertex: &Vertex,
+        digest: acetate_oci::Digest,
+        inputs: &[Output],
+        ctx: &JobCtx,
+    ) -> Result<Files, StepError> {
+        for input in inputs {
+            self.blobs.ensure_usable(&input.files().snapshot).await?;
+        }
+        match &vertex.op {
+            Op::Exec(op) => exec::run(self, op, vertex, digest, inputs, ctx).await,
+            Op::File(op) => file::run(self, op, inputs).await,
+            _ => Err(StepError::internal("an op that makes no files")),
+        }
+    }
+
+    /// Records a result by definition, and its inputs for the lookup by content.
+    fn record(&self, id: VertexId, inputs: &[Output], files: &Files, duration_ms: u64) {
+        let key = self.graph.key(id);
+        let layers = files.snapshot.ids().into_iter().zip(files.created.iter());
+        let layers = layers
+            .map(|(id, created)| LayerRecord::new(id, *created))
+            .collect();
+        let record = CacheRecord::local(layers, duration_ms);
+        self.cache.record(vec![Entry {
+            keys: vec![CacheKey::definition(&key, 0)],
+            record,
+        }]);
+        let op: OpKey = op_key(&self.graph.vertex(id).op);
+        let past = Past {
+            definition: *key.digest(),
+            inputs: inputs.iter().map(Output::as_past).collect(),
+        };
+        self.history.add(&op, past, &self.pasts_of(id));
+    }
+}

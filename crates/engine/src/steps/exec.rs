@@ -1,0 +1,166 @@
+//! Processes.
+
+use super::StepError;
+use crate::BuildEvent;
+use crate::output::{Files, Output};
+use crate::progress::Progress;
+use crate::runner::StepRunner;
+use acetate_exec::{
+    CancelToken, DEFAULT_HOSTNAME, ExecError, ExecRequest, ExitStatus, Network, Security, Stream,
+    UserIds,
+};
+use acetate_files::{Account, ViewTree};
+use acetate_graph::{ExecOp, MountSource, NetworkMode, SecurityMode, Vertex};
+use acetate_oci::Digest;
+use acetate_scheduler::JobCtx;
+use acetate_snapshot::{ActiveSnapshot, Snapshot, Snapshots};
+
+/// Runs a process and keeps what it wrote as a layer.
+pub(crate) async fn run(
+    runner: &StepRunner,
+    op: &ExecOp,
+    vertex: &Vertex,
+    digest: Digest,
+    inputs: &[Output],
+    ctx: &JobCtx,
+) -> Result<Files, StepError> {
+    let base = root(op, inputs)?;
+    let cancel = CancelToken::new().map_err(|error| StepError::Exec(ExecError::Spawn(error)))?;
+    let job = Job {
+        snapshots: runner.snapshots.clone(),
+        executor: std::sync::Arc::clone(&runner.executor),
+        progress: runner.progress.clone(),
+        base: base.snapshot.clone(),
+        op: op.clone(),
+        extra_hosts: vertex.meta.extra_hosts.clone(),
+        proxy_env: vertex.meta.proxy_env.clone(),
+        digest,
+        cancel: cancel.clone(),
+    };
+    // The process is told as soon as the build is: the watch ends with the step.
+    let cancelled = ctx.cancel.clone();
+    let watch = async {
+        cancelled.cancelled().await;
+        cancel.cancel();
+        std::future::pending::<()>().await;
+    };
+    let snapshot = tokio::select! {
+        result = acetate_stdx::blocking(move || job.run()) => result?,
+        () = watch => return Err(StepError::Cancelled),
+    };
+    Ok(base.with(snapshot, runner.progress.now()))
+}
+
+/// The snapshot that is mounted as the root.
+fn root(op: &ExecOp, inputs: &[Output]) -> Result<Files, StepError> {
+    let Some(mount) = op.mounts.iter().find(|mount| mount.target == "/") else {
+        return Err(StepError::internal("a process without a root"));
+    };
+    match mount.source {
+        MountSource::Scratch => Ok(Files::default()),
+        MountSource::Input(n) => {
+            let input = inputs.get(n as usize).map(Output::files);
+            input.ok_or_else(|| StepError::internal("a process on no input"))
+        }
+    }
+}
+
+struct Job {
+    snapshots: Snapshots,
+    executor: std::sync::Arc<dyn acetate_exec::Executor>,
+    progress: Progress,
+    base: Snapshot,
+    op: ExecOp,
+    extra_hosts: Vec<(String, std::net::IpAddr)>,
+    proxy_env: Vec<String>,
+    digest: Digest,
+    cancel: CancelToken,
+}
+
+impl Job {
+    fn run(self) -> Result<Snapshot, StepError> {
+        let active = self.snapshots.prepare(&self.base)?;
+        let request = self.request(&active)?;
+        let mut log = |stream: Stream, bytes: &[u8]| {
+            self.progress.emit(BuildEvent::Log {
+                vertex: self.digest,
+                at: self.progress.now(),
+                stream: if stream == Stream::Stdout { 1 } else { 2 },
+                data: bytes.to_vec(),
+            });
+        };
+        let outcome = self.executor.run(&request, &mut log, &self.cancel)?;
+        match outcome.status {
+            status if status.success() => Ok(active.commit()?),
+            ExitStatus::Cancelled => Err(StepError::Cancelled),
+            status => Err(StepError::Exit {
+                command: self.op.argv.join(" "),
+                status: status.to_string(),
+                code: status.code(),
+            }),
+        }
+    }
+
+    fn request(&self, active: &ActiveSnapshot) -> Result<ExecRequest, StepError> {
+        let account = account(&self.snapshots, &self.base, &self.op.user)?;
+        let mut request = ExecRequest::new(active.root().clone(), self.op.argv.iter().cloned());
+        request.env = environment(&self.op.env, &self.proxy_env, account.home.as_deref());
+        request.cwd.clone_from(&self.op.cwd);
+        request.user = UserIds {
+            uid: account.owner.uid,
+            gid: account.owner.gid,
+            groups: account.groups,
+        };
+        request.hostname = self
+            .op
+            .hostname
+            .clone()
+            .unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned());
+        request.network = network(self.op.network);
+        request.extra_hosts.clone_from(&self.extra_hosts);
+        request.security = match self.op.security {
+            SecurityMode::Sandbox => Security::Sandbox,
+            SecurityMode::Insecure => Security::Insecure,
+        };
+        if let Some(size) = self.op.shm_size {
+            request.shm_size = size;
+        }
+        Ok(request)
+    }
+}
+
+/// Who a process is. Nobody named is root, whatever the image's files say.
+pub(crate) fn account(
+    snapshots: &Snapshots,
+    base: &Snapshot,
+    user: &str,
+) -> Result<Account, StepError> {
+    if user.is_empty() {
+        let home = Some("/root".to_owned());
+        return Ok(Account {
+            groups: vec![0],
+            home,
+            ..Account::default()
+        });
+    }
+    let tree = ViewTree::new(snapshots.view(base)?);
+    Ok(Account::resolve(user, &tree)?)
+}
+
+/// The environment: what the step says, proxies, and HOME where nothing says it.
+pub(crate) fn environment(env: &[String], proxies: &[String], home: Option<&str>) -> Vec<String> {
+    let mut all: Vec<String> = env.iter().chain(proxies).cloned().collect();
+    if !all.iter().any(|line| line.starts_with("HOME=")) {
+        let home = home.filter(|home| !home.is_empty()).unwrap_or("/");
+        all.push(format!("HOME={home}"));
+    }
+    all
+}
+
+/// The network of a process; the default is the host's.
+pub(crate) fn network(mode: NetworkMode) -> Network {
+    match mode {
+        NetworkMode::Default | NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
+    }
+}
