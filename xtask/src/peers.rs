@@ -1,0 +1,183 @@
+//! The programs that we test with and compare with: Debian packages and Go programs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process;
+use crate::project::Project;
+
+/// A Debian package and a file that is there when it is installed.
+const PACKAGES: &[(&str, &str)] = &[
+    ("buildah", "/usr/bin/buildah"),
+    ("busybox-static", "/usr/share/doc/busybox-static"),
+    ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+    ("crun", "/usr/bin/crun"),
+    ("docker-registry", "/usr/bin/docker-registry"),
+    ("gcc", "/usr/bin/cc"),
+    ("git", "/usr/bin/git"),
+    ("libc6-dev", "/usr/include/stdio.h"),
+    ("make", "/usr/bin/make"),
+    ("mmdebstrap", "/usr/bin/mmdebstrap"),
+    ("runc", "/usr/sbin/runc"),
+    ("skopeo", "/usr/bin/skopeo"),
+    ("sudo", "/usr/bin/sudo"),
+    ("uidmap", "/usr/bin/newuidmap"),
+    ("umoci", "/usr/bin/umoci"),
+];
+
+const BUILDKIT: &str = "github.com/moby/buildkit@v0.32.2";
+const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
+
+/// The Go programs, by the names of their files below [`bin`].
+const GO_PROGRAMS: &[&str] = &["buildkitd", "buildctl", "crane"];
+
+/// Where the Go programs are put.
+pub(crate) fn bin(project: &Project) -> PathBuf {
+    project.target("peers/bin")
+}
+
+/// Installs what is missing, when root; else prints the one line that does it.
+pub(crate) fn setup() -> Result<()> {
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = format!(
+        "apt-get install -y --no-install-recommends {}",
+        missing.join(" ")
+    );
+    if process::found("apt-get").is_none() {
+        return absent(&format!(
+            "no apt-get here; install these by other means: {line}"
+        ));
+    }
+    if !process::is_root() {
+        return absent(&format!("some parts will be skipped; run as root: {line}"));
+    }
+    println!("setup: {line}");
+    process::quiet(apt_get().args(["-qq", "update"]))?;
+    let install = ["-qq", "install", "-y", "--no-install-recommends"];
+    process::quiet(apt_get().args(install).args(&missing))?;
+    match missing_packages().as_slice() {
+        [] => Ok(()),
+        still => bail!(
+            "apt-get succeeded, yet these are missing: {}",
+            still.join(" ")
+        ),
+    }
+}
+
+/// [`setup`], then builds the Go programs that are not there yet.
+pub(crate) fn peers(project: &Project) -> Result<()> {
+    setup()?;
+    let bin = bin(project);
+    if GO_PROGRAMS.iter().all(|name| bin.join(name).is_file()) {
+        return Ok(());
+    }
+    let Some(go) = process::found("go") else {
+        return absent("no `go` here: BuildKit and crane are skipped");
+    };
+    fs::create_dir_all(&bin)?;
+    if !bin.join("buildkitd").is_file() || !bin.join("buildctl").is_file() {
+        build_buildkit(project, &go, &bin)?;
+    }
+    if !bin.join("crane").is_file() {
+        println!("peers: go install {CRANE}");
+        let args = ["install", "-trimpath", CRANE];
+        process::quiet(Command::new(&go).args(args).env("GOBIN", &bin))?;
+    }
+    Ok(())
+}
+
+/// `BuildKit`'s module has `exclude` lines, which `go install MODULE@VERSION` refuses: its source
+/// is copied out of the module cache and built as the main module.
+fn build_buildkit(project: &Project, go: &Path, bin: &Path) -> Result<()> {
+    println!("peers: building {BUILDKIT}");
+    let args = ["mod", "download", "-json", BUILDKIT];
+    let answer = process::stdout(Command::new(go).args(args).current_dir(project.root()))?;
+    let answer: Value = serde_json::from_str(&answer).context("`go mod download` printed JSON")?;
+    let cached = answer["Dir"]
+        .as_str()
+        .context("the module's folder is in the answer")?;
+    let source = project.target("peers/src/buildkit");
+    if source.exists() {
+        fs::remove_dir_all(&source)?;
+    }
+    fs::create_dir_all(project.target("peers/src"))?;
+    process::quiet(
+        Command::new("cp")
+            .args(["-r", "--no-preserve=mode"])
+            .arg(cached)
+            .arg(&source),
+    )?;
+    let mut out = bin.as_os_str().to_owned();
+    out.push("/");
+    let mut build = Command::new(go);
+    build.args(["build", "-trimpath", "-o"]).arg(out);
+    process::quiet(
+        build
+            .args(["./cmd/buildctl", "./cmd/buildkitd"])
+            .current_dir(&source),
+    )?;
+    fs::remove_dir_all(&source)?;
+    Ok(())
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let there = |probe: &str| {
+        let name = probe.rsplit('/').next().unwrap_or(probe);
+        Path::new(probe).exists() || (probe.contains("bin/") && process::found(name).is_some())
+    };
+    PACKAGES
+        .iter()
+        .filter(|(_, probe)| !there(probe))
+        .map(|(package, _)| *package)
+        .collect()
+}
+
+/// A missing peer: said aloud at home, a failure in CI.
+fn absent(what: &str) -> Result<()> {
+    if process::is_ci() {
+        bail!("{what}");
+    }
+    println!("skipped: {what}");
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    // RUNLEVEL=1 keeps the packages' services (a registry on a fixed port) from being started.
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_sorted_and_named_once() {
+        let names: Vec<&str> = PACKAGES.iter().map(|(package, _)| *package).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+    }
+
+    #[test]
+    fn peers_are_pinned_to_exact_versions() {
+        for peer in [BUILDKIT, CRANE] {
+            let (_, version) = peer.split_once('@').expect("a version");
+            assert!(
+                version.starts_with('v') && version.split('.').count() == 3,
+                "{peer}"
+            );
+        }
+    }
+}
