@@ -32,7 +32,7 @@ pub fn copy(
     let mut copy = Copy::new(staging, action, input)?;
     let selection = selected(action, input)?;
     let sources: Vec<&[Pick]> = selection.iter().map(Vec::as_slice).collect();
-    if sources.len() > 1 && !copy.into_dir(action)? {
+    if sources.len() > 1 && !copy.goes_into_dir(action)? {
         return Err(FilesError::SeveralSources {
             dest: action.dest.clone(),
         });
@@ -102,7 +102,7 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
     }
 
     /// True when the destination is a directory or said to be one.
-    fn into_dir(&self, action: &CopyAction) -> Result<bool, FilesError> {
+    fn goes_into_dir(&self, action: &CopyAction) -> Result<bool, FilesError> {
         Ok(ends_as_dir(&action.dest) || self.existing_dir(&action.dest)?.is_some())
     }
 
@@ -190,7 +190,7 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
             self.links.insert(group.clone(), place.to_owned());
         }
         let content = self.tree.open(&item.node)?;
-        let check = if item.digest.is_some() && !self.is_immutable(item) {
+        let check = if item.digest.is_some() && !is_immutable(item) {
             Check::Hash
         } else {
             Check::Trust
@@ -203,17 +203,17 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         }
         Ok(())
     }
+}
 
-    /// A digest that the tree itself knew needs no second look: snapshots do not change.
-    fn is_immutable(&self, item: &Item) -> bool {
-        matches!(
-            item.node.kind,
-            NodeKind::File {
-                digest: Some(_),
-                ..
-            }
-        )
-    }
+/// A digest that the tree itself knew needs no second look: snapshots do not change.
+fn is_immutable(item: &Item) -> bool {
+    matches!(
+        item.node.kind,
+        NodeKind::File {
+            digest: Some(_),
+            ..
+        }
+    )
 }
 
 /// `/x/`, `/x/.` and the root name directories, whether or not they exist.

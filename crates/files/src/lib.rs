@@ -42,3 +42,6 @@ use std::os::unix::ffi::OsStrExt;
 fn bytes_path(bytes: &[u8]) -> std::path::PathBuf {
     std::path::PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

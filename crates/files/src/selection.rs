@@ -71,16 +71,16 @@ impl Selection {
 
     /// Reads every regular file whose digest is not known yet.
     pub fn read(&mut self, tree: &dyn Tree) -> Result<(), FilesError> {
-        let mut unread: Vec<&mut Item> = self.items_mut().filter(|item| item.is_unread()).collect();
-        let read = |item: &mut &mut Item| -> Result<(), FilesError> {
+        let unread: Vec<&mut Item> = self.items_mut().filter(|item| item.is_unread()).collect();
+        let read = |item: &mut Item| -> Result<(), FilesError> {
             item.digest = Some(digest_of(tree, &item.node)?);
             Ok(())
         };
         // Waking a pool costs more than hashing a handful of files.
         if unread.len() < 8 {
-            return unread.iter_mut().try_for_each(read);
+            return unread.into_iter().try_for_each(read);
         }
-        unread.par_iter_mut().try_for_each(read)
+        unread.into_par_iter().try_for_each(read)
     }
 
     /// The digest of what is selected; every file must have been read.

@@ -34,7 +34,7 @@ impl ViewTree {
             gid: entry.gid,
             mtime: entry.mtime,
             xattrs: entry.xattrs.clone(),
-            link: self.link(found),
+            link: link(found),
         }
     }
 
@@ -62,16 +62,6 @@ impl ViewTree {
             EntryKind::CharDevice { major, minor } => NodeKind::CharDevice(*major, *minor),
             EntryKind::BlockDevice { major, minor } => NodeKind::BlockDevice(*major, *minor),
             EntryKind::Fifo => NodeKind::Fifo,
-        }
-    }
-
-    /// Every file names its own group, for its other names point at it.
-    fn link(&self, found: Found<'_>) -> Option<LinkGroup> {
-        let layer = u32::try_from(found.layer).unwrap_or(u32::MAX);
-        match &found.entry.kind {
-            EntryKind::Hardlink(first) => Some(LinkGroup::Name(layer, first.clone())),
-            EntryKind::File { .. } => Some(LinkGroup::Name(layer, found.entry.path.clone())),
-            _ => None,
         }
     }
 }
@@ -112,6 +102,16 @@ impl Tree for ViewTree {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Every file names its own group, for its other names point at it.
+fn link(found: Found<'_>) -> Option<LinkGroup> {
+    let layer = u32::try_from(found.layer).unwrap_or(u32::MAX);
+    match &found.entry.kind {
+        EntryKind::Hardlink(first) => Some(LinkGroup::Name(layer, first.clone())),
+        EntryKind::File { .. } => Some(LinkGroup::Name(layer, found.entry.path.clone())),
+        _ => None,
     }
 }
 
