@@ -1,3 +1,9 @@
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "these comments are the help that users read"
+)]
+
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 

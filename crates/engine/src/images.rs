@@ -102,10 +102,11 @@ async fn finish_images(
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }
-    let digest = reports.or_else(|| match assembled.as_slice() {
+    let only = match assembled.as_slice() {
         [one] => Some(one.image.descriptor.digest),
         _ => None,
-    });
+    };
+    let digest = reports.or(only);
     Ok(Finished {
         images: assembled
             .iter()

@@ -257,12 +257,13 @@ impl StepRunner {
         }
         let key = self.graph.key(id);
         let name = format!("vertex-{}", key.digest().hex());
-        let lock = match self.store.try_lock(&name)? {
-            Some(lock) => lock,
-            None => tokio::select! {
+        let lock = if let Some(lock) = self.store.try_lock(&name)? {
+            lock
+        } else {
+            tokio::select! {
                 lock = self.store.lock(&name) => lock?,
                 () = ctx.cancel.cancelled() => return Err(StepError::Cancelled),
-            },
+            }
         };
         if let Some(output) = self.join(id, inputs) {
             self.tell_cached(id);

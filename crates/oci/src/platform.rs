@@ -57,9 +57,11 @@ impl Platform {
             .filter(|v| !v.is_empty())
             .map(|v| v.to_ascii_lowercase());
         let (architecture, variant) = usual(&architecture, variant.as_deref());
-        self.architecture = architecture.to_owned();
-        self.variant = variant.map(str::to_owned);
-        self
+        Self {
+            architecture: architecture.to_owned(),
+            variant: variant.map(str::to_owned),
+            ..self
+        }
     }
 
     /// True when an image for `self` runs on `wanted`; a lower variant of `arm` does as well.

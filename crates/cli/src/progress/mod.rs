@@ -30,9 +30,8 @@ impl Mode {
     /// Reads `--progress`; `auto` depends on whether anybody looks at a terminal.
     pub(crate) fn choose(text: &str, is_terminal: bool) -> Result<Self> {
         Ok(match text {
-            "auto" | "" if is_terminal => Self::Tty,
+            "auto" | "" | "tty" if is_terminal => Self::Tty,
             "auto" | "" | "plain" => Self::Plain,
-            "tty" if is_terminal => Self::Tty,
             "tty" => bail!("--progress tty: standard error is no terminal"),
             "quiet" | "none" => Self::Quiet,
             "rawjson" => Self::RawJson,

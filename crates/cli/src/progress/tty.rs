@@ -146,7 +146,7 @@ impl Screen {
         }
         // What does not fit is at its end first: the top scrolls away.
         let surplus = lines.len().saturating_sub(height.saturating_sub(1).max(4));
-        lines.drain(1..1 + surplus);
+        lines.drain(1..=surplus);
         lines
     }
 

@@ -43,7 +43,7 @@ fn apply(
                 let (Some(input), Some(tree)) = (inputs.get(n), trees.get(n)) else {
                     return Err(StepError::internal("a copy from no input"));
                 };
-                copy(&mut staging, action, copy_input(input, tree)?)?;
+                copy(&mut staging, action, copy_input(input, tree.as_ref())?)?;
             }
         }
     }
@@ -63,7 +63,7 @@ fn trees(snapshots: &Snapshots, inputs: &[Output]) -> Result<Vec<Option<ViewTree
 
 fn copy_input<'a>(
     input: &'a Output,
-    tree: &'a Option<ViewTree>,
+    tree: Option<&'a ViewTree>,
 ) -> Result<CopyInput<'a>, StepError> {
     match (input, tree) {
         (Output::Selected(selected), _) => {
