@@ -85,11 +85,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn make(
-        &mut self,
-        entry: &'a Entry,
-        contents: &mut dyn Contents,
-    ) -> Result<(), SnapshotError> {
+    fn make(&mut self, entry: &'a Entry, contents: &mut dyn Contents) -> Result<(), SnapshotError> {
         let dir = self.open.last().map_or(self.root, |(_, fd)| fd.as_fd());
         let name = paths::file_name(entry.bytes());
         let failed = |action| SnapshotError::os(action, self.base.join(&entry.path));
@@ -177,9 +173,7 @@ fn make_file<E: FnOnce(Errno) -> SnapshotError>(
 ) -> Result<(), SnapshotError> {
     let file = contents.make(entry, dir, name)?;
     sys::set_attributes_fd(file.as_fd(), entry).map_err(failed("set the attributes of"))?;
-    contents
-        .made(entry, file.as_fd())
-        .map_err(failed("stat"))
+    contents.made(entry, file.as_fd()).map_err(failed("stat"))
 }
 
 fn make_special(entry: &Entry, dir: BorrowedFd<'_>, name: &[u8]) -> OsResult<()> {

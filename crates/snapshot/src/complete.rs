@@ -104,12 +104,7 @@ impl Contents for Copies {
 }
 
 /// Copies one file: by reference where the file system can, else within the kernel.
-fn copy_file(
-    root: &OwnedFd,
-    path: &[u8],
-    dir: BorrowedFd<'_>,
-    name: &[u8],
-) -> io::Result<OwnedFd> {
+fn copy_file(root: &OwnedFd, path: &[u8], dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     let source = sys::open_below(root.as_fd(), path, OFlags::RDONLY)?;
     let target = build::create(dir, name)?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {

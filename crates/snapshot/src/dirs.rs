@@ -8,7 +8,7 @@ use crate::listing::RootEntry;
 use crate::snapshots::Snapshots;
 use crate::sys;
 use crate::xattrs;
-use acetate_store::{ActiveLayer, LayerId, StoreLock};
+use acetate_store::{ActiveLayer, LayerId, Object, StoreLock};
 use rustix::fs::{AtFlags, Mode};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -43,15 +43,14 @@ pub(crate) fn dir_form(snapshots: &Snapshots, layer: &Layer) -> Result<DirForm, 
 }
 
 /// Returns the directory form when the store has a trusted one. Makes nothing.
-pub(crate) fn find(
-    snapshots: &Snapshots,
-    layer: &Layer,
-) -> Result<Option<DirForm>, SnapshotError> {
+pub(crate) fn find(snapshots: &Snapshots, layer: &Layer) -> Result<Option<DirForm>, SnapshotError> {
     if let Some(dir) = layer.0.dir.get() {
         return Ok(Some(dir.clone()));
     }
-    let path = snapshots.0.store.layers().dir(&layer.id())?;
-    path.map(form_of).transpose()
+    let store = &snapshots.0.store;
+    // Pinned before it is looked at: what is seen then stays.
+    store.live().pin(&[Object::Layer(layer.id())])?;
+    store.layers().dir(&layer.id())?.map(form_of).transpose()
 }
 
 /// Finds the directory forms of a whole chain with one question to the index, then makes those
@@ -67,6 +66,8 @@ pub(crate) fn chain(
         .collect();
     if !unknown.is_empty() {
         let ids: Vec<LayerId> = unknown.iter().map(|layer| layer.id()).collect();
+        let objects: Vec<Object> = ids.iter().copied().map(Object::Layer).collect();
+        snapshots.0.store.live().pin(&objects)?;
         let found = snapshots.0.store.layers().dirs(&ids)?;
         for (layer, path) in unknown.into_iter().zip(found) {
             if let Some(path) = path {
@@ -134,10 +135,7 @@ pub(crate) fn root_entry(
 }
 
 /// Reads the attributes of a directory as those of a root.
-pub(crate) fn read_root(
-    path: &Path,
-    marks: xattrs::OverlayXattrs,
-) -> Result<Entry, SnapshotError> {
+pub(crate) fn read_root(path: &Path, marks: xattrs::OverlayXattrs) -> Result<Entry, SnapshotError> {
     let read = || {
         let dir = sys::open_dir(path)?;
         let stat = rustix::fs::fstat(&dir)?;
@@ -203,7 +201,10 @@ fn link_all(snapshots: &Snapshots, lower: &Snapshot, to: &Path) -> Result<(), Sn
     for found in entries.iter().rev().filter(|found| found.entry.is_dir()) {
         sys::open_below(root.as_fd(), found.entry.bytes(), sys::dir_flags())
             .and_then(|dir| sys::set_attributes_fd(dir.as_fd(), found.entry))
-            .map_err(SnapshotError::os("set the attributes of", to.join(found.path())))?;
+            .map_err(SnapshotError::os(
+                "set the attributes of",
+                to.join(found.path()),
+            ))?;
     }
     Ok(())
 }

@@ -29,7 +29,10 @@ pub(crate) enum Origin {
     /// Committed here: the directory form is the layer until it is sealed.
     Local,
     /// Fetched or found: the blob is the layer, everything else is made from it.
-    Blob { diff_id: Digest, blob: Descriptor },
+    Blob {
+        diff_id: Digest,
+        blob: Box<Descriptor>,
+    },
 }
 
 /// The directory form of a layer.
@@ -74,7 +77,7 @@ impl Layer {
             Origin::Local => None,
             Origin::Blob { diff_id, blob } => Some(Arc::new(Sealed {
                 diff_id: *diff_id,
-                blob: blob.clone(),
+                blob: (**blob).clone(),
             })),
         }
     }
@@ -90,7 +93,9 @@ impl Eq for Layer {}
 
 impl fmt::Debug for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Layer").field(&self.0.id.to_string()).finish()
+        f.debug_tuple("Layer")
+            .field(&self.0.id.to_string())
+            .finish()
     }
 }
 

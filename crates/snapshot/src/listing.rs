@@ -175,7 +175,10 @@ impl Listing {
             return Some("is listed twice");
         }
         let parent = paths::parent(entry.bytes()).unwrap_or_default();
-        let has_parent = || self.find(parent).is_some_and(|at| self.entries[at].is_dir());
+        let has_parent = || {
+            self.find(parent)
+                .is_some_and(|at| self.entries[at].is_dir())
+        };
         if !parent.is_empty() && !has_parent() {
             return Some("is in no listed directory");
         }

@@ -21,10 +21,7 @@ use std::sync::{Arc, PoisonError};
 const MAX_STORED: usize = 4 << 30;
 
 /// Returns the listing of a layer, making it at most once in this process.
-pub(crate) fn listing(
-    snapshots: &Snapshots,
-    layer: &Layer,
-) -> Result<Arc<Listing>, SnapshotError> {
+pub(crate) fn listing(snapshots: &Snapshots, layer: &Layer) -> Result<Arc<Listing>, SnapshotError> {
     // The layers below are listed first and outside the lock, so that locks are taken bottom up.
     if let Some(listing) = remembered(layer) {
         return Ok(listing);
@@ -67,7 +64,11 @@ pub(crate) fn replace(layer: &Layer, listing: Listing) -> Arc<Listing> {
 pub(crate) fn store(snapshots: &Snapshots, layer: &Layer, listing: &Listing) {
     const FAST: i32 = 1;
     match zstd::bulk::compress(&listing.encode(), FAST) {
-        Ok(bytes) => snapshots.0.store.index().put_facts(vec![(key(layer), bytes)]),
+        Ok(bytes) => snapshots
+            .0
+            .store
+            .index()
+            .put_facts(vec![(key(layer), bytes)]),
         Err(error) => tracing::debug!(%error, "a listing is not stored"),
     }
 }
@@ -81,7 +82,9 @@ fn stored(snapshots: &Snapshots, layer: &Layer) -> Result<Option<Listing>, Snaps
     let Some(bytes) = facts.pop().flatten() else {
         return Ok(None);
     };
-    let size = zstd::zstd_safe::get_frame_content_size(&bytes).ok().flatten();
+    let size = zstd::zstd_safe::get_frame_content_size(&bytes)
+        .ok()
+        .flatten();
     let size = size.and_then(|size| usize::try_from(size).ok());
     let unpacked = size
         .filter(|size| *size <= MAX_STORED)
@@ -148,8 +151,8 @@ fn digest_all(known: &Listing, root: &OwnedFd, dir: &DirForm) -> Result<Listing,
         .map(|entry| match entry.kind {
             EntryKind::File { size, digest: None } => {
                 let digest = digest_file(root, entry);
-                let digest = digest
-                    .map_err(SnapshotError::io("read", dir.path.join(&entry.path)))?;
+                let digest =
+                    digest.map_err(SnapshotError::io("read", dir.path.join(&entry.path)))?;
                 let kind = EntryKind::File {
                     size,
                     digest: Some(digest),

@@ -1,6 +1,6 @@
 //! [`Merged`]: several listings seen as one tree. Pure, like the listings themselves.
 
-use crate::entry::{Entry, EntryKind, bytes_path, path_bytes};
+use crate::entry::{Entry, EntryKind, bytes_path};
 use crate::error::SnapshotError;
 use crate::listing::Listing;
 use crate::paths;
@@ -27,7 +27,10 @@ pub(crate) struct Merged {
 /// What one layer says about a path.
 enum Verdict<'a> {
     /// It is listed; `alone` when the layer hides what lower ones have above or at it.
-    Has { entry: &'a Entry, alone: bool },
+    Has {
+        entry: &'a Entry,
+        alone: bool,
+    },
     Hidden,
     Silent,
 }
@@ -117,7 +120,9 @@ pub(crate) fn node_of(entry: &Entry) -> Node {
 /// layer does not have ends the search in it.
 fn verdict<'a>(listing: &'a Listing, path: &[u8]) -> Verdict<'a> {
     let entries = listing.entries();
-    let root = entries.first().filter(|entry| entry.path.as_os_str().is_empty());
+    let root = entries
+        .first()
+        .filter(|entry| entry.path.as_os_str().is_empty());
     let mut hidden = root.is_some_and(Entry::hides_below);
     if path.is_empty() {
         return root.map_or(Verdict::Silent, |entry| Verdict::Has {
@@ -150,7 +155,7 @@ fn verdict<'a>(listing: &'a Listing, path: &[u8]) -> Verdict<'a> {
 impl Found<'_> {
     /// Returns the path, relative to the root of the image.
     pub fn path(&self) -> &Path {
-        bytes_path(path_bytes(&self.entry.path))
+        &self.entry.path
     }
 }
 
@@ -217,7 +222,9 @@ mod tests {
         ]);
         assert_eq!(
             all(&tree),
-            ["a@2", "a/1@2", "a/2@0", "a/3@1", "b@1", "b/new@1", "d@1", "d/x@1"]
+            [
+                "a@2", "a/1@2", "a/2@0", "a/3@1", "b@1", "b/new@1", "d@1", "d/x@1"
+            ]
         );
         for gone in ["b/deep", "b/deep/x", "c", "c/x", "nothing", "d/x/y"] {
             assert!(tree.lookup(gone.as_bytes()).is_none(), "{gone}");
@@ -247,7 +254,11 @@ mod tests {
 
     #[test]
     fn a_file_over_a_directory_over_a_file() {
-        let tree = merged(vec![vec![dir("p"), file("p/x")], vec![file("p")], vec![dir("p")]]);
+        let tree = merged(vec![
+            vec![dir("p"), file("p/x")],
+            vec![file("p")],
+            vec![dir("p")],
+        ]);
         assert_eq!(all(&tree), ["p@2"]);
         assert!(tree.lookup(b"p/x").is_none());
     }

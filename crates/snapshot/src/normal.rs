@@ -15,8 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 pub(crate) type Entries = BTreeMap<PathKey, Entry>;
 
 /// Tells whether a file has the content of a file below, when all else is equal.
-pub(crate) type SameContent<'a> =
-    dyn FnMut(&Entry, Found<'_>) -> Result<bool, SnapshotError> + 'a;
+pub(crate) type SameContent<'a> = dyn FnMut(&Entry, Found<'_>) -> Result<bool, SnapshotError> + 'a;
 
 /// Returns the entries by which the tree `raw`, laid over `base`, differs from `base`.
 pub(crate) fn diff(
@@ -41,7 +40,9 @@ pub(crate) fn diff(
         };
         let keep = if key.0.is_empty() {
             // The time of the root changes with every name in it: it is never a change itself.
-            let below = base.lookup(b"").map_or_else(Timestamp::default, |found| found.entry.mtime);
+            let below = base
+                .lookup(b"")
+                .map_or_else(Timestamp::default, |found| found.entry.mtime);
             entry.mtime = below;
             !same_root(&entry, base)
         } else if entry.is_dir() {
@@ -206,7 +207,10 @@ mod tests {
     fn what_is_unchanged_or_absent_below_is_dropped() {
         check(vec![dir("d"), file("d/1", 1), file("f", 1)], &[]);
         check(vec![dir("d"), file("d/1", 2)], &["/d", "+d/1"]);
-        check(vec![Entry::whiteout("nothing"), Entry::whiteout("f")], &["-f"]);
+        check(
+            vec![Entry::whiteout("nothing"), Entry::whiteout("f")],
+            &["-f"],
+        );
         check(vec![dir("d"), Entry::whiteout("d/1")], &["/d", "-d/1"]);
         check(vec![dir("new"), dir("new/er")], &["/new", "/new/er"]);
     }
@@ -222,12 +226,18 @@ mod tests {
             &["/d", "-d/1", "-d/2", "/d/sub", "-d/sub/x", "+d/sub/y"],
         );
         check(vec![opaque("f")], &["/f"]);
-        check(vec![opaque("fresh"), file("fresh/x", 1)], &["/fresh", "+fresh/x"]);
+        check(
+            vec![opaque("fresh"), file("fresh/x", 1)],
+            &["/fresh", "+fresh/x"],
+        );
     }
 
     #[test]
     fn a_complete_tree_tells_what_is_missing() {
-        check(vec![opaque(""), dir("d"), file("d/1", 1)], &["/d", "-d/2", "-d/sub", "-f"]);
+        check(
+            vec![opaque(""), dir("d"), file("d/1", 1)],
+            &["/d", "-d/2", "-d/sub", "-f"],
+        );
         check(vec![opaque("")], &["-d", "-f"]);
     }
 

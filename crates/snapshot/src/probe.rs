@@ -36,7 +36,12 @@ fn trial(fs: &Path, work: &Path, marks: OverlayXattrs) -> rustix::io::Result<boo
     let upper = open(fs.as_fd(), "upper")?;
     for name in ["file", "dir/inner"] {
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-        drop(rustix::fs::openat(&lower, name, flags, Mode::RUSR | Mode::WUSR)?);
+        drop(rustix::fs::openat(
+            &lower,
+            name,
+            flags,
+            Mode::RUSR | Mode::WUSR,
+        )?);
     }
     let work = sys::open_dir(work)?;
     let root = mount(&[lower.as_fd()], upper.as_fd(), work.as_fd(), marks)?;
@@ -77,7 +82,11 @@ pub(crate) fn mount(
         use std::os::fd::AsRawFd;
         format!("/proc/self/fd/{}", fd.as_raw_fd())
     };
-    let lower_key = if lowers.len() == 1 { "lowerdir" } else { "lowerdir+" };
+    let lower_key = if lowers.len() == 1 {
+        "lowerdir"
+    } else {
+        "lowerdir+"
+    };
     for lower in lowers {
         fsconfig_set_string(context.as_fd(), lower_key, by_number(*lower))?;
     }

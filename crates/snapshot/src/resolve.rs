@@ -56,7 +56,10 @@ pub(crate) fn resolve(
                 push_components(&mut pending, &target);
             }
             Some(Node::Other) if !pending.is_empty() => {
-                return Err(refused(path, "leads through something that is no directory"));
+                return Err(refused(
+                    path,
+                    "leads through something that is no directory",
+                ));
             }
             _ => current = candidate,
         }

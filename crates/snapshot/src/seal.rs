@@ -54,7 +54,14 @@ fn usable(snapshots: &Snapshots, layer: &Layer) -> Result<Option<Arc<Sealed>>, S
         return Ok(None);
     };
     let is_foreign = matches!(layer.0.origin, Origin::Blob { .. });
-    if is_foreign || snapshots.0.store.blobs().has(&sealed.blob.digest)?.is_some() {
+    if is_foreign
+        || snapshots
+            .0
+            .store
+            .blobs()
+            .has(&sealed.blob.digest)?
+            .is_some()
+    {
         return Ok(Some(sealed));
     }
     Ok(None)

@@ -12,7 +12,7 @@ use crate::xattrs::OverlayXattrs;
 use crate::{dirs, listings, seal};
 use acetate_oci::{Descriptor, Digest, Timestamp};
 use acetate_stdx::clock::{Clock, SystemClock};
-use acetate_store::{BlobRef, LayerId, LayerRow, Store};
+use acetate_store::{BlobRef, LayerId, LayerRow, Object, Store};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -127,7 +127,7 @@ impl Snapshots {
             }
             let layer = self.intern(id, &snapshot, || Origin::Blob {
                 diff_id: blob.diff_id,
-                blob: blob.blob.clone(),
+                blob: Box::new(blob.blob.clone()),
             });
             snapshot = snapshot.push(layer);
         }
@@ -136,18 +136,19 @@ impl Snapshots {
 
     /// Finds a recorded chain again: `None` when a layer of it is left in no form that can be used.
     ///
-    /// One question to the index and one look at the disk per layer.
+    /// What is found is pinned, so it stays. One question to the index and one look at the disk
+    /// per form of a layer.
     pub fn from_layers(&self, ids: &[LayerId]) -> Result<Option<Snapshot>, SnapshotError> {
-        let rows = self.0.store.layers().available(ids)?;
-        let dirs = self.0.store.layers().dirs(ids)?;
+        let rows = self.0.store.index().layers(ids)?;
+        let Some(rows) = rows.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let forms = self.pin_forms(&rows)?;
         let mut snapshot = Snapshot::scratch();
         let mut chain = None;
-        for ((id, row), dir) in ids.iter().zip(rows).zip(dirs) {
-            let Some(row) = row else {
-                return Ok(None);
-            };
+        for (row, forms) in rows.iter().zip(forms) {
             let is_bottom = snapshot.is_scratch();
-            let Some((id, origin)) = origin_of(*id, &row, dir.is_some(), (chain, is_bottom)) else {
+            let Some((id, origin)) = origin_of(row, forms, (chain, is_bottom)) else {
                 return Ok(None);
             };
             chain = row
@@ -224,6 +225,22 @@ impl Snapshots {
     pub fn view(&self, snapshot: &Snapshot) -> Result<View, SnapshotError> {
         let merged = self.merged(snapshot)?;
         Ok(View::new(merged, snapshot.clone(), self.clone()))
+    }
+
+    /// Pins both forms of layers and tells which are there and trusted.
+    fn pin_forms(&self, rows: &[LayerRow]) -> Result<Vec<Forms>, SnapshotError> {
+        let mut objects = Vec::with_capacity(rows.len() * 2);
+        for row in rows {
+            objects.push(Object::Layer(row.id));
+            objects.extend(row.blob.as_ref().map(|blob| Object::Blob(blob.digest)));
+        }
+        let mut found = self.0.store.live().pin(&objects)?.into_iter();
+        let boot = self.0.store.boot();
+        let forms = rows.iter().map(|row| Forms {
+            dir: found.next() == Some(true) && row.directory.is_trusted(boot),
+            blob: row.blob.is_some() && found.next() == Some(true),
+        });
+        Ok(forms.collect())
     }
 
     pub(crate) fn merged(&self, snapshot: &Snapshot) -> Result<Merged, SnapshotError> {
@@ -310,24 +327,32 @@ pub(crate) fn blob_ref(blob: &Descriptor) -> BlobRef {
     }
 }
 
+/// Which forms of a layer are there.
+#[derive(Clone, Copy, Debug)]
+struct Forms {
+    dir: bool,
+    blob: bool,
+}
+
 /// Decides by which form a recorded layer is used: a local one whose directory is gone goes on
 /// under its ChainID.
 fn origin_of(
-    id: LayerId,
     row: &LayerRow,
-    has_dir: bool,
+    forms: Forms,
     (below, is_bottom): (Option<Digest>, bool),
 ) -> Option<(LayerId, Origin)> {
     let blob = row.diff_id.zip(row.blob.as_ref()).map(|(diff_id, blob)| {
-        let blob = descriptor(blob);
+        let blob = Box::new(descriptor(blob));
         (diff_id, Origin::Blob { diff_id, blob })
     });
-    match (id, blob) {
-        (LayerId::Local(_), _) if has_dir => Some((id, Origin::Local)),
-        (LayerId::Local(_), Some((diff_id, origin))) if is_bottom || below.is_some() => {
+    match (row.id, blob) {
+        (LayerId::Local(_), _) if forms.dir => Some((row.id, Origin::Local)),
+        (LayerId::Local(_), Some((diff_id, origin)))
+            if forms.blob && (is_bottom || below.is_some()) =>
+        {
             Some((LayerId::Chain(next_chain(below, diff_id)), origin))
         }
-        (LayerId::Chain(_), Some((_, origin))) => Some((id, origin)),
+        (LayerId::Chain(_), Some((_, origin))) if forms.dir || forms.blob => Some((row.id, origin)),
         _ => None,
     }
 }

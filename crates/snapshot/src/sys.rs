@@ -91,12 +91,7 @@ pub(crate) fn set_attributes_fd(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()>
     rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode))?;
     for (name, value) in &entry.xattrs {
         unless_unsupported(
-            rustix::fs::fsetxattr(
-                fd,
-                name.as_slice(),
-                value,
-                rustix::fs::XattrFlags::empty(),
-            ),
+            rustix::fs::fsetxattr(fd, name.as_slice(), value, rustix::fs::XattrFlags::empty()),
             entry,
             name,
         )?;
@@ -109,12 +104,7 @@ pub(crate) fn set_attributes_at(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry)
     let (uid, gid) = owner(entry);
     rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
     if !matches!(entry.kind, crate::EntryKind::Symlink(_)) {
-        rustix::fs::chmodat(
-            dir,
-            name,
-            Mode::from_raw_mode(entry.mode),
-            AtFlags::empty(),
-        )?;
+        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(entry.mode), AtFlags::empty())?;
     }
     for (attribute, value) in &entry.xattrs {
         unless_unsupported(xattrs::set(dir, name, attribute, value), entry, attribute)?;

@@ -5,9 +5,7 @@
 
 use crate::entry::{Entry, EntryKind, bytes_path};
 use crate::error::BadLayer;
-use crate::layer_tar::{
-    AUFS_PREFIX, OPAQUE_NAME, TarEntry, TarKind, WHITEOUT_PREFIX, entry_error,
-};
+use crate::layer_tar::{AUFS_PREFIX, OPAQUE_NAME, TarEntry, TarKind, WHITEOUT_PREFIX, entry_error};
 use crate::listing::{InvalidListing, Listing};
 use crate::merged::{Merged, node_of};
 use crate::normal::{self, Entries};
@@ -305,13 +303,12 @@ impl<'a> LayerTree<'a> {
         match self.slots.get_mut(&PathKey(path.clone())) {
             // What this layer itself has at that name stays, in whichever order they come.
             Some(Slot::Dir(entry)) => entry.kind = EntryKind::Dir { opaque: true },
-            Some(_) => {}
             None if is_visible => {
                 self.make_parents(&path);
                 self.slots.insert(PathKey(path), Slot::Whiteout);
                 self.last_parent = None;
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -332,7 +329,8 @@ impl<'a> LayerTree<'a> {
     /// Lists every directory above `path`, with the attributes it has in lower layers.
     fn make_parents(&mut self, path: &[u8]) {
         let parent = paths::parent(path).unwrap_or_default().to_vec();
-        if parent.is_empty() || matches!(self.slots.get(&PathKey(parent.clone())), Some(Slot::Dir(_)))
+        if parent.is_empty()
+            || matches!(self.slots.get(&PathKey(parent.clone())), Some(Slot::Dir(_)))
         {
             return;
         }

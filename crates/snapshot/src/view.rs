@@ -111,14 +111,19 @@ impl View {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK;
             sys::open_below(root.as_fd(), found.entry.bytes(), flags)
         });
-        opened.map(File::from).map_err(SnapshotError::os("open", path))
+        opened
+            .map(File::from)
+            .map_err(SnapshotError::os("open", path))
     }
 
     /// Returns the digest of a regular file's content, reading it when no listing knows it;
     /// `None` for anything that is no regular file.
     pub fn digest(&self, found: Found<'_>) -> Result<Option<Digest>, SnapshotError> {
         match self.merged.file_of(found).map(|file| &file.kind) {
-            Some(EntryKind::File { digest: Some(digest), .. }) => Ok(Some(*digest)),
+            Some(EntryKind::File {
+                digest: Some(digest),
+                ..
+            }) => Ok(Some(*digest)),
             Some(EntryKind::File { .. }) => {
                 let mut reader = HashingReader::new(self.open(found)?);
                 io::copy(&mut reader, &mut io::sink())

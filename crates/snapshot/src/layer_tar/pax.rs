@@ -67,7 +67,11 @@ pub(crate) fn print_time(time: Timestamp) -> String {
         return time.secs.to_string();
     }
     let (sign, secs, nanos) = if time.secs < 0 {
-        ("-", (time.secs + 1).unsigned_abs(), 1_000_000_000 - time.nanos)
+        (
+            "-",
+            (time.secs + 1).unsigned_abs(),
+            1_000_000_000 - time.nanos,
+        )
     } else {
         ("", time.secs.unsigned_abs(), time.nanos)
     };
@@ -116,7 +120,9 @@ mod tests {
 
     #[test]
     fn refuses_broken_records() {
-        for text in ["x", "5 k=v\n", "7 k=v\n", "6 k=v ", "5 kv\n", "99 k=v\n", " k=v\n", "+6 k=v\n"] {
+        for text in [
+            "x", "5 k=v\n", "7 k=v\n", "6 k=v ", "5 kv\n", "99 k=v\n", " k=v\n", "+6 k=v\n",
+        ] {
             assert!(decode(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(decode(b"6 k=v\n6 k=w\n").is_err());

@@ -80,9 +80,15 @@ impl<R: Read> TarReader<R> {
                 return Ok(None);
             };
             match header.kind() {
-                b'x' => extensions.put_pax(self.extension(&header)?)?,
-                b'L' => put_once(&mut extensions.gnu_name, gnu_text(self.extension(&header)?)?)?,
-                b'K' => put_once(&mut extensions.gnu_link, gnu_text(self.extension(&header)?)?)?,
+                b'x' => extensions.put_pax(&self.extension(&header)?)?,
+                b'L' => put_once(
+                    &mut extensions.gnu_name,
+                    gnu_text(self.extension(&header)?)?,
+                )?,
+                b'K' => put_once(
+                    &mut extensions.gnu_link,
+                    gnu_text(self.extension(&header)?)?,
+                )?,
                 b'g' => check_global(&self.extension(&header)?)?,
                 _ => return self.entry(&header, extensions).map(Some),
             }
@@ -106,7 +112,11 @@ impl<R: Read> TarReader<R> {
         let name = fields.name.clone();
         let refuse = |reason: String| entry_error(&name, reason);
         let kind = kind_of(header, &fields).map_err(&refuse)?;
-        let size = if let TarKind::File { size } = kind { size } else { 0 };
+        let size = if let TarKind::File { size } = kind {
+            size
+        } else {
+            0
+        };
         if size != fields.size {
             return Err(refuse("has content, but is no file".to_owned()));
         }
@@ -132,7 +142,7 @@ impl<R: Read> TarReader<R> {
         if n < BLOCK {
             return Err(format("it ends within a header"));
         }
-        let header = Header::read(bytes);
+        let header = Header::read(&bytes);
         if header.is_zero() {
             return Ok(None);
         }
@@ -144,7 +154,9 @@ impl<R: Read> TarReader<R> {
 
     /// Reads the body of an extension header, with its padding.
     fn extension(&mut self, header: &Header) -> Result<Vec<u8>, BadLayer> {
-        let size = header.number(SIZE).and_then(|size| u64::try_from(size).ok());
+        let size = header
+            .number(SIZE)
+            .and_then(|size| u64::try_from(size).ok());
         let size = size
             .filter(|size| *size <= MAX_EXTENSION)
             .ok_or_else(|| format("an extended header has an impossible size"))?;
@@ -209,8 +221,8 @@ impl Extensions {
         self.pax.is_none() && self.gnu_name.is_none() && self.gnu_link.is_none()
     }
 
-    fn put_pax(&mut self, body: Vec<u8>) -> Result<(), BadLayer> {
-        let records = pax::decode(&body).map_err(BadLayer::Format)?;
+    fn put_pax(&mut self, body: &[u8]) -> Result<(), BadLayer> {
+        let records = pax::decode(body).map_err(BadLayer::Format)?;
         if records.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
             return Err(format("sparse files are not supported"));
         }
@@ -238,7 +250,9 @@ impl Extensions {
         };
         let uid = id(&mut pax, b"uid", UID).ok_or_else(|| refuse("owner"))?;
         let gid = id(&mut pax, b"gid", GID).ok_or_else(|| refuse("group"))?;
-        let mode = header.number(MODE).and_then(|mode| u32::try_from(mode).ok());
+        let mode = header
+            .number(MODE)
+            .and_then(|mode| u32::try_from(mode).ok());
         let mode = mode.ok_or_else(|| refuse("mode"))? & 0o7777;
         let mtime = mtime(&mut pax, header).ok_or_else(|| refuse("time"))?;
         Ok(Fields {

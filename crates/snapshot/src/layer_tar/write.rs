@@ -85,7 +85,12 @@ impl<W: Write> TarWriter<W> {
         text(&mut header, &mut records, (NAME, b"path"), &tar_name(entry));
         match &entry.kind {
             EntryKind::Symlink(target) | EntryKind::Hardlink(target) => {
-                text(&mut header, &mut records, (LINK, b"linkpath"), path_bytes(target));
+                text(
+                    &mut header,
+                    &mut records,
+                    (LINK, b"linkpath"),
+                    path_bytes(target),
+                );
             }
             EntryKind::CharDevice { major, minor } | EntryKind::BlockDevice { major, minor } => {
                 header.set_number(DEV_MAJOR, (*major).into());
@@ -94,9 +99,24 @@ impl<W: Write> TarWriter<W> {
             _ => {}
         }
         header.set_number(MODE, entry.mode.into());
-        number(&mut header, &mut records, (UID, b"uid", MAX_ID), entry.uid.into());
-        number(&mut header, &mut records, (GID, b"gid", MAX_ID), entry.gid.into());
-        number(&mut header, &mut records, (SIZE, b"size", MAX_SIZE), size_of(entry));
+        number(
+            &mut header,
+            &mut records,
+            (UID, b"uid", MAX_ID),
+            entry.uid.into(),
+        );
+        number(
+            &mut header,
+            &mut records,
+            (GID, b"gid", MAX_ID),
+            entry.gid.into(),
+        );
+        number(
+            &mut header,
+            &mut records,
+            (SIZE, b"size", MAX_SIZE),
+            size_of(entry),
+        );
         time(&mut header, &mut records, self.clamp.apply(entry.mtime));
         // A hard link's attributes are those of its file.
         if !matches!(entry.kind, EntryKind::Hardlink(_)) {
@@ -119,7 +139,8 @@ impl<W: Write> TarWriter<W> {
         header.set_number(SIZE, body.len() as u64);
         self.out.write_all(header.finish())?;
         self.out.write_all(&body)?;
-        self.out.write_all(&[0; BLOCK][..padding(body.len() as u64)])
+        self.out
+            .write_all(&[0; BLOCK][..padding(body.len() as u64)])
     }
 }
 
@@ -181,7 +202,9 @@ fn number(
 }
 
 fn time(header: &mut Header, records: &mut Records, time: Timestamp) {
-    let whole = u64::try_from(time.secs).ok().filter(|secs| *secs <= MAX_SIZE);
+    let whole = u64::try_from(time.secs)
+        .ok()
+        .filter(|secs| *secs <= MAX_SIZE);
     if whole.is_none() || time.nanos != 0 {
         records.insert(b"mtime".to_vec(), pax::print_time(time).into_bytes());
     }

@@ -114,7 +114,7 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 fn put_kind(out: &mut Vec<u8>, kind: &EntryKind) {
     match kind {
         EntryKind::File { size, digest } => {
-            out.push(if digest.is_some() { 1 } else { 0 });
+            out.push(u8::from(digest.is_some()));
             out.extend_from_slice(&size.to_le_bytes());
             if let Some(digest) = digest {
                 out.extend_from_slice(digest.as_bytes());

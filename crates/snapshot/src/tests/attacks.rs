@@ -22,7 +22,8 @@ fn raw(entries: &[Raw<'_>]) -> Vec<u8> {
         bytes[157..157 + link.len()].copy_from_slice(link);
         header.set_entry_type(tar::EntryType::new(*kind));
         header.set_mode(0o644);
-        (header.set_uid(0), header.set_gid(0));
+        header.set_uid(0);
+        header.set_gid(0);
         header.set_mtime(0);
         header.set_size(*size);
         header.set_device_major(0).unwrap();
@@ -44,8 +45,15 @@ fn pax(body: &[u8]) -> Raw<'_> {
     Raw(b'x', b"pax", b"", body.len() as u64, body)
 }
 
-fn table() -> Vec<(Vec<u8>, &'static str)> {
-    let long = [b'x'; 300];
+type Attacks = Vec<(Vec<u8>, &'static str)>;
+
+/// Layers and a part of the reason why each is refused.
+fn table() -> Attacks {
+    [names(), extensions(), forms()].concat()
+}
+
+/// Names, links and kinds that no layer may have.
+fn names() -> Attacks {
     vec![
         (raw(&[file(b"../escape")]), "climbs out with `..`"),
         (raw(&[file(b"a/../../escape")]), "climbs out with `..`"),
@@ -53,45 +61,134 @@ fn table() -> Vec<(Vec<u8>, &'static str)> {
         (raw(&[file(b"")]), "has no name"),
         (raw(&[file(b"./")]), "replaces the root"),
         (raw(&[Raw(b'2', b"/", b"etc", 0, b"")]), "replaces the root"),
-        (raw(&[Raw(b'1', b"a", b"../../etc/passwd", 0, b"")]), "climbs out with `..`"),
-        (raw(&[Raw(b'1', b"a", b"missing", 0, b"")]), "a file that does not exist"),
-        (raw(&[Raw(b'1', b"a", b"a", 0, b"")]), "a hard link to itself"),
-        (raw(&[Raw(b'5', b"d", b"", 0, b""), Raw(b'1', b"a", b"d", 0, b"")]), "link to a directory"),
+        (
+            raw(&[Raw(b'1', b"a", b"../../etc/passwd", 0, b"")]),
+            "climbs out with `..`",
+        ),
+        (
+            raw(&[Raw(b'1', b"a", b"missing", 0, b"")]),
+            "a file that does not exist",
+        ),
+        (
+            raw(&[Raw(b'1', b"a", b"a", 0, b"")]),
+            "a hard link to itself",
+        ),
+        (
+            raw(&[Raw(b'5', b"d", b"", 0, b""), Raw(b'1', b"a", b"d", 0, b"")]),
+            "link to a directory",
+        ),
         (raw(&[Raw(b'2', b"a", b"", 0, b"")]), "is a link to nothing"),
-        (raw(&[Raw(b'3', b"a", b"", 0, b"")]), "is a whiteout of overlayfs"),
-        (raw(&[file(b"f"), file(b"f/below")]), "has a parent that is no directory"),
-        (raw(&[Raw(b'2', b"l", b"l", 0, b""), file(b"l/x")]), "has too many symbolic links"),
+        (
+            raw(&[Raw(b'3', b"a", b"", 0, b"")]),
+            "is a whiteout of overlayfs",
+        ),
+        (
+            raw(&[file(b"f"), file(b"f/below")]),
+            "has a parent that is no directory",
+        ),
+        (
+            raw(&[Raw(b'2', b"l", b"l", 0, b""), file(b"l/x")]),
+            "has too many symbolic links",
+        ),
         (raw(&[file(b".wh.d/x")]), "lies below a whiteout"),
         (raw(&[file(b"d/.wh.")]), "is a whiteout of nothing"),
         (raw(&[file(b"d/.wh...")]), "is a whiteout of nothing"),
-        (raw(&[Raw(b'5', b"d", b"", 512, &[1; 512])]), "has content, but is no file"),
-        (raw(&[Raw(b'1', b"a", b"b", 512, &[1; 512])]), "has content, but is no file"),
+        (
+            raw(&[Raw(b'5', b"d", b"", 512, &[1; 512])]),
+            "has content, but is no file",
+        ),
+        (
+            raw(&[Raw(b'1', b"a", b"b", 512, &[1; 512])]),
+            "has content, but is no file",
+        ),
         (raw(&[Raw(b'S', b"a", b"", 0, b"")]), "is a sparse file"),
-        (raw(&[Raw(b'Z', b"a", b"", 0, b"")]), "has the unknown type `Z`"),
-        (raw(&[pax(b"30 GNU.sparse.major=1 and so o\n"), file(b"a")]), "malformed"),
-        (raw(&[pax(b"22 GNU.sparse.major=1\n"), file(b"a")]), "sparse files are not supported"),
+        (
+            raw(&[Raw(b'Z', b"a", b"", 0, b"")]),
+            "has the unknown type `Z`",
+        ),
+    ]
+}
+
+/// Extended headers on which programs disagree.
+fn extensions() -> Attacks {
+    let long = [b'x'; 300];
+    vec![
+        (
+            raw(&[pax(b"30 GNU.sparse.major=1 and so o\n"), file(b"a")]),
+            "malformed",
+        ),
+        (
+            raw(&[pax(b"22 GNU.sparse.major=1\n"), file(b"a")]),
+            "sparse files are not supported",
+        ),
         (raw(&[pax(b"10 path=x\n")]), "belongs to no entry"),
-        (raw(&[pax(b"10 path=x\n"), pax(b"10 path=y\n"), file(b"a")]), "same extension twice"),
-        (raw(&[pax(b"10 path=x\n10 path=y\n"), file(b"a")]), "`path` is repeated"),
+        (
+            raw(&[pax(b"10 path=x\n"), pax(b"10 path=y\n"), file(b"a")]),
+            "same extension twice",
+        ),
+        (
+            raw(&[pax(b"10 path=x\n10 path=y\n"), file(b"a")]),
+            "`path` is repeated",
+        ),
         (raw(&[pax(b"11 path=x\0\n"), file(b"a")]), "NUL byte"),
-        (raw(&[pax(b"9 path=\n"), file(b"a")]), "has no name"),
-        (raw(&[pax(b"16 path=../up/x\n"), file(b"a")]), "climbs out with `..`"),
+        (raw(&[pax(b"8 path=\n"), file(b"a")]), "has no name"),
+        (
+            raw(&[pax(b"16 path=../up/x\n"), file(b"a")]),
+            "climbs out with `..`",
+        ),
         (raw(&[pax(b"11 size=-1\n"), file(b"a")]), "impossible size"),
-        (raw(&[pax(b"29 size=18446744073709551615\n"), file(b"a")]), "ends within an entry"),
-        (raw(&[pax(b"18 uid=9999999999\n"), file(b"a")]), "impossible owner"),
+        (
+            raw(&[pax(b"29 size=18446744073709551615\n"), file(b"a")]),
+            "ends within an entry",
+        ),
+        (
+            raw(&[pax(b"18 uid=9999999999\n"), file(b"a")]),
+            "impossible owner",
+        ),
         (raw(&[pax(b"11 mtime=x\n"), file(b"a")]), "impossible time"),
         (
-            raw(&[pax(b"10 path=x\n"), Raw(b'L', b"l", b"", 2, b"y\0"), file(b"a")]),
+            raw(&[
+                pax(b"10 path=x\n"),
+                Raw(b'L', b"l", b"", 2, b"y\0"),
+                file(b"a"),
+            ]),
             "both PAX and GNU",
         ),
-        (raw(&[Raw(b'L', b"l", b"", 0, b""), file(b"a")]), "a long name is empty"),
-        (raw(&[Raw(b'L', b"l", b"", 300, &long), file(b"a")]), "more than 255 bytes"),
-        (raw(&[Raw(b'x', b"p", b"", 2 << 20, b"")]), "impossible size"),
-        (raw(&[Raw(b'g', b"g", b"", 10, b"10 path=x\n"), file(b"a")]), "global PAX header"),
-        (raw(&[Raw(b'0', b"a", b"", 4096, b"short")]), "ends within an entry"),
+        (
+            raw(&[Raw(b'L', b"l", b"", 0, b""), file(b"a")]),
+            "a long name is empty",
+        ),
+        (
+            raw(&[Raw(b'L', b"l", b"", 300, &long), file(b"a")]),
+            "more than 255 bytes",
+        ),
+        (
+            raw(&[Raw(b'x', b"p", b"", 2 << 20, b"")]),
+            "impossible size",
+        ),
+        (
+            raw(&[Raw(b'g', b"g", b"", 10, b"10 path=x\n"), file(b"a")]),
+            "global PAX header",
+        ),
+    ]
+}
+
+/// Streams that are no tar, or more than one.
+fn forms() -> Attacks {
+    vec![
+        (
+            raw(&[Raw(b'0', b"a", b"", 4096, b"short")]),
+            "ends within an entry",
+        ),
         (raw(&[file(b"a")])[..600].to_vec(), "ends within a header"),
-        ([raw(&[file(b"a")]), vec![1; 512]].concat(), "something follows its end"),
-        ([raw(&[file(b"a")]), raw(&[file(b"b")])].concat(), "something follows its end"),
+        (
+            [raw(&[file(b"a")]), vec![1; 512]].concat(),
+            "something follows its end",
+        ),
+        (
+            [raw(&[file(b"a")]), raw(&[file(b"b")])].concat(),
+            "something follows its end",
+        ),
         (vec![b'x'; 1024], "checksum does not match"),
         (vec![0; 100], "ends within a header"),
     ]
@@ -125,9 +222,16 @@ fn nothing_of_a_refused_layer_stays() {
         let snapshot = world.snapshots.from_blobs(&[blob]).unwrap();
         let error = world.snapshots.prepare(&snapshot).unwrap_err();
         assert!(matches!(error, SnapshotError::Bad { .. }), "{error}");
-        assert!(error.to_string().contains(reason), "expected `{reason}`, got `{error}`");
+        assert!(
+            error.to_string().contains(reason),
+            "expected `{reason}`, got `{error}`"
+        );
         assert!(world.snapshots.view(&snapshot).is_err());
-        assert!(world.leftovers().is_empty(), "{reason}: {:?}", world.leftovers());
+        assert!(
+            world.leftovers().is_empty(),
+            "{reason}: {:?}",
+            world.leftovers()
+        );
     }
 }
 
@@ -153,7 +257,12 @@ fn links_never_lead_a_write_outside() {
 #[test]
 fn marks_of_overlayfs_are_dropped() {
     let mut entry = Entry::new("d", EntryKind::Dir { opaque: false }, 0o755);
-    for name in ["trusted.overlay.opaque", "user.overlay.opaque", "trusted.x", "user.kept"] {
+    for name in [
+        "trusted.overlay.opaque",
+        "user.overlay.opaque",
+        "trusted.x",
+        "user.kept",
+    ] {
         entry.xattrs.insert(name.as_bytes().to_vec(), b"y".to_vec());
     }
     let mut writer = crate::layer_tar::TarWriter::new(Vec::new(), ClampTimes::Keep);
@@ -178,11 +287,17 @@ fn bombs_stop_at_the_limits() {
         diff_id: Digest::of(b""),
     };
     let error = scan(input, &[], limits).unwrap_err();
-    assert_eq!(error.to_string(), "it is larger than the limit of 1048576 bytes");
+    assert_eq!(
+        error.to_string(),
+        "it is larger than the limit of 1048576 bytes"
+    );
     let names: Vec<String> = (0..11).map(|n| format!("f{n}")).collect();
     let lines: Vec<&str> = names.iter().map(String::as_str).collect();
     let error = scanned(&tar_of(&lines), limits).unwrap_err();
-    assert_eq!(error.to_string(), "it is larger than the limit of 10 entries");
+    assert_eq!(
+        error.to_string(),
+        "it is larger than the limit of 10 entries"
+    );
     assert!(scanned(&tar_of(&lines[..10]), limits).is_ok());
     if !is_root() {
         return;
@@ -209,7 +324,10 @@ fn other_bytes_than_promised_are_refused() {
         diff_id: Digest::from_bytes(wrong),
     };
     let error = scan(input, &[], Limits::default()).unwrap_err().to_string();
-    assert!(error.starts_with("its content has the diff id `sha256:"), "{error}");
+    assert!(
+        error.starts_with("its content has the diff id `sha256:"),
+        "{error}"
+    );
     if !is_root() {
         return;
     }
@@ -238,7 +356,10 @@ fn every_truncation_of_a_compressed_layer_is_refused() {
                 compression,
                 diff_id: Digest::of(&tar),
             };
-            assert!(scan(input, &[], Limits::default()).is_err(), "{compression:?} {end}");
+            assert!(
+                scan(input, &[], Limits::default()).is_err(),
+                "{compression:?} {end}"
+            );
         }
     }
 }

@@ -25,7 +25,9 @@ fn more_layers_than_overlayfs_takes() {
         fs::hard_link(root.join("dir/a"), root.join("dir/b")).unwrap();
         write(root.join("gone"), "");
     });
-    snapshot = world.step(&snapshot, |root| fs::remove_file(root.join("gone")).unwrap());
+    snapshot = world.step(&snapshot, |root| {
+        fs::remove_file(root.join("gone")).unwrap();
+    });
     for n in 0..508 {
         snapshot = file_layer(&world, &snapshot, &format!("f{}", n % 300));
     }
@@ -45,11 +47,23 @@ fn more_layers_than_overlayfs_takes() {
     write(mounted.path.join("dir/a"), "changed");
     drop(mounted);
     let above = active.commit().unwrap();
-    assert_eq!(fs::read(merged.join("dir/b")).unwrap(), b"a", "lower layers never change");
+    assert_eq!(
+        fs::read(merged.join("dir/b")).unwrap(),
+        b"a",
+        "lower layers never change"
+    );
     let blob = world.blobs(&above).pop().unwrap();
-    let tar = world.store().blobs().read(&blob.blob.digest, 1 << 20).unwrap().unwrap();
+    let tar = world
+        .store()
+        .blobs()
+        .read(&blob.blob.digest, 1 << 20)
+        .unwrap()
+        .unwrap();
     let lines = tar_lines(&tar);
-    let names: Vec<_> = lines.lines().map(|line| line.split(' ').nth(5).unwrap()).collect();
+    let names: Vec<_> = lines
+        .lines()
+        .map(|line| line.split(' ').nth(5).unwrap())
+        .collect();
     assert_eq!(names, ["dir/", "dir/a", ".wh.f0"]);
     let again = world.snapshots.prepare(&snapshot).unwrap();
     let RootMount::Overlay { lower, .. } = again.root() else {
@@ -66,12 +80,18 @@ fn layers_are_stacked_on_other_chains() {
         let stacked = world.snapshots.stack(&base, &link).unwrap();
         assert_eq!(stacked.layers()[1], link.layers()[0], "taken as it is");
         let seen = world.observe(&stacked);
-        assert!(seen.contains("/base ") && seen.contains("/linked "), "{seen}");
+        assert!(
+            seen.contains("/base ") && seen.contains("/linked "),
+            "{seen}"
+        );
         let two = world.step(&link, |root| fs::remove_file(root.join("linked")).unwrap());
         let stacked = world.snapshots.stack(&base, &two).unwrap();
         assert_eq!(stacked.layers().len(), 3);
         let seen = world.observe(&stacked);
-        assert!(seen.contains("/base ") && !seen.contains("/linked "), "{seen}");
+        assert!(
+            seen.contains("/base ") && !seen.contains("/linked "),
+            "{seen}"
+        );
         let same = world.snapshots.stack(&Snapshot::scratch(), &two).unwrap();
         assert_eq!(same, two);
         let ids = world.snapshots.stack(&base, &link).unwrap().ids();
@@ -79,7 +99,11 @@ fn layers_are_stacked_on_other_chains() {
         drop((base, link, two, stacked, same));
         let world = world.reopen();
         let again = world.snapshots.from_layers(&ids).unwrap().unwrap();
-        assert_eq!(world.blobs(&again)[1].diff_id, diff, "its diff is that against scratch");
+        assert_eq!(
+            world.blobs(&again)[1].diff_id,
+            diff,
+            "its diff is that against scratch"
+        );
     }
 }
 
@@ -165,7 +189,10 @@ fn one_layer_is_unpacked_once_by_many_threads() {
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     assert!(dirs.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(fs::read_dir(&dirs[0]).unwrap().count(), 200);
@@ -197,10 +224,24 @@ fn making_layers_costs_little() {
     }
     drop(world.snapshots.prepare(&snapshot).unwrap());
     let step = median(50, || {
-        drop(world.snapshots.prepare(&snapshot).unwrap().commit().unwrap());
+        drop(
+            world
+                .snapshots
+                .prepare(&snapshot)
+                .unwrap()
+                .commit()
+                .unwrap(),
+        );
     });
     let layer = median(50, || {
-        drop(world.snapshots.prepare_layer(&snapshot).unwrap().commit().unwrap());
+        drop(
+            world
+                .snapshots
+                .prepare_layer(&snapshot)
+                .unwrap()
+                .commit()
+                .unwrap(),
+        );
     });
     let view = world.snapshots.view(&snapshot).unwrap();
     let look = median(50, || {

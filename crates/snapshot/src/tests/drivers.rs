@@ -14,7 +14,7 @@ use std::path::Path;
 ///
 /// The tar of the change must be the one expected, bit for bit the same from both; and what the
 /// change left must be seen again over the snapshot, and over its blobs in another store.
-fn check(base: fn(&Path), change: fn(&Path), expected: Expect) {
+fn check(base: fn(&Path), change: fn(&Path), expected: &Expect) {
     let mut seen = Vec::new();
     for world in worlds() {
         let below = world.step(&Snapshot::scratch(), base);
@@ -34,12 +34,20 @@ fn check(base: fn(&Path), change: fn(&Path), expected: Expect) {
         }
         let top = world.blobs(&above).pop().unwrap();
         let mut tar = Vec::new();
-        let mut blob = world.store().blobs().open(&top.blob.digest).unwrap().unwrap();
+        let mut blob = world
+            .store()
+            .blobs()
+            .open(&top.blob.digest)
+            .unwrap()
+            .unwrap();
         blob.read_to_end(&mut tar).unwrap();
         expected.assert_eq(&tar_lines(&tar));
         seen.push(top.diff_id);
     }
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "drivers differ");
+    assert!(
+        seen.windows(2).all(|pair| pair[0] == pair[1]),
+        "drivers differ"
+    );
 }
 
 fn at(path: impl AsRef<Path>) {
@@ -64,7 +72,7 @@ fn tree(root: &Path) {
 
 #[test]
 fn a_step_that_changes_nothing_gives_an_empty_tar() {
-    check(tree, nothing, expect![""]);
+    check(tree, nothing, &expect![""]);
     check(
         tree,
         |root| {
@@ -76,7 +84,7 @@ fn a_step_that_changes_nothing_gives_an_empty_tar() {
             fs::remove_file(root.join("dir/made")).unwrap();
             at(root.join("dir"));
         },
-        expect![""],
+        &expect![""],
     );
 }
 
@@ -87,19 +95,22 @@ fn files_are_made_changed_and_deleted() {
         |root| {
             write(root.join("new"), "new");
             at(root.join("new"));
-            let mut file = fs::OpenOptions::new().append(true).open(root.join("b")).unwrap();
+            let mut file = fs::OpenOptions::new()
+                .append(true)
+                .open(root.join("b"))
+                .unwrap();
             file.write_all(b"more").unwrap();
             drop(file);
             at(root.join("b"));
             fs::remove_file(root.join("dir/x")).unwrap();
             at(root.join("dir"));
         },
-        expect![[r#"
+        &expect![[r"
             f 644 0:0 5 @1000000000 b mtime=1000000000.123456789
             d 755 0:0 0 @1000000000 dir/ mtime=1000000000.123456789
             f 0 0:0 0 @0 dir/.wh.x
             f 644 0:0 3 @1000000000 new mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -116,12 +127,12 @@ fn same_size_and_time_but_other_content_is_a_change() {
             fs::rename(root.join("t"), root.join("dir/y")).unwrap();
             at(root.join("dir"));
         },
-        expect![[r#"
+        &expect![[r"
             f 644 0:0 1 @1000000000 a mtime=1000000000.123456789
             d 755 0:0 0 @1000000000 dir/ mtime=1000000000.123456789
             f 644 0:0 5 @1000000000 dir/x mtime=1000000000.123456789
             f 644 0:0 5 @1000000000 dir/y mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -130,9 +141,9 @@ fn a_deleted_tree_is_one_whiteout() {
     check(
         tree,
         |root| fs::remove_dir_all(root.join("dir")).unwrap(),
-        expect![[r#"
+        &expect![[r"
             f 0 0:0 0 @0 .wh.dir
-        "#]],
+        "]],
     );
     check(
         tree,
@@ -140,10 +151,10 @@ fn a_deleted_tree_is_one_whiteout() {
             fs::remove_dir_all(root.join("dir/sub")).unwrap();
             at(root.join("dir"));
         },
-        expect![[r#"
+        &expect![[r"
             d 755 0:0 0 @1000000000 dir/ mtime=1000000000.123456789
             f 0 0:0 0 @0 dir/.wh.sub
-        "#]],
+        "]],
     );
 }
 
@@ -160,14 +171,14 @@ fn a_directory_made_anew_hides_what_was_in_it() {
                 at(root.join(path));
             }
         },
-        expect![[r#"
+        &expect![[r"
             d 755 0:0 0 @1000000000 dir/ mtime=1000000000.123456789
             d 755 0:0 0 @1000000000 dir/sub/ mtime=1000000000.123456789
             f 644 0:0 0 @1000000000 dir/sub/new mtime=1000000000.123456789
             f 0 0:0 0 @0 dir/sub/.wh.z
             f 0 0:0 0 @0 dir/.wh.x
             f 644 0:0 4 @1000000000 dir/y mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -188,12 +199,12 @@ fn files_and_directories_replace_each_other() {
             symlink("a", root.join("other")).unwrap();
             at(root.join("other"));
         },
-        expect![[r#"
+        &expect![[r"
             d 755 0:0 0 @1000000000 a/ mtime=1000000000.123456789
             f 644 0:0 0 @1000000000 a/in mtime=1000000000.123456789
             f 644 0:0 4 @1000000000 dir mtime=1000000000.123456789
             l 777 0:0 0 @1000000000 other -> a mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -219,13 +230,13 @@ fn owners_modes_and_attributes_are_kept() {
             let capability = [&[0, 0, 0, 2][..], &[0x20, 0, 0, 0], &[0; 12]].concat();
             set("dir/x", "security.capability", &capability);
         },
-        expect![[r#"
+        &expect![[r"
             f 6755 1000:1001 1 @1000000000 a mtime=1000000000.123456789
             f 644 0:0 1 @1000000000 b SCHILY.xattr.user.key=a=b\x00 mtime=1000000000.123456789
-            d 755 0:0 0 @1000000000 dir/ gid=3000001 mtime=1000000000.123456789 uid=3000000
-            f 644 0:0 5 @1000000000 dir/x SCHILY.xattr.security.capability=(53) mtime=1000000000.123456789
+            d 755 3000000:3000001 0 @1000000000 dir/ gid=3000001 mtime=1000000000.123456789 uid=3000000
+            f 644 0:0 5 @1000000000 dir/x SCHILY.xattr.security.capability=(77) mtime=1000000000.123456789
             d 1777 0:0 0 @1000000000 other/ mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -247,14 +258,14 @@ fn hard_links_have_one_file_per_layer() {
             at(root.join("dir/link"));
             at(root.join("dir"));
         },
-        expect![[r#"
+        &expect![[r"
             f 644 0:0 1 @1000000000 a mtime=1000000000.123456789
             d 755 0:0 0 @1000000000 dir/ mtime=1000000000.123456789
             f 644 0:0 6 @1000000000 dir/link mtime=1000000000.123456789
             f 644 0:0 4 @1000000000 dir/q mtime=1000000000.123456789
             h 644 0:0 0 @1000000000 p -> dir/q mtime=1000000000.123456789
             h 644 0:0 0 @1000000000 z -> a mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -274,12 +285,12 @@ fn links_devices_and_fifos_are_kept() {
             symlink("../outside/\u{fc}", root.join("link")).unwrap();
             set_time(root.join("link"), Timestamp::new(-5, 500_000_000));
         },
-        expect![[r#"
+        &expect![[r"
             b 640 0:0 0 @1000000000 block mtime=1000000000.123456789
             c 640 0:0 0 @1000000000 char mtime=1000000000.123456789
             p 640 0:0 0 @1000000000 fifo mtime=1000000000.123456789
             l 777 0:0 0 @0 link -> ../outside/\xc3\xbc mtime=-4.5
-        "#]],
+        "]],
     );
 }
 
@@ -305,10 +316,10 @@ fn sockets_never_reach_a_layer() {
             at(root.join("dir/sub"));
             at(root.join("dir"));
         },
-        expect![[r#"
+        &expect![[r"
             d 755 0:0 0 @1000000000 dir/ mtime=1000000000.123456789
             f 0 0:0 0 @0 dir/.wh.x
-        "#]],
+        "]],
     );
     for world in worlds() {
         let base = world.step(&Snapshot::scratch(), tree);
@@ -321,7 +332,10 @@ fn sockets_never_reach_a_layer() {
             at(root.join("dir"));
         });
         let seen = world.observe(&above);
-        assert!(!seen.contains("dir/x") && !seen.contains("dir/new"), "{seen}");
+        assert!(
+            !seen.contains("dir/x") && !seen.contains("dir/new"),
+            "{seen}"
+        );
         let other = World::new(DriverChoice::Overlay);
         let copy = world.transfer(&above, &other);
         assert_eq!(other.observe(&copy), seen);
@@ -337,10 +351,10 @@ fn the_root_itself_may_change() {
             rustix::fs::chown(root, Some(Uid::from_raw(5)), None).unwrap();
             fs::remove_file(root.join("a")).unwrap();
         },
-        expect![[r#"
+        &expect![[r"
             d 700 5:0 0 @0 ./
             f 0 0:0 0 @0 .wh.a
-        "#]],
+        "]],
     );
     for world in worlds() {
         let private = world.step(&Snapshot::scratch(), |root| {
@@ -350,7 +364,10 @@ fn the_root_itself_may_change() {
         let layer = world.snapshots.prepare_layer(&above).unwrap();
         write(layer.path().join("y"), "");
         let above = layer.commit().unwrap();
-        assert!(world.observe(&above).starts_with("/ 700 0:0"), "inherited by later layers");
+        assert!(
+            world.observe(&above).starts_with("/ 700 0:0"),
+            "inherited by later layers"
+        );
     }
 }
 
@@ -364,16 +381,21 @@ fn long_names_and_deep_trees_are_kept() {
             fs::create_dir_all(&deep).unwrap();
             write(deep.join(&long), "x");
             symlink("t".repeat(150), root.join("link")).unwrap();
-            for path in [&deep.join(&long), &deep, &root.join("d"), &root.join("link")] {
+            for path in [
+                &deep.join(&long),
+                &deep,
+                &root.join("d"),
+                &root.join("link"),
+            ] {
                 at(path);
             }
         },
-        expect![[r#"
+        &expect![[r"
             d 755 0:0 0 @1000000000 d/ mtime=1000000000.123456789
             d 755 0:0 0 @1000000000 (203) mtime=1000000000.123456789 path=(203)
             f 644 0:0 1 @1000000000 (403) mtime=1000000000.123456789 path=(403)
             l 777 0:0 0 @1000000000 link -> tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt linkpath=(150) mtime=1000000000.123456789
-        "#]],
+        "]],
     );
 }
 
@@ -427,11 +449,21 @@ fn a_layer_is_sealed_once_and_again_when_its_blob_is_gone() {
         let layer = &above.layers()[0];
         assert!(layer.diff_id().is_none() && above.diff_ids().is_none());
         let sealed = world.snapshots.seal(layer).unwrap();
-        assert!(std::sync::Arc::ptr_eq(&sealed, &world.snapshots.seal(layer).unwrap()));
+        assert!(std::sync::Arc::ptr_eq(
+            &sealed,
+            &world.snapshots.seal(layer).unwrap()
+        ));
         assert_eq!(above.diff_ids(), Some(vec![sealed.diff_id]));
         assert!(world.store().blobs().remove(&sealed.diff_id).unwrap());
         assert_eq!(world.snapshots.seal(layer).unwrap(), sealed);
-        assert!(world.store().blobs().has(&sealed.diff_id).unwrap().is_some());
+        assert!(
+            world
+                .store()
+                .blobs()
+                .has(&sealed.diff_id)
+                .unwrap()
+                .is_some()
+        );
     }
 }
 

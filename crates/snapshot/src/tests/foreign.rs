@@ -2,11 +2,12 @@
 
 use super::support::*;
 use crate::{
-    BlobLayer, DriverChoice, Follow, LayerInput, Limits, Snapshot, Snapshots, scan,
+    BlobLayer, DriverChoice, Follow, Found, LayerInput, Limits, Snapshot, Snapshots, scan,
 };
 use acetate_oci::{Compression, Descriptor, Digest, MediaType};
 use expect_test::{Expect, expect};
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Builds a tar with another program's writer: `path`, `path/`, `path -> link`, `path = hard link`
@@ -26,21 +27,27 @@ pub(super) fn tar_of(lines: &[&str]) -> Vec<u8> {
             builder.append_link(&mut header, path, target).unwrap();
         } else if let Some((path, content)) = line.split_once(": ") {
             header.set_size(content.len() as u64);
-            builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+            builder
+                .append_data(&mut header, path, content.as_bytes())
+                .unwrap();
         } else {
             if line.ends_with('/') {
                 header.set_entry_type(tar::EntryType::Directory);
                 header.set_mode(0o750);
             }
-            builder.append_data(&mut header, line, std::io::empty()).unwrap();
+            builder
+                .append_data(&mut header, line, std::io::empty())
+                .unwrap();
         }
     }
     builder.into_inner().unwrap()
 }
 
 fn chain(world: &World, layers: &[&[&str]]) -> Snapshot {
-    let blobs: Vec<BlobLayer> =
-        layers.iter().map(|lines| world.layer_of_tar(&tar_of(lines))).collect();
+    let blobs: Vec<BlobLayer> = layers
+        .iter()
+        .map(|lines| world.layer_of_tar(&tar_of(lines)))
+        .collect();
     world.snapshots.from_blobs(&blobs).unwrap()
 }
 
@@ -51,15 +58,15 @@ fn names(snapshots: &Snapshots, snapshot: &Snapshot) -> String {
     view.walk(Path::new(""), &mut |found| {
         out += &found.path().display().to_string();
         if found.entry.is_dir() {
-            out += &format!("/ {:o}", found.entry.mode);
+            write!(out, "/ {:o}", found.entry.mode).unwrap();
         } else if let crate::EntryKind::Symlink(target) = &found.entry.kind {
-            out += &format!(" -> {}", target.display());
+            write!(out, " -> {}", target.display()).unwrap();
         } else if view.size(found).is_some() {
             let digest = view.digest(found).unwrap().unwrap();
             let mut bytes = Vec::new();
             std::io::Read::read_to_end(&mut view.open(found).unwrap(), &mut bytes).unwrap();
             assert_eq!(Digest::of(&bytes), digest);
-            out += &format!(": {}", String::from_utf8(bytes).unwrap());
+            write!(out, ": {}", String::from_utf8(bytes).unwrap()).unwrap();
         }
         out += "\n";
     });
@@ -67,7 +74,7 @@ fn names(snapshots: &Snapshots, snapshot: &Snapshot) -> String {
 }
 
 /// Checks what the chain shows: from scanned listings, from applied ones, and mounted.
-fn check(layers: &[&[&str]], expected: Expect) {
+fn check(layers: &[&[&str]], expected: &Expect) {
     for world in worlds() {
         let snapshot = chain(&world, layers);
         let shown = names(&world.snapshots, &snapshot);
@@ -87,7 +94,10 @@ fn check(layers: &[&[&str]], expected: Expect) {
         assert_eq!(world.observe(&snapshot), mounted);
         for line in shown.lines() {
             let path = line.split([':', ' ']).next().unwrap().trim_end_matches('/');
-            assert!(mounted.contains(&format!("/{path} ")), "{path} in {mounted}");
+            assert!(
+                mounted.contains(&format!("/{path} ")),
+                "{path} in {mounted}"
+            );
         }
         let n_names = mounted.lines().count() - 1;
         assert_eq!(n_names, shown.lines().count(), "{mounted}");
@@ -98,13 +108,13 @@ fn check(layers: &[&[&str]], expected: Expect) {
 fn missing_parents_are_made_or_taken_from_below() {
     check(
         &[&["kept/"], &["kept/a: 1", "new/er/b: 2"]],
-        expect![[r#"
+        &expect![[r"
             kept/ 750
             kept/a: 1
             new/ 755
             new/er/ 755
             new/er/b: 2
-        "#]],
+        "]],
     );
 }
 
@@ -112,10 +122,24 @@ fn missing_parents_are_made_or_taken_from_below() {
 fn parents_that_are_links_lead_inside_the_root() {
     check(
         &[
-            &["usr/", "usr/lib/", "lib -> usr/lib", "abs -> /usr", "up -> ../../../usr/lib"],
-            &["lib/x: 1", "abs/y: 2", "up/z: 3", "lib/sub/deep: 4", "here/", "there -> here", "there/w: 5"],
+            &[
+                "usr/",
+                "usr/lib/",
+                "lib -> usr/lib",
+                "abs -> /usr",
+                "up -> ../../../usr/lib",
+            ],
+            &[
+                "lib/x: 1",
+                "abs/y: 2",
+                "up/z: 3",
+                "lib/sub/deep: 4",
+                "here/",
+                "there -> here",
+                "there/w: 5",
+            ],
         ],
-        expect![[r#"
+        &expect![[r"
             abs -> /usr
             here/ 750
             here/w: 5
@@ -129,7 +153,7 @@ fn parents_that_are_links_lead_inside_the_root() {
             usr/lib/x: 1
             usr/lib/z: 3
             usr/y: 2
-        "#]],
+        "]],
     );
 }
 
@@ -137,32 +161,47 @@ fn parents_that_are_links_lead_inside_the_root() {
 fn both_forms_of_whiteouts_are_read() {
     check(
         &[
-            &["d/", "d/1: 1", "d/2: 2", "d/s/", "d/s/x: x", "e/", "e/1: 1", "f: f", "g/", "g/x: x"],
             &[
-                "d/", "d/new: n", "d/.wh..wh..opq", "e/.wh.1", "e/.wh.never", ".wh.f", ".wh.g",
-                "g/", "g/y: y", ".wh..wh.plnk/", "d/s/",
+                "d/", "d/1: 1", "d/2: 2", "d/s/", "d/s/x: x", "e/", "e/1: 1", "f: f", "g/",
+                "g/x: x",
+            ],
+            &[
+                "d/",
+                "d/new: n",
+                "d/.wh..wh..opq",
+                "e/.wh.1",
+                "e/.wh.never",
+                ".wh.f",
+                ".wh.g",
+                "g/",
+                "g/y: y",
+                ".wh..wh.plnk/",
+                "d/s/",
             ],
         ],
-        expect![[r#"
+        &expect![[r"
             d/ 750
             d/new: n
             d/s/ 750
             e/ 750
             g/ 750
             g/y: y
-        "#]],
+        "]],
     );
 }
 
 #[test]
 fn whiteouts_concern_lower_layers_only() {
     check(
-        &[&["a: low", "d/", "d/low: 1"], &["a: high", ".wh.a", "d/", "d/high: 2", ".wh.d"]],
-        expect![[r#"
+        &[
+            &["a: low", "d/", "d/low: 1"],
+            &["a: high", ".wh.a", "d/", "d/high: 2", ".wh.d"],
+        ],
+        &expect![[r"
             a: high
             d/ 750
             d/high: 2
-        "#]],
+        "]],
     );
 }
 
@@ -172,11 +211,21 @@ fn the_last_of_two_entries_counts() {
         &[
             &["low/", "low/x: x"],
             &[
-                "a: first", "b = a", "a: second", "d/", "d/x: 1", "d: file", "f: file", "f/",
-                "f/y: 2", "low: file", "low/", "low/new: 3",
+                "a: first",
+                "b = a",
+                "a: second",
+                "d/",
+                "d/x: 1",
+                "d: file",
+                "f: file",
+                "f/",
+                "f/y: 2",
+                "low: file",
+                "low/",
+                "low/new: 3",
             ],
         ],
-        expect![[r#"
+        &expect![[r"
             a: second
             b: first
             d: file
@@ -184,7 +233,7 @@ fn the_last_of_two_entries_counts() {
             f/y: 2
             low/ 750
             low/new: 3
-        "#]],
+        "]],
     );
 }
 
@@ -192,11 +241,17 @@ fn the_last_of_two_entries_counts() {
 fn hard_links_reach_down() {
     check(
         &[
-            &["lib -> usr", "usr/", "usr/low: low", "usr/two: two", "s -> target"],
+            &[
+                "lib -> usr",
+                "usr/",
+                "usr/low: low",
+                "usr/two: two",
+                "s -> target",
+            ],
             &["z = lib/low", "a = usr/low", "t = s"],
             &["usr/b = a", ".wh.z"],
         ],
-        expect![[r#"
+        &expect![[r"
             a: low
             lib -> usr
             s -> target
@@ -205,7 +260,7 @@ fn hard_links_reach_down() {
             usr/b: low
             usr/low: low
             usr/two: two
-        "#]],
+        "]],
     );
 }
 
@@ -244,7 +299,10 @@ fn blobs_may_be_compressed() {
             };
             let snapshot = world.snapshots.from_blobs(&[blob]).unwrap();
             assert!(world.observe(&snapshot).contains("/etc/passwd 644"));
-            assert_eq!(*world.snapshots.listing(&snapshot.layers()[0]).unwrap(), listing);
+            assert_eq!(
+                *world.snapshots.listing(&snapshot.layers()[0]).unwrap(),
+                listing
+            );
         }
     }
 }
@@ -255,7 +313,12 @@ fn a_view_needs_no_directory_until_bytes_are_wanted() {
         let snapshot = chain(
             &world,
             &[
-                &["etc/", "etc/passwd: root:x:0:0", "etc/other: other", "bin -> usr/bin"],
+                &[
+                    "etc/",
+                    "etc/passwd: root:x:0:0",
+                    "etc/other: other",
+                    "bin -> usr/bin",
+                ],
                 &["usr/", "usr/bin/", "usr/bin/sh: sh"],
             ],
         );
@@ -263,17 +326,30 @@ fn a_view_needs_no_directory_until_bytes_are_wanted() {
         let found = view.resolve(Path::new("/bin/sh"), Follow::All).unwrap();
         assert_eq!(found.path, Path::new("usr/bin/sh"));
         assert_eq!(found.found.unwrap().layer, 1);
-        let missing = view.resolve(Path::new("bin/../../new/x"), Follow::All).unwrap();
-        assert_eq!((missing.path.as_path(), missing.found), (Path::new("new/x"), None));
-        assert!(view.resolve(Path::new("etc/passwd/x"), Follow::All).is_err());
+        let missing = view
+            .resolve(Path::new("bin/../../new/x"), Follow::All)
+            .unwrap();
+        assert_eq!(
+            (missing.path.as_path(), missing.found),
+            (Path::new("new/x"), None)
+        );
+        assert!(
+            view.resolve(Path::new("etc/passwd/x"), Follow::All)
+                .is_err()
+        );
         let names = view.read_dir(Path::new("/"));
-        let names: Vec<_> = names.iter().map(|found| found.path()).collect();
-        assert_eq!(names, [Path::new("bin"), Path::new("etc"), Path::new("usr")]);
+        let names: Vec<_> = names.iter().map(Found::path).collect();
+        assert_eq!(
+            names,
+            [Path::new("bin"), Path::new("etc"), Path::new("usr")]
+        );
         let passwd = view.read(Path::new("/etc/passwd"), 100).unwrap();
         assert_eq!(passwd.as_deref(), Some(&b"root:x:0:0"[..]));
         assert!(view.read(Path::new("/etc/passwd"), 3).is_err());
         assert_eq!(view.read(Path::new("/etc/group"), 100).unwrap(), None);
-        let digest = view.digest(view.lookup(Path::new("etc/other")).unwrap()).unwrap();
+        let digest = view
+            .digest(view.lookup(Path::new("etc/other")).unwrap())
+            .unwrap();
         assert_eq!(digest, Some(Digest::of(b"other")));
         assert!(world.leftovers().is_empty(), "nothing was unpacked");
         let other = view.read(Path::new("etc/other"), 100).unwrap();
@@ -286,14 +362,23 @@ fn a_view_needs_no_directory_until_bytes_are_wanted() {
 fn a_scanned_listing_is_remembered_in_the_store() {
     for world in worlds() {
         let blob = world.layer_of_tar(&tar_of(&["a: a"]));
-        let snapshot = world.snapshots.from_blobs(std::slice::from_ref(&blob)).unwrap();
+        let snapshot = world
+            .snapshots
+            .from_blobs(std::slice::from_ref(&blob))
+            .unwrap();
         let listing = world.snapshots.listing(&snapshot.layers()[0]).unwrap();
         drop(snapshot);
         let world = world.reopen();
         world.store().blobs().remove(&blob.blob.digest).unwrap();
         let snapshot = world.snapshots.from_blobs(&[blob]).unwrap();
-        assert_eq!(world.snapshots.listing(&snapshot.layers()[0]).unwrap(), listing);
+        assert_eq!(
+            world.snapshots.listing(&snapshot.layers()[0]).unwrap(),
+            listing
+        );
         let error = world.snapshots.dir(&snapshot.layers()[0]).unwrap_err();
-        assert!(error.to_string().contains("is not in the store any more"), "{error}");
+        assert!(
+            error.to_string().contains("is not in the store any more"),
+            "{error}"
+        );
     }
 }

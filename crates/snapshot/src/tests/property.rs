@@ -57,97 +57,172 @@ fn action() -> impl Strategy<Value = Action> {
 /// Does what is possible and leaves the rest; the times of everything touched are set, since the
 /// two drivers run at different moments.
 fn act(root: &Path, action: &Action, moment: i64) {
-    use Action::*;
-    let at = |path: &Path| root.join(path);
-    let mut touched: Vec<&PathBuf> = Vec::new();
-    // A link on the way would lead out of the test's root.
-    let plain = |path: &Path| {
-        let parents = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
-        parents.into_iter().all(|dir| at(dir).symlink_metadata().is_ok_and(|m| m.is_dir()))
-    };
-    let is_link = |path: &Path| at(path).symlink_metadata().is_ok_and(|m| m.is_symlink());
-    let is_file = |path: &Path| at(path).symlink_metadata().is_ok_and(|m| m.is_file());
-    let is_dir = |path: &Path| at(path).symlink_metadata().is_ok_and(|m| m.is_dir());
-    let exists = |path: &Path| at(path).symlink_metadata().is_ok();
-    let (path, other) = match action {
-        Symlink(path, other) | Link(path, other) | Move(path, other) => (path, Some(other)),
-        Write(path, _) | Append(path) | MakeDir(path) | Remove(path) | Recreate(path)
-        | Chmod(path, _) | Chown(path, _) | Attribute(path, _) | Fifo(path) | Device(path)
-        | Touch(path, _) => (path, None),
-    };
-    if !plain(path) || other.is_some_and(|other| !plain(other)) {
-        return;
-    }
-    let remove = |path: &Path| {
-        if is_dir(path) {
-            fs::remove_dir_all(at(path)).unwrap();
-        } else if exists(path) {
-            fs::remove_file(at(path)).unwrap();
-        }
-    };
-    let node = |kind, device| {
-        remove(path);
-        rustix::fs::mknodat(CWD, at(path), kind, Mode::RUSR, device).unwrap();
-    };
-    match action {
-        Write(_, byte) if is_file(path) || !exists(path) => write(at(path), [*byte; 3]),
-        Append(_) if is_file(path) => {
-            let bytes = fs::read(at(path)).unwrap();
-            write(at(path), [bytes, vec![7]].concat());
-        }
-        MakeDir(_) => {
-            remove(path);
-            fs::create_dir(at(path)).unwrap();
-        }
-        Remove(_) => remove(path),
-        Recreate(_) if is_dir(path) => {
-            fs::remove_dir_all(at(path)).unwrap();
-            fs::create_dir(at(path)).unwrap();
-            write(at(path).join("a"), "anew");
-            set_time(at(path).join("a"), Timestamp::from_secs(moment));
-        }
-        Symlink(_, to) if !exists(path) => symlink(to, at(path)).unwrap(),
-        Link(_, to) if is_file(path) && !exists(to) => {
-            fs::hard_link(at(path), at(to)).unwrap();
-            touched.push(to);
-        }
-        Move(_, to) if is_file(path) && !is_dir(to) && path != to => {
-            fs::rename(at(path), at(to)).unwrap();
-            touched.push(to);
-        }
-        Chmod(_, mode) if exists(path) && !is_link(path) => {
-            fs::set_permissions(at(path), fs::Permissions::from_mode(*mode)).unwrap();
-        }
-        Chown(_, id) if exists(path) => {
-            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-            let (uid, gid) = (Some(Uid::from_raw(*id)), Some(Gid::from_raw(id / 2)));
-            rustix::fs::chownat(CWD, at(path), uid, gid, flags).unwrap();
-        }
-        Attribute(_, byte) if is_file(path) || is_dir(path) => {
-            let value = [*byte; 4];
-            rustix::fs::setxattr(at(path), "user.test", &value, XattrFlags::empty()).unwrap();
-        }
-        Fifo(_) => node(FileType::Fifo, 0),
-        Device(_) => node(FileType::CharacterDevice, rustix::fs::makedev(1, 5)),
-        Touch(_, secs) if exists(path) => {
-            set_time(at(path), Timestamp::new(i64::from(*secs), secs % 1_000_000_000));
-            return;
-        }
-        _ => return,
-    }
-    touched.push(path);
+    let tree = Tree(root);
+    let touched = tree.act(action, moment).unwrap_or_default();
     for path in touched {
-        let parents = path.ancestors().skip(1).take(1).filter(|dir| !dir.as_os_str().is_empty());
-        for path in std::iter::once(path.as_path()).chain(parents) {
-            if exists(path) {
-                set_time(at(path), Timestamp::new(moment, 5));
+        let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        for path in std::iter::once(path).chain(parent) {
+            if tree.exists(path) {
+                set_time(root.join(path), Timestamp::new(moment, 5));
             }
         }
     }
 }
 
+struct Tree<'a>(&'a Path);
+
+impl Tree<'_> {
+    fn at(&self, path: &Path) -> PathBuf {
+        self.0.join(path)
+    }
+
+    fn kind(&self, path: &Path) -> Option<fs::FileType> {
+        Some(self.at(path).symlink_metadata().ok()?.file_type())
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.kind(path).is_some()
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.kind(path).is_some_and(|kind| kind.is_file())
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.kind(path).is_some_and(|kind| kind.is_dir())
+    }
+
+    /// A link on the way would lead out of the test's root.
+    fn is_plain(&self, path: &Path) -> bool {
+        let mut parents = path
+            .ancestors()
+            .skip(1)
+            .filter(|dir| !dir.as_os_str().is_empty());
+        parents.all(|dir| self.is_dir(dir))
+    }
+
+    fn remove(&self, path: &Path) {
+        if self.is_dir(path) {
+            fs::remove_dir_all(self.at(path)).unwrap();
+        } else if self.exists(path) {
+            fs::remove_file(self.at(path)).unwrap();
+        }
+    }
+
+    fn node(&self, path: &Path, kind: FileType, device: u64) {
+        self.remove(path);
+        rustix::fs::mknodat(CWD, self.at(path), kind, Mode::RUSR, device).unwrap();
+    }
+
+    /// Returns what was touched, `None` when the action is not possible here.
+    fn act<'b>(&self, action: &'b Action, moment: i64) -> Option<Vec<&'b Path>> {
+        use Action::{Link, Move, Symlink};
+        let (Symlink(path, to) | Link(path, to) | Move(path, to)) = action else {
+            return self.act_on_one(action, moment);
+        };
+        if !self.is_plain(path) || !self.is_plain(to) || path == to {
+            return None;
+        }
+        match action {
+            Symlink(..) if !self.exists(path) => symlink(to, self.at(path)).unwrap(),
+            Link(..) if self.is_file(path) && !self.exists(to) => {
+                fs::hard_link(self.at(path), self.at(to)).unwrap();
+            }
+            Move(..) if self.is_file(path) && !self.is_dir(to) => {
+                fs::rename(self.at(path), self.at(to)).unwrap();
+            }
+            _ => return None,
+        }
+        // The target of a symbolic link is only named.
+        let to = (!matches!(action, Symlink(..))).then_some(to.as_path());
+        Some(std::iter::once(path.as_path()).chain(to).collect())
+    }
+
+    fn act_on_one<'b>(&self, action: &'b Action, moment: i64) -> Option<Vec<&'b Path>> {
+        use Action::*;
+        let (Write(path, _)
+        | Append(path)
+        | MakeDir(path)
+        | Remove(path)
+        | Recreate(path)
+        | Chmod(path, _)
+        | Chown(path, _)
+        | Attribute(path, _)
+        | Fifo(path)
+        | Device(path)
+        | Touch(path, _)) = action
+        else {
+            return None;
+        };
+        if !self.is_plain(path) {
+            return None;
+        }
+        let is_link = self.kind(path).is_some_and(|kind| kind.is_symlink());
+        match action {
+            Write(_, byte) if self.is_file(path) || !self.exists(path) => {
+                write(self.at(path), [*byte; 3]);
+            }
+            Append(_) if self.is_file(path) => {
+                let bytes = fs::read(self.at(path)).unwrap();
+                write(self.at(path), [bytes, vec![7]].concat());
+            }
+            MakeDir(_) => {
+                self.remove(path);
+                fs::create_dir(self.at(path)).unwrap();
+            }
+            Remove(_) => self.remove(path),
+            Recreate(_) if self.is_dir(path) => {
+                self.remove(path);
+                fs::create_dir(self.at(path)).unwrap();
+                write(self.at(path).join("a"), "anew");
+                set_time(self.at(path).join("a"), Timestamp::from_secs(moment));
+            }
+            Chmod(_, mode) if self.exists(path) && !is_link => {
+                fs::set_permissions(self.at(path), fs::Permissions::from_mode(*mode)).unwrap();
+            }
+            Chown(_, id) if self.exists(path) => {
+                let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+                let (uid, gid) = (Some(Uid::from_raw(*id)), Some(Gid::from_raw(id / 2)));
+                rustix::fs::chownat(CWD, self.at(path), uid, gid, flags).unwrap();
+            }
+            Attribute(_, byte) if self.is_file(path) || self.is_dir(path) => {
+                let (path, value) = (self.at(path), [*byte; 4]);
+                rustix::fs::setxattr(path, "user.test", &value, XattrFlags::empty()).unwrap();
+            }
+            Fifo(_) => self.node(path, FileType::Fifo, 0),
+            Device(_) => {
+                self.node(path, FileType::CharacterDevice, rustix::fs::makedev(1, 5));
+            }
+            Touch(_, secs) if self.exists(path) => {
+                let time = Timestamp::new(i64::from(*secs), secs % 1_000_000_000);
+                set_time(self.at(path), time);
+                return None;
+            }
+            _ => return None,
+        }
+        Some(vec![path])
+    }
+}
+
+/// Something in most places that random actions name.
+fn seed(root: &Path) {
+    for dir in ["a", "a/a", "a/b", "a/a/c", "b", "b/a-b", "a-b"] {
+        fs::create_dir(root.join(dir)).unwrap();
+    }
+    for file in [
+        "a/a/a", "a/a/c/x", "a/b/a", "a/c", "b/a", "b/a-b/c", "c", "a-b/a",
+    ] {
+        write(root.join(file), file);
+        set_time(root.join(file), THEN);
+    }
+    fs::hard_link(root.join("c"), root.join("b/c")).unwrap();
+    for dir in ["a/a/c", "a/a", "a/b", "a", "b/a-b", "b", "a-b"] {
+        set_time(root.join(dir), THEN);
+    }
+}
+
 fn run(world: &World, steps: &[Vec<Action>]) -> (Snapshot, String) {
-    let mut snapshot = Snapshot::scratch();
+    let mut snapshot = world.step(&Snapshot::scratch(), seed);
     let mut left = String::new();
     for (n_step, actions) in steps.iter().enumerate() {
         snapshot = world.step(&snapshot, |root| {

@@ -33,7 +33,10 @@ pub(crate) fn worlds() -> Vec<World> {
     if !is_root() {
         return Vec::new();
     }
-    vec![World::new(DriverChoice::Overlay), World::new(DriverChoice::Copy)]
+    vec![
+        World::new(DriverChoice::Overlay),
+        World::new(DriverChoice::Copy),
+    ]
 }
 
 impl World {
@@ -100,7 +103,12 @@ impl World {
     pub(crate) fn transfer(&self, snapshot: &Snapshot, to: &World) -> Snapshot {
         let blobs = self.blobs(snapshot);
         for layer in &blobs {
-            let blob = self.store().blobs().open(&layer.blob.digest).unwrap().unwrap();
+            let blob = self
+                .store()
+                .blobs()
+                .open(&layer.blob.digest)
+                .unwrap()
+                .unwrap();
             let expect = Expect::descriptor(&layer.blob);
             to.store().blobs().ingest(blob, expect).unwrap();
         }
@@ -122,7 +130,12 @@ impl World {
         let mut all = Vec::new();
         for dir in ["layers", "tmp"] {
             let names = std::fs::read_dir(root.join(dir));
-            all.extend(names.into_iter().flatten().map(|entry| entry.unwrap().path()));
+            all.extend(
+                names
+                    .into_iter()
+                    .flatten()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
         all
     }
@@ -145,7 +158,10 @@ impl Mounted {
             }
             RootMount::Overlay { lower, upper, work } => (lower, upper, work),
         };
-        let lowers: Vec<OwnedFd> = lower.iter().map(|dir| sys::open_dir(dir).unwrap()).collect();
+        let lowers: Vec<OwnedFd> = lower
+            .iter()
+            .map(|dir| sys::open_dir(dir).unwrap())
+            .collect();
         let lowers: Vec<_> = lowers.iter().map(AsFd::as_fd).collect();
         let upper = sys::open_dir(upper).unwrap();
         let work = sys::open_dir(work).unwrap();
@@ -196,7 +212,12 @@ pub(crate) fn describe(listing: &Listing, digest: &dyn Fn(&Path) -> Option<Diges
             entry.mtime.to_string()
         };
         let (path, mode, uid, gid) = (entry.path.display(), entry.mode, entry.uid, entry.gid);
-        writeln!(out, "/{path} {mode:o} {uid}:{gid} {time} {kind} {}", xattrs.join(" ")).unwrap();
+        writeln!(
+            out,
+            "/{path} {mode:o} {uid}:{gid} {time} {kind} {}",
+            xattrs.join(" ")
+        )
+        .unwrap();
     }
     out
 }
@@ -232,12 +253,22 @@ pub(crate) fn tar_lines(tar: &[u8]) -> String {
         for record in entry.pax_extensions().unwrap().into_iter().flatten() {
             let record = record.unwrap();
             let value = record.value_bytes().escape_ascii().to_string();
-            let value = if value.len() > 40 { format!("({})", value.len()) } else { value };
+            let value = if value.len() > 40 {
+                format!("({})", value.len())
+            } else {
+                value
+            };
             records.push(format!("{}={value}", record.key().unwrap()));
         }
         let name = entry.path_bytes().escape_ascii().to_string();
-        let name = if name.len() > 60 { format!("({})", name.len()) } else { name };
-        let link = entry.link_name_bytes().map(|link| link.escape_ascii().to_string());
+        let name = if name.len() > 60 {
+            format!("({})", name.len())
+        } else {
+            name
+        };
+        let link = entry
+            .link_name_bytes()
+            .map(|link| link.escape_ascii().to_string());
         writeln!(
             out,
             "{kind} {:o} {}:{} {} @{} {name}{} {}",
@@ -251,5 +282,6 @@ pub(crate) fn tar_lines(tar: &[u8]) -> String {
         )
         .unwrap();
     }
-    out.lines().fold(String::new(), |all, line| all + line.trim_end() + "\n")
+    out.lines()
+        .fold(String::new(), |all, line| all + line.trim_end() + "\n")
 }
