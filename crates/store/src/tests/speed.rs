@@ -36,7 +36,7 @@ fn thousands_of_rows_are_written_and_found_quickly() {
     let keys: Vec<RecordKey> = (0..2000).map(key).collect();
     let start = thread_time();
     let store = open(temp.path());
-    let opened = thread_time() - start;
+    let opened = thread_time().saturating_sub(start);
     assert!(
         store
             .index()
@@ -45,7 +45,7 @@ fn thousands_of_rows_are_written_and_found_quickly() {
             .iter()
             .all(Option::is_some)
     );
-    let ten = thread_time() - start;
+    let ten = thread_time().saturating_sub(start);
     assert!(
         store
             .index()
@@ -54,7 +54,7 @@ fn thousands_of_rows_are_written_and_found_quickly() {
             .iter()
             .all(Option::is_some)
     );
-    let found = thread_time() - start;
+    let found = thread_time().saturating_sub(start);
     assert!(
         store
             .layers()
@@ -63,7 +63,7 @@ fn thousands_of_rows_are_written_and_found_quickly() {
             .iter()
             .all(Option::is_none)
     );
-    let checked = thread_time() - start;
+    let checked = thread_time().saturating_sub(start);
     println!(
         "queued {queued:?}, written {written:?}, closed {closed:?}; processor time: \
          opened {opened:?}, 10 found {ten:?}, 2000 found {found:?}, 2000 layers {checked:?}"
