@@ -20,7 +20,7 @@ pub(crate) enum Document {
     /// Several manifests.
     Index(Index),
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
 }
 
 /// Parses a document; `name` goes into errors.
@@ -56,7 +56,7 @@ pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
             let manifest: Manifest =
                 serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
             check_manifest(&manifest, name)?;
-            Ok(Document::Manifest(manifest))
+            Ok(Document::Manifest(Box::new(manifest)))
         }
         (false, false) => Err(bad("it is neither an index nor a manifest".to_owned())),
     }

@@ -77,7 +77,7 @@ pub enum ImageError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file of a layout could not be read.
-    #[error("read `{}`", path.display())]
+    #[error("read `{}`: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -88,6 +88,10 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is passed was made for the error, or is one that ends here"
+    )]
     pub(crate) fn corrupt(what: impl ToString, reason: impl ToString) -> Self {
         Self::Corrupt {
             what: what.to_string(),
@@ -95,6 +99,10 @@ impl ImageError {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is passed was made for the error"
+    )]
     pub(crate) fn unsupported(what: impl ToString, reason: impl ToString) -> Self {
         Self::Unsupported {
             what: what.to_string(),

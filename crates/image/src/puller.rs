@@ -159,7 +159,7 @@ impl Puller {
                         manifest_digest: loaded.digest,
                         config: parse_config(&config, &manifest)?,
                         config_bytes: config,
-                        manifest,
+                        manifest: *manifest,
                         manifest_bytes: loaded.bytes,
                         origin: origin.clone(),
                     };

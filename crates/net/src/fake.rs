@@ -184,22 +184,24 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
 }
 
 fn write_reply(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {
-    let mut head = format!(
+    let mut head = Vec::new();
+    write!(
+        head,
         "HTTP/1.1 {} Scripted\r\nConnection: close\r\n",
         reply.status
-    );
+    )?;
     if !reply
         .headers
         .iter()
         .any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
     {
-        head.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
+        write!(head, "Content-Length: {}\r\n", reply.body.len())?;
     }
     for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n")?;
     }
-    head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
+    head.extend_from_slice(b"\r\n");
+    stream.write_all(&head)?;
     if seen.method != "HEAD" {
         let end = reply
             .cut_after

@@ -21,16 +21,13 @@ pub fn is_loopback(host: &str) -> bool {
 
 /// The address as it may be logged: without user, password, query and fragment.
 pub fn shown(url: &Url) -> String {
-    let mut text = format!("{}://", url.scheme());
-    text.push_str(url.host_str().unwrap_or_default());
-    if let Some(port) = url.port() {
-        text.push_str(&format!(":{port}"));
-    }
-    text.push_str(url.path());
-    if url.query().is_some() {
-        text.push_str("?...");
-    }
-    text
+    let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let query = if url.query().is_some() { "?..." } else { "" };
+    format!("{scheme}://{host}{port}{}{query}", url.path())
 }
 
 /// Whether credentials for `a` may be sent to `b`.

@@ -7,6 +7,7 @@ mod local;
 mod oci;
 mod rootfs_tar;
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -78,7 +79,7 @@ pub enum ExportError {
         reason: String,
     },
     /// The operating system refused.
-    #[error("{action} `{}`", path.display())]
+    #[error("{action} `{}`: {source}", path.display())]
     Io {
         /// The verb.
         action: &'static str,
@@ -103,7 +104,7 @@ impl ExportError {
         move |source| {
             if source
                 .get_ref()
-                .is_some_and(|inner| inner.is::<StoreError>())
+                .is_some_and(<dyn Error + Send + Sync>::is::<StoreError>)
             {
                 return StoreError::io(action, &path, source).into();
             }

@@ -17,7 +17,7 @@ use crate::document::{self, Document, MANIFEST_LIMIT};
 use crate::layout::{IMAGE_NAME, REF_NAME};
 
 /// How long another writer of the same layout is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Where the layout is written.
 #[derive(Debug)]

@@ -87,18 +87,13 @@ pub(crate) fn scan(
         return Err(ImageError::NotFound { what: what() }.into());
     };
     let path = store.blobs().path(&layer.descriptor.digest);
-    let (source, spill) = match layer.compression()? {
-        Compression::None => {
-            let file = File::open(&path).map_err(|error| StoreError::io("open", &path, error))?;
-            (sources.add(file), None)
-        }
-        _ => {
-            let spill = unnamed_file(store)?;
-            let copy = spill
-                .try_clone()
-                .map_err(|error| StoreError::io("copy", &path, error))?;
-            (sources.add(spill), Some(copy))
-        }
+    let open = |error| StoreError::io("open", &path, error);
+    let (source, spill) = if layer.compression()? == Compression::None {
+        (sources.add(File::open(&path).map_err(open)?), None)
+    } else {
+        let spill = unnamed_file(store)?;
+        let copy = spill.try_clone().map_err(open)?;
+        (sources.add(spill), Some(copy))
     };
     let mut reader = Tee {
         reader,

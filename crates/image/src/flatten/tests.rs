@@ -23,7 +23,7 @@ fn render(flat: &Flat) -> String {
                 format!("{id:?} {text}")
             }
         };
-        out.push_str(&format!("{path}: {what}\n"));
+        out.extend([path.as_str(), ": ", &what, "\n"]);
     }
     out
 }
@@ -50,7 +50,7 @@ fn flatten_all(layers: &[&[E<'_>]]) -> Result<String, String> {
     Ok(expected)
 }
 
-fn check(layers: &[&[E<'_>]], expected: Expect) {
+fn check(layers: &[&[E<'_>]], expected: &Expect) {
     expected.assert_eq(&flatten_all(layers).unwrap());
 }
 
@@ -66,12 +66,12 @@ fn the_top_wins() {
             &[d("a"), f("a/x", "old"), f("a/y", "kept"), s("l", "a")],
             &[d("a").mode(0o700), f("a/x", "new"), f("l", "file now")],
         ],
-        expect![[r#"
+        &expect![[r"
             a: dir 700
             a/x: InodeId(2) new
             a/y: InodeId(1) kept
             l: InodeId(3) file now
-        "#]],
+        "]],
     );
 }
 
@@ -96,12 +96,12 @@ fn whiteouts_hide_what_is_below_and_nothing_else() {
                 f(".wh.", ""),
             ],
         ],
-        expect![[r#"
+        &expect![[r"
             a: dir 755
             a/x: InodeId(4) new
             a/y: InodeId(1) 2
             bb: InodeId(3) stays
-        "#]],
+        "]],
     );
 }
 
@@ -118,17 +118,17 @@ fn opaque_directories_begin_anew() {
             ],
             &[d("a"), f("a/new", "4"), f("a/.wh..wh..opq", "")],
         ],
-        expect![[r#"
+        &expect![[r"
             a: dir 755
             a/new: InodeId(3) 4
             ab: InodeId(2) 3
-        "#]],
+        "]],
     );
     check(
         &[&[f("x", "1")], &[f(".wh..wh..opq", ""), f("y", "2")]],
-        expect![[r#"
+        &expect![[r"
             y: InodeId(1) 2
-        "#]],
+        "]],
     );
 }
 
@@ -140,11 +140,11 @@ fn links_share_their_file_across_layers() {
             &[h("d", "a"), f(".wh.b", "")],
             &[f("a", "other")],
         ],
-        expect![[r#"
+        &expect![[r"
             a: InodeId(1) other
             c: InodeId(0) text
             d: InodeId(0) text
-        "#]],
+        "]],
     );
     refuse(
         &[h("a", "missing")],
@@ -160,12 +160,12 @@ fn directories_and_others_replace_each_other() {
             &[d("a"), f("a/x", "1"), s("b", "a"), d("c")],
             &[f("a", "file"), d("b"), f("b/y", "2"), s("c", "b")],
         ],
-        expect![[r#"
+        &expect![[r"
             a: InodeId(1) file
             b: dir 755
             b/y: InodeId(2) 2
             c: -> b
-        "#]],
+        "]],
     );
 }
 
@@ -187,7 +187,7 @@ fn parents_are_made_and_links_to_them_followed() {
             ],
             &[f("bin/.wh.tool", ""), f("nowhere/.wh.x", "")],
         ],
-        expect![[r#"
+        &expect![[r"
             abs: -> /usr
             bin: -> usr/bin
             new: dir 755
@@ -198,7 +198,7 @@ fn parents_are_made_and_links_to_them_followed() {
             usr/a: InodeId(1) 2
             usr/b: InodeId(2) 3
             usr/bin: dir 755
-        "#]],
+        "]],
     );
     refuse(&[f("a", ""), f("a/b", "")], "`a` is used as a directory");
     refuse(&[s("a", "b"), s("b", "a"), f("a/x", "")], "too many links");
@@ -214,13 +214,13 @@ fn names_sort_with_their_directory() {
             f("a.c", "3"),
             k("p", MemberKind::Fifo),
         ]],
-        expect![[r#"
+        &expect![[r"
             a: dir 755
             a/x: InodeId(1) 2
             a-b: InodeId(0) 1
             a.c: InodeId(2) 3
             p: fifo
-        "#]],
+        "]],
     );
 }
 

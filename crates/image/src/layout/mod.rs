@@ -128,7 +128,7 @@ pub(crate) enum Entry {
     /// The manifest or index with this digest.
     Digest(Digest),
     /// One manifest or index.
-    One(Descriptor),
+    One(Box<Descriptor>),
     /// Images of several platforms, none of them named.
     Platforms,
 }
@@ -152,7 +152,7 @@ pub(crate) fn entry(index: &Index, source: &LayoutSource) -> Result<Entry, Image
             .filter(|entry| entry.annotations.get(key) == Some(tag))
             .collect();
         match same_digest(&named) {
-            Some(entry) => return Ok(Entry::One(entry.clone())),
+            Some(entry) => return Ok(Entry::One(Box::new(entry.clone()))),
             None if named.is_empty() => {}
             None => return Err(ambiguous(&named, source)),
         }
@@ -170,7 +170,7 @@ fn unnamed(entries: &[Descriptor], source: &LayoutSource) -> Result<Entry, Image
         });
     }
     if let Some(entry) = same_digest(&all) {
-        return Ok(Entry::One(entry.clone()));
+        return Ok(Entry::One(Box::new(entry.clone())));
     }
     let latest: Vec<_> = entries
         .iter()
@@ -182,7 +182,7 @@ fn unnamed(entries: &[Descriptor], source: &LayoutSource) -> Result<Entry, Image
         })
         .collect();
     if let Some(entry) = same_digest(&latest) {
-        return Ok(Entry::One(entry.clone()));
+        return Ok(Entry::One(Box::new(entry.clone())));
     }
     let mut platforms: Vec<_> = entries
         .iter()

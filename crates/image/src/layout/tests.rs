@@ -23,7 +23,7 @@ fn named(content: &str, tag: Option<&str>, full: Option<&str>) -> Descriptor {
 fn find(entries: &[Descriptor], tag: Option<&str>) -> Result<Descriptor, String> {
     let index = Index::oci(entries.to_vec());
     match entry(&index, &source(tag, None)) {
-        Ok(Entry::One(entry)) => Ok(entry),
+        Ok(Entry::One(entry)) => Ok(*entry),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.to_string()),
     }

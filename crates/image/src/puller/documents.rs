@@ -22,21 +22,20 @@ impl Puller {
         size: Option<u64>,
     ) -> Result<Loaded, ImageError> {
         check_limit(digest, size, MANIFEST_LIMIT)?;
-        let bytes = match self.stored(digest, MANIFEST_LIMIT).await? {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = match origin {
-                    Origin::Registry(image) => {
-                        self.registries.manifest(image, Some(digest)).await?.bytes
-                    }
-                    Origin::Layout(layout) => {
-                        read_from(Arc::clone(layout), digest, MANIFEST_LIMIT).await?
-                    }
-                };
-                document::check_digest(&bytes, digest)?;
-                self.keep(&bytes).await?;
-                bytes
-            }
+        let bytes = if let Some(bytes) = self.stored(digest, MANIFEST_LIMIT).await? {
+            bytes
+        } else {
+            let bytes = match origin {
+                Origin::Registry(image) => {
+                    self.registries.manifest(image, Some(digest)).await?.bytes
+                }
+                Origin::Layout(layout) => {
+                    read_from(Arc::clone(layout), digest, MANIFEST_LIMIT).await?
+                }
+            };
+            document::check_digest(&bytes, digest)?;
+            self.keep(&bytes).await?;
+            bytes
         };
         if let Some(size) = size {
             check_size(&bytes, digest, size)?;

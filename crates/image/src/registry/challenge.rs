@@ -40,12 +40,11 @@ fn parameters(mut rest: &str) -> Vec<(&str, String)> {
     let mut found = Vec::new();
     while let Some((key, after)) = rest.split_once('=') {
         let key = key.trim_matches([' ', ',', '\t']);
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (value, after) = after.split_once(',').unwrap_or((after, ""));
-                (value.trim().to_owned(), after)
-            }
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let (value, after) = after.split_once(',').unwrap_or((after, ""));
+            (value.trim().to_owned(), after)
         };
         found.push((key, value));
         rest = after;

@@ -219,12 +219,9 @@ impl Registry {
             .arg(&config)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = match command.spawn() {
-            Ok(child) => child,
-            Err(_) => {
-                println!("skipped: needs docker-registry");
-                return None;
-            }
+        let Ok(child) = command.spawn() else {
+            println!("skipped: needs docker-registry");
+            return None;
         };
         let registry = Self {
             child,
