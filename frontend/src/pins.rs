@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 /// What is known so far about the outside world.
 ///
-/// [`plan`](crate::plan) names what is missing, the caller finds it out and asks again.
+/// [`plan()`](crate::plan()) names what is missing, the caller finds it out and asks again.
 #[derive(Debug, Clone, Default)]
 pub struct Pins {
     /// Images that were resolved.

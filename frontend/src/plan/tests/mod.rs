@@ -4,6 +4,7 @@
     reason = "expect-test writes strings with them"
 )]
 
+mod any;
 mod config;
 mod contexts;
 mod copying;
