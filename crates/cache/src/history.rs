@@ -35,6 +35,23 @@ pub enum PastInput {
     Selection(Digest),
 }
 
+/// The earlier uses of one op, decoded only when somebody looks at them: most builds only ask
+/// whether there are any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pasts(Vec<u8>);
+
+impl Pasts {
+    /// True when the op was never used before.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The uses, newest first; none when they were written by another version.
+    pub fn decode(&self) -> Vec<Past> {
+        codec::decode(VERSION, &self.0).unwrap_or_default()
+    }
+}
+
 /// The earlier uses of ops, kept as facts of a store; advisory like every cache.
 #[derive(Debug, Clone)]
 pub struct OpHistory {
@@ -47,25 +64,28 @@ impl OpHistory {
         Self { store }
     }
 
-    /// The earlier uses of many ops in one question, newest first; a fault is an empty list.
-    pub fn find(&self, ops: &[OpKey]) -> Vec<Vec<Past>> {
+    /// The earlier uses of many ops in one question; a fault is an empty answer.
+    pub fn find(&self, ops: &[OpKey]) -> Vec<Pasts> {
         let keys: Vec<FactKey> = ops.iter().map(fact_key).collect();
         match self.store.index().facts(&keys) {
             Ok(facts) => facts
                 .into_iter()
-                .map(|fact| decode(fact.as_deref()))
+                .map(|fact| Pasts(fact.unwrap_or_default()))
                 .collect(),
             Err(error) => {
                 tracing::debug!(%error, "earlier uses of steps cannot be read");
-                vec![Vec::new(); ops.len()]
+                vec![Pasts::default(); ops.len()]
             }
         }
     }
 
     /// Adds a use to those known before, in front.
-    pub fn add(&self, op: &OpKey, past: Past, known: &[Past]) {
+    pub fn add(&self, op: &OpKey, past: Past, known: &Pasts) {
         let newest = past.definition;
-        let older = known.iter().filter(|old| old.definition != newest).cloned();
+        let older = known
+            .decode()
+            .into_iter()
+            .filter(|old| old.definition != newest);
         let mut pasts: Vec<Past> = std::iter::once(past).chain(older).collect();
         pasts.truncate(MAX_PASTS);
         match codec::encode(VERSION, &pasts) {
@@ -77,11 +97,6 @@ impl OpHistory {
 
 fn fact_key(op: &OpKey) -> FactKey {
     FactKey::new("op-history", op.digest().as_bytes())
-}
-
-fn decode(fact: Option<&[u8]>) -> Vec<Past> {
-    fact.and_then(|bytes| codec::decode(VERSION, bytes).ok())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -102,16 +117,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let history = OpHistory::new(Store::open(&dir.path().join("store")).unwrap());
         let op = OpKey::from_digest(Digest::of(b"op"));
-        assert_eq!(history.find(&[op]), [vec![]]);
+        assert!(history.find(&[op])[0].is_empty());
         for n in 0..6 {
             let known = history.find(&[op]).remove(0);
             history.add(&op, past(n), &known);
         }
         let known = history.find(&[op]).remove(0);
-        assert_eq!(known, [past(5), past(4), past(3), past(2)]);
+        assert_eq!(known.decode(), [past(5), past(4), past(3), past(2)]);
         history.add(&op, past(3), &known);
         assert_eq!(
-            history.find(&[op]).remove(0),
+            history.find(&[op]).remove(0).decode(),
             [past(3), past(5), past(4), past(2)]
         );
     }

@@ -18,7 +18,7 @@ mod key;
 mod local;
 mod record;
 
-pub use history::{OpHistory, Past, PastInput};
+pub use history::{OpHistory, Past, PastInput, Pasts};
 pub use index::{CacheIndex, Entry};
 pub use key::{CacheKey, KeyKind};
 pub use local::LocalCache;

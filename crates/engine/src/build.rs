@@ -11,12 +11,12 @@ use crate::release::Releaser;
 use crate::runner::StepRunner;
 use crate::steps::StepError;
 use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
-use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Past};
+use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Pasts};
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, op_key_all, prune};
 use acetate_scheduler::{CancellationToken, Failure, Hits, Job, Limits, Session, scope};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// How many processes run at once where nobody says: more than there are processors, for most
@@ -37,13 +37,17 @@ pub(crate) async fn build(
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
     let contexts = Arc::new(Contexts::open(&request)?);
     progress.emit(BuildEvent::Dockerfile(Arc::clone(&contexts.source)));
+    let phase = |name: &str| tracing::debug!(phase = name, elapsed = ?began.elapsed());
+    phase("opened");
     let (lowered, warnings, pinned) = plan(engine, &request, &contexts, &progress).await?;
     for warning in &warnings {
         progress.emit(BuildEvent::Warning(warning.clone()));
     }
+    phase("lowered");
     let graph = Arc::new(lowered.graph.clone());
     progress.graph(&graph);
     let asked = ask(engine, &graph);
+    phase("looked up");
     let cached = tell_cached(&graph, &asked, &progress);
     let parallel = request.max_parallel.unwrap_or_else(default_parallel);
     let limits = Limits {
@@ -68,7 +72,7 @@ pub(crate) async fn build(
         pinned,
         images_used: lowered.images_used.clone(),
         selections: lowered.selections.clone(),
-        pasts: Mutex::new(asked.pasts),
+        pasts: asked.pasts,
         durations: asked.durations,
         now: progress.now(),
         releaser: Releaser::start(Arc::clone(&engine.store)),
@@ -80,7 +84,9 @@ pub(crate) async fn build(
     }
     let job = Job::new(&graph, asked.hits, Arc::clone(&runner), limits);
     let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
+    phase("scheduled");
     let result = scope(job, cancel, body).await;
+    phase("finished");
     let finished = match result {
         Ok(finished) => finished?,
         Err(failure) => return Err(blame(failure, &graph, &contexts.source)),
@@ -118,7 +124,7 @@ async fn plan(
 /// What the local cache says about a whole graph.
 struct Asked {
     hits: Hits<CacheRecord>,
-    pasts: Vec<Vec<Past>>,
+    pasts: Vec<Pasts>,
     durations: Vec<Option<u64>>,
 }
 
@@ -131,7 +137,7 @@ fn ask(engine: &Engine, graph: &BuildGraph) -> Asked {
     let mut candidates = engine.cache().lookup(&keys);
     candidates.resize(graph.len(), Vec::new());
     let mut pasts = OpHistory::new(Arc::clone(&engine.store)).find(&op_key_all(graph));
-    pasts.resize(graph.len(), Vec::new());
+    pasts.resize(graph.len(), Pasts::default());
     let durations = candidates
         .iter()
         .map(|list| list.first().map(|r| r.duration_ms))

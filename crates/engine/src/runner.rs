@@ -9,6 +9,7 @@ use crate::same::Same;
 use crate::steps::{StepError, exec, file};
 use acetate_cache::{
     CacheIndex, CacheKey, CacheRecord, Entry, LayerRecord, LocalCache, OpHistory, Past, PastInput,
+    Pasts,
 };
 use acetate_exec::Executor;
 use acetate_frontend::{ImageNeed, SelectionSpec};
@@ -17,8 +18,8 @@ use acetate_oci::Timestamp;
 use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
 use acetate_snapshot::Snapshots;
 use acetate_store::{Object, Store, StoreLock};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Carries out the steps of one build.
@@ -37,7 +38,7 @@ pub(crate) struct StepRunner {
     pub(crate) images_used: Vec<ImageNeed>,
     pub(crate) selections: Vec<SelectionSpec>,
     /// Earlier uses of each vertex's op, by index.
-    pub(crate) pasts: Mutex<Vec<Vec<Past>>>,
+    pub(crate) pasts: Vec<Pasts>,
     /// How long each vertex took last, in milliseconds, where that is known.
     pub(crate) durations: Vec<Option<u64>>,
     /// The time of everything that has no other.
@@ -166,7 +167,7 @@ impl StepRunner {
 
     /// The records of earlier uses whose inputs had the same content.
     async fn same_result(&self, question: &Question<Output>) -> Vec<CacheRecord> {
-        let pasts = self.pasts_of(question.vertex);
+        let pasts = self.pasts_of(question.vertex).decode();
         let (graph, snapshots) = (Arc::clone(&self.graph), self.snapshots.clone());
         let (vertex, inputs) = (question.vertex, question.inputs.clone());
         for input in &inputs {
@@ -198,9 +199,8 @@ impl StepRunner {
             .unwrap_or_default()
     }
 
-    fn pasts_of(&self, vertex: VertexId) -> Vec<Past> {
-        let pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
-        pasts.get(vertex.idx()).cloned().unwrap_or_default()
+    fn pasts_of(&self, vertex: VertexId) -> Pasts {
+        self.pasts.get(vertex.idx()).cloned().unwrap_or_default()
     }
 
     fn source(
@@ -280,7 +280,7 @@ impl StepRunner {
         let key = self.graph.key(id);
         let op = op_key(&self.graph.vertex(id).op);
         let ours: Vec<PastInput> = inputs.iter().map(Output::as_past).collect();
-        let pasts = self.history.find(&[op]).pop()?;
+        let pasts = self.history.find(&[op]).pop()?.decode();
         pasts
             .iter()
             .find(|past| past.definition == *key.digest() && past.inputs == ours)?;

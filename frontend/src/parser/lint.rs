@@ -37,7 +37,7 @@ fn maintainer(keyword: Span) -> Diagnostic {
 /// Removes the warnings that a `check` directive or a `check` comment above the instruction skips.
 ///
 /// Errors stay, whatever is skipped.
-pub(super) fn drop_skipped(ast: &Dockerfile, diagnostics: &mut Vec<Diagnostic>) {
+pub(crate) fn drop_skipped(ast: &Dockerfile, diagnostics: &mut Vec<Diagnostic>) {
     let everywhere = ast.directive(DirectiveKind::Check).map(Spanned::as_str);
     diagnostics.retain(|diagnostic| {
         diagnostic.severity != Severity::Warning

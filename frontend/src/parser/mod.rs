@@ -14,7 +14,7 @@ mod heredoc;
 mod json;
 mod line;
 mod lines;
-mod lint;
+pub(crate) mod lint;
 mod payload;
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,7 @@ pub fn plan(
     match attempt(ast, request, pins, &mut findings) {
         Ok(planned) => Ok(planned),
         Err(error) => {
+            crate::parser::lint::drop_skipped(ast, &mut findings.list);
             findings.list.push(error);
             Err(findings.list)
         }
@@ -98,6 +99,7 @@ fn attempt(
         return Ok(Planned::Needs(unpinned));
     }
     warn_of_unknown_filters(&table, request, findings);
+    crate::parser::lint::drop_skipped(ast, &mut findings.list);
     Ok(Planned::Plan(Plan {
         stages: walked.stages,
         targets: walked.targets,

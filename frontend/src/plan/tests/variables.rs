@@ -390,3 +390,16 @@ fn s6_an_unset_variable_is_empty_and_warned_of() {
         "#]],
     );
 }
+
+#[test]
+fn a_check_that_is_skipped_does_not_warn() {
+    let skipped = "# check=skip=UndefinedVar\nFROM scratch\nENV a=$B\n";
+    findings(skipped, &expect![[""]]);
+    let here = "FROM scratch\n# check=skip=UndefinedVar // on purpose\nENV a=$B\nENV c=$D\n";
+    findings(
+        here,
+        &expect![[r#"
+            warning[UndefinedVar] line 4 `$D`: Usage of undefined variable '$D'
+        "#]],
+    );
+}
