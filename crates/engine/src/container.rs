@@ -11,7 +11,7 @@ use acetate_oci::{ImageConfig, Platform, Reference};
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{Snapshot, Snapshots};
 use acetate_store::Object;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What to run.
@@ -47,6 +47,7 @@ pub(crate) async fn run(
         config,
         argv,
         network: request.network,
+        root_dir: engine.store.root().to_owned(),
         executor,
         token: token.clone(),
     };
@@ -143,6 +144,7 @@ struct Container {
     config: ImageConfig,
     argv: Vec<String>,
     network: NetworkMode,
+    root_dir: PathBuf,
     executor: Arc<dyn Executor>,
     token: CancelToken,
 }
@@ -175,6 +177,7 @@ impl Container {
         };
         request.network = exec::network(self.network);
         request.stdio = Stdio::Inherit;
+        request.mount_points = exec::mount_points(&self.root_dir);
         let mut log = |_: acetate_exec::Stream, _: &[u8]| {};
         Ok(self.executor.run(&request, &mut log, &self.token)?)
     }

@@ -38,7 +38,10 @@ pub(crate) fn run(
         return Ok(clock.outcome(&Heard::default(), ExitStatus::Cancelled));
     }
     let (control, theirs) = UnixStream::pair().map_err(ExecError::Spawn)?;
-    let mut launcher = Launcher { child: spawn(spec.stdio, theirs)?, control: Some(control) };
+    let mut launcher = Launcher {
+        child: spawn(spec.stdio, theirs)?,
+        control: Some(control),
+    };
     let sent = launcher.send(spec);
     let mut heard = Heard::default();
     let listened = match sent {
@@ -67,11 +70,17 @@ fn conclude(clock: &Clock, heard: Heard, status: ChildStatus) -> Result<ExecOutc
 fn check_ids(user: &UserIds) -> Result<(), ExecError> {
     let (uids, gids) = userns::current_maps();
     if !uids.contains(user.uid) {
-        return Err(ExecError::UnmappedId { kind: "user", id: user.uid });
+        return Err(ExecError::UnmappedId {
+            kind: "user",
+            id: user.uid,
+        });
     }
     let mut groups = std::iter::once(&user.gid).chain(&user.groups);
     match groups.find(|gid| !gids.contains(**gid)) {
-        Some(gid) => Err(ExecError::UnmappedId { kind: "group", id: *gid }),
+        Some(gid) => Err(ExecError::UnmappedId {
+            kind: "group",
+            id: *gid,
+        }),
         None => Ok(()),
     }
 }
@@ -83,7 +92,9 @@ fn spawn(stdio: Stdio, control: UnixStream) -> Result<Child, ExecError> {
     command.arg0("acetate-step").arg(SUBCOMMAND).env_clear();
     command.stdin(std::os::fd::OwnedFd::from(control));
     if stdio == Stdio::Capture {
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
     }
     command.spawn().map_err(ExecError::Spawn)
 }
@@ -97,7 +108,9 @@ struct Launcher {
 
 impl Launcher {
     fn send(&self, spec: &StepSpec) -> io::Result<()> {
-        let Some(control) = &self.control else { return Ok(()) };
+        let Some(control) = &self.control else {
+            return Ok(());
+        };
         let stdin = io::stdin();
         let descriptor = (spec.stdio == Stdio::Inherit).then(|| stdin.as_fd());
         wire::write(control.as_fd(), spec, descriptor)
@@ -159,7 +172,9 @@ fn listen(
 ) -> io::Result<End> {
     let mut pipes = Pipes::new(&mut launcher.child)?;
     let mut frames = FrameReader::default();
-    let Some(control) = launcher.control.as_ref() else { return Ok(End::Finished) };
+    let Some(control) = launcher.control.as_ref() else {
+        return Ok(End::Finished);
+    };
     loop {
         let ready = wait(control, cancel, &pipes)?;
         if ready.cancelled {
@@ -187,18 +202,37 @@ struct Ready {
 }
 
 fn wait(control: &UnixStream, cancel: &CancelToken, pipes: &Pipes) -> io::Result<Ready> {
-    let mut fds = vec![PollFd::new(cancel, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
-    fds.extend(pipes.out.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-    fds.extend(pipes.err.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+    let mut fds = vec![
+        PollFd::new(cancel, PollFlags::IN),
+        PollFd::new(control, PollFlags::IN),
+    ];
+    fds.extend(
+        pipes
+            .out
+            .as_ref()
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
+    );
+    fds.extend(
+        pipes
+            .err
+            .as_ref()
+            .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
+    );
     let forever: Option<&Timespec> = None;
     rustix::io::retry_on_intr(|| poll(&mut fds, forever))?;
-    Ok(Ready { cancelled: !fds[0].revents().is_empty(), control: !fds[1].revents().is_empty() })
+    Ok(Ready {
+        cancelled: !fds[0].revents().is_empty(),
+        control: !fds[1].revents().is_empty(),
+    })
 }
 
 impl Pipes {
     fn new(child: &mut Child) -> io::Result<Self> {
-        let pipes =
-            Self { out: child.stdout.take(), err: child.stderr.take(), buffer: vec![0; 64 << 10] };
+        let pipes = Self {
+            out: child.stdout.take(),
+            err: child.stderr.take(),
+            buffer: vec![0; 64 << 10],
+        };
         if let Some(pipe) = &pipes.out {
             rustix::io::ioctl_fionbio(pipe, true)?;
         }
@@ -210,13 +244,23 @@ impl Pipes {
 
     /// Reads each pipe until it is empty, but at most `reads` times.
     fn drain(&mut self, reads: u32, log: &mut dyn LogSink) -> io::Result<()> {
-        if drain(self.out.as_ref(), Stream::Stdout, reads, &mut self.buffer, log)?
-            == Received::Closed
+        if drain(
+            self.out.as_ref(),
+            Stream::Stdout,
+            reads,
+            &mut self.buffer,
+            log,
+        )? == Received::Closed
         {
             self.out = None;
         }
-        if drain(self.err.as_ref(), Stream::Stderr, reads, &mut self.buffer, log)?
-            == Received::Closed
+        if drain(
+            self.err.as_ref(),
+            Stream::Stderr,
+            reads,
+            &mut self.buffer,
+            log,
+        )? == Received::Closed
         {
             self.err = None;
         }
@@ -231,7 +275,9 @@ fn drain<F: AsFd>(
     buffer: &mut [u8],
     log: &mut dyn LogSink,
 ) -> io::Result<Received> {
-    let Some(pipe) = pipe else { return Ok(Received::Open) };
+    let Some(pipe) = pipe else {
+        return Ok(Received::Open);
+    };
     for _ in 0..reads {
         match rustix::io::read(pipe, &mut *buffer) {
             Ok(0) => return Ok(Received::Closed),
@@ -252,7 +298,10 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Self { started: Instant::now(), monotonic: monotonic() }
+        Self {
+            started: Instant::now(),
+            monotonic: monotonic(),
+        }
     }
 
     fn outcome(&self, heard: &Heard, status: ExitStatus) -> ExecOutcome {
@@ -266,7 +315,9 @@ impl Clock {
                 run: between(started, ended),
                 total: self.started.elapsed(),
             },
-            usage: heard.exited.map_or_else(Usage::default, |(_, usage, _)| usage),
+            usage: heard
+                .exited
+                .map_or_else(Usage::default, |(_, usage, _)| usage),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::spec::{Doing, Failure, Report, StepSpec};
 use crate::sys::{self, CloseHow, Forked, Namespaces};
 use crate::wire;
 
+pub use self::stubs::mount_points;
 
 /// The hidden first argument.
 pub(crate) const SUBCOMMAND: &str = "__acetate-step";
@@ -42,7 +43,10 @@ pub(crate) const SUBCOMMAND: &str = "__acetate-step";
 ///
 /// Call it first in `main`, before any thread exists; otherwise it does nothing.
 pub fn reexec_entry() {
-    if std::env::args_os().nth(1).is_some_and(|first| first == SUBCOMMAND) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == SUBCOMMAND)
+    {
         sys::exit_now(main());
     }
 }
@@ -74,7 +78,7 @@ fn main() -> i32 {
         return 1;
     };
     match launch(&control) {
-        Ok(Forked::Child) => supervisor::run(control),
+        Ok(Forked::Child) => supervisor::run(&control),
         Ok(Forked::Parent { child }) => {
             // The supervisor alone holds the streams and the socket, so that their end means its end.
             drop(control);
@@ -104,7 +108,9 @@ fn launch(control: &Control) -> Result<Forked, Failure> {
     match spec.stdio {
         // Its own session: no terminal to read a password from, and no Ctrl-C past the caller.
         Stdio::Capture => {
-            rustix::process::setsid().map(drop).doing(|| "start a session".into())?;
+            rustix::process::setsid()
+                .map(drop)
+                .doing(|| "start a session".into())?;
         }
         Stdio::Inherit => sys::ignore_terminal_signals(),
     }

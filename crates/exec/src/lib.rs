@@ -35,13 +35,13 @@ mod wire;
 pub use cancel::CancelToken;
 pub use error::ExecError;
 pub use executor::{Executor, NativeExecutor};
-pub use launcher::reexec_entry;
+pub use launcher::{mount_points, reexec_entry};
 pub use log::{LogSink, Stream};
 pub use oci::{OciExecutor, Runtime};
 pub use outcome::{ExecOutcome, ExitStatus, Timings, Usage};
 pub use private::enter_private_mounts;
 pub use request::{
     Abi, DEFAULT_HOSTNAME, DEFAULT_PATH, DEFAULT_SHM_SIZE, ExecRequest, Limit, Network, Resource,
-    Security, Stdio, Ulimit, UserIds,
+    SCRIPTS, Script, Security, Stdio, Ulimit, UserIds,
 };
 pub use userns::{IdMap, IdRange, UsernsError, enter_if_needed, id_maps};

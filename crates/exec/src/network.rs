@@ -37,12 +37,15 @@ pub(crate) fn without_loopback(host: &str, resolver: Option<&str>) -> String {
 }
 
 fn reachable(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| name_server(line).is_none_or(|address| !is_loopback(address)))
+    text.lines()
+        .filter(|line| name_server(line).is_none_or(|address| !is_loopback(address)))
 }
 
 fn name_server(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace();
-    (words.next() == Some("nameserver")).then(|| words.next()).flatten()
+    (words.next() == Some("nameserver"))
+        .then(|| words.next())
+        .flatten()
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -69,7 +72,10 @@ mod tests {
             without_loopback(host, Some(resolver)),
             "# local\noptions edns0\nsearch lan\nnameserver 9.9.9.9\n"
         );
-        assert_eq!(without_loopback(host, None), "# local\noptions edns0\nsearch lan\n");
+        assert_eq!(
+            without_loopback(host, None),
+            "# local\noptions edns0\nsearch lan\n"
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use acetate_snapshot::RootMount;
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::io::Errno;
 
 use crate::cancel::CancelToken;
 use crate::client;
@@ -49,7 +51,11 @@ impl Runtime {
         }
         let mut first_error = None;
         for (global_args, cgroups) in variants {
-            let runtime = Self { program: program.to_owned(), global_args, cgroups };
+            let runtime = Self {
+                program: program.to_owned(),
+                global_args,
+                cgroups,
+            };
             match runtime.try_once(dir) {
                 Ok(()) => return Ok(runtime),
                 Err(error) => {
@@ -67,7 +73,10 @@ impl Runtime {
     pub fn detect(path: &str, dir: &Path) -> Result<Self, Vec<(PathBuf, ExecError)>> {
         let mut failed = Vec::new();
         for name in Self::NAMES {
-            let candidates = path.split(':').filter(|d| !d.is_empty()).map(|d| Path::new(d).join(name));
+            let candidates = path
+                .split(':')
+                .filter(|d| !d.is_empty())
+                .map(|d| Path::new(d).join(name));
             let Some(program) = candidates.into_iter().find(|program| program.is_file()) else {
                 continue;
             };
@@ -88,8 +97,9 @@ impl Runtime {
         let root = dir.join("probe");
         let made = std::fs::create_dir_all(&root).and_then(|()| {
             let program = root.join("probe");
-            std::fs::write(&program, exit_program())?;
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+            std::fs::write(&program, probe_program())?;
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+            make_node(&root)
         });
         let outcome = made.map_err(ExecError::Spawn).and_then(|()| {
             let mut request = ExecRequest::new(RootMount::Dir(root.clone()), ["/probe"]);
@@ -98,14 +108,24 @@ impl Runtime {
             let executor = OciExecutor::new(self.clone());
             let mut said = Vec::new();
             let mut log = |_: Stream, bytes: &[u8]| said.extend_from_slice(bytes);
-            executor.run(&request, &mut log, &cancel).map(|outcome| (outcome, said))
+            executor
+                .run(&request, &mut log, &cancel)
+                .map(|outcome| (outcome, said))
         });
         std::fs::remove_dir_all(&root).map_err(ExecError::Spawn)?;
         match outcome? {
             (outcome, _) if outcome.status.success() => Ok(()),
+            (outcome, _) if outcome.status.code() == NODE_OPENED => Err(ExecError::Runtime {
+                runtime: self.program.clone(),
+                message: "it drops `nodev` from the root, so that a step could open devices".into(),
+            }),
             (outcome, said) => Err(ExecError::Runtime {
                 runtime: self.program.clone(),
-                message: format!("{} {}", outcome.status, String::from_utf8_lossy(&said).trim()),
+                message: format!(
+                    "{} {}",
+                    outcome.status,
+                    String::from_utf8_lossy(&said).trim()
+                ),
             }),
         }
     }
@@ -136,27 +156,74 @@ impl Executor for OciExecutor {
         let program = self.runtime.program.to_str();
         let number = CONTAINERS.fetch_add(1, Ordering::Relaxed);
         let runtime = RuntimeSpec {
-            program: program.ok_or_else(|| ExecError::Path(self.runtime.program.clone()))?.into(),
+            program: program
+                .ok_or_else(|| ExecError::Path(self.runtime.program.clone()))?
+                .into(),
             global_args: self.runtime.global_args.clone(),
             cgroups: self.runtime.cgroups,
             // Other processes of ours may run at the same time, in other pid namespaces even.
-            id: format!("acetate-{}-{:x}-{number}", std::process::id(), client::monotonic()),
+            id: format!(
+                "acetate-{}-{:x}-{number}",
+                std::process::id(),
+                client::monotonic()
+            ),
         };
         client::run(&StepSpec::new(request, Some(runtime))?, log, cancel)
     }
 }
 
-/// Returns a static program that exits with 0: a probe cannot count on any file of the machine.
-fn exit_program() -> Vec<u8> {
+/// A null device in the probe's root, which the probe must not be able to open.
+fn make_node(root: &Path) -> std::io::Result<()> {
+    let (mode, rdev) = (Mode::from_raw_mode(0o666), makedev(1, 3));
+    match mknodat(
+        CWD,
+        root.join("node"),
+        FileType::CharacterDevice,
+        mode,
+        rdev,
+    ) {
+        // In a user namespace nobody can make one, and nobody could open it.
+        Err(Errno::PERM) => Ok(()),
+        made => Ok(made?),
+    }
+}
+
+/// The exit code of the probe when it could open the device.
+const NODE_OPENED: i32 = 77;
+
+/// Returns a static program that exits with 0, or [`NODE_OPENED`] when it can open `/node`: a probe cannot
+/// count on any file of the machine.
+fn probe_program() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
-    let (machine, code): (u16, &[u8]) = if cfg!(target_arch = "aarch64") {
-        // mov x0, #0; mov x8, #94 (exit_group); svc #0
-        (183, &[0, 0, 0x80, 0xd2, 0xc8, 0x0b, 0x80, 0xd2, 1, 0, 0, 0xd4])
+    let (machine, mut code): (u16, Vec<u8>) = if cfg!(target_arch = "aarch64") {
+        let words: [u32; 11] = [
+            0x9280_0c60, // mov x0, #-100 (the working directory)
+            0x1000_0141, // adr x1, path
+            0xd280_0002, // mov x2, #0
+            0xd280_0708, // mov x8, #56 (openat)
+            0xd400_0001, // svc #0
+            0xf100_001f, // cmp x0, #0
+            0xd280_09a0, // mov x0, #77
+            0x5400_004a, // b.ge, over the next
+            0xd280_0000, // mov x0, #0
+            0xd280_0bc8, // mov x8, #94 (exit_group)
+            0xd400_0001, // svc #0
+        ];
+        (
+            183,
+            words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        )
     } else {
-        // xor edi, edi; mov eax, 231 (exit_group); syscall
-        (62, &[0x31, 0xff, 0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05])
+        let mut code = vec![0xbf, 0x9a, 0, 0x40, 0]; // mov edi, path
+        code.extend([0x31, 0xf6, 0x31, 0xd2]); // xor esi, esi; xor edx, edx
+        code.extend([0xb8, 2, 0, 0, 0, 0x0f, 0x05]); // mov eax, 2 (open); syscall
+        code.extend([0x31, 0xff, 0x85, 0xc0, 0x78, 5]); // xor edi, edi; test eax, eax; js, over the next
+        code.extend([0xbf, 77, 0, 0, 0]); // mov edi, 77
+        code.extend([0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05]); // mov eax, 231 (exit_group); syscall
+        (62, code)
     };
+    code.extend(b"/node\0");
     let size = HEADERS + code.len() as u64;
     let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for half in [2_u16, machine] {
@@ -177,7 +244,7 @@ fn exit_program() -> Vec<u8> {
     for word in [0, BASE, BASE, size, size, 0x1000] {
         elf.extend(word.to_le_bytes());
     }
-    elf.extend(code);
+    elf.extend(&code);
     elf
 }
 
@@ -189,9 +256,14 @@ mod tests {
     fn the_probe_program_runs_here() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("probe");
-        std::fs::write(&path, exit_program()).unwrap();
+        std::fs::write(&path, probe_program()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(std::process::Command::new(&path).status().unwrap().success());
+        assert!(
+            std::process::Command::new(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::fs::{
-    AtFlags, CWD, MemfdFlags, Mode, OFlags, SealFlags, Stat, fcntl_add_seals, fstat,
-    memfd_create, open, readlink, statat,
+    AtFlags, CWD, MemfdFlags, Mode, OFlags, SealFlags, Stat, fcntl_add_seals, fstat, memfd_create,
+    open, readlink, statat,
 };
 use rustix::io::{Errno, Result};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -23,7 +23,10 @@ static PROGRAM: OnceLock<Result<OwnedFd>> = OnceLock::new();
 /// interpreter is `/proc/self/exe`), and on the original mount root in the step could then write to the
 /// host's program.
 pub(crate) fn read_only() -> Result<&'static OwnedFd> {
-    PROGRAM.get_or_init(|| mounted().or_else(|_| copied())).as_ref().map_err(|errno| *errno)
+    PROGRAM
+        .get_or_init(|| mounted().or_else(|_| copied()))
+        .as_ref()
+        .map_err(|errno| *errno)
 }
 
 /// Fails when the file was replaced meanwhile, or is not in this mount namespace.
@@ -64,7 +67,8 @@ mod tests {
 
     fn write_error(program: &OwnedFd) -> Errno {
         let path = format!("/proc/self/fd/{}", program.as_raw_fd());
-        match open(path, OFlags::WRONLY, Mode::empty()) {
+        // Truncation asks the mount before it sees that the program runs.
+        match open(path, OFlags::WRONLY | OFlags::TRUNC, Mode::empty()) {
             Err(errno) => errno,
             Ok(file) => rustix::io::write(&file, b"x").unwrap_err(),
         }

@@ -1,6 +1,7 @@
 //! [`ExecRequest`]: one step to run.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use acetate_snapshot::RootMount;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,18 @@ pub enum Stdio {
     Inherit,
 }
 
+/// Where [`ExecRequest::scripts`] are.
+pub const SCRIPTS: &str = "/dev/pipes";
+
+/// A small executable file that only the step sees, such as a heredoc with its own interpreter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// Its name, without any slash.
+    pub name: String,
+    /// What stands in it.
+    pub text: String,
+}
+
 /// Which machine ABI the image is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Abi {
@@ -68,7 +81,10 @@ pub enum Abi {
 
 /// A resource that can be limited; the names are those of `--ulimit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the kernel's RLIMIT_ constant of that name")]
+#[expect(
+    missing_docs,
+    reason = "each is the kernel's RLIMIT_ constant of that name"
+)]
 pub enum Resource {
     Core,
     Cpu,
@@ -109,12 +125,18 @@ impl Resource {
 
     /// Returns the resource of a `--ulimit` name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, resource)| *resource)
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, resource)| *resource)
     }
 
     /// Returns the `--ulimit` name.
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, known)| *known == self)
+            .map_or("", |(name, _)| name)
     }
 
     pub(crate) fn kernel(self) -> rustix::process::Resource {
@@ -183,6 +205,11 @@ pub struct ExecRequest {
     pub shm_size: u64,
     /// Which ABI the image is for.
     pub abi: Abi,
+    /// Executable texts shown in [`SCRIPTS`]; they are in no layer.
+    pub scripts: Vec<Script>,
+    /// What [`mount_points`](crate::mount_points) returned, on the file system of an overlay's layers. It
+    /// saves making mount points for each step, and is never seen in what the step leaves.
+    pub mount_points: Option<PathBuf>,
 }
 
 impl ExecRequest {
@@ -203,6 +230,8 @@ impl ExecRequest {
             ulimits: Vec::new(),
             shm_size: DEFAULT_SHM_SIZE,
             abi: Abi::default(),
+            scripts: Vec::new(),
+            mount_points: None,
         }
     }
 }

@@ -74,7 +74,9 @@ impl Arch {
 
     /// Its calls as (number, rule), sorted.
     fn calls(self) -> Vec<(u32, Rule)> {
-        let numbers = CALLS.iter().filter(|(.., numbers)| numbers[self as usize] != NO);
+        let numbers = CALLS
+            .iter()
+            .filter(|(.., numbers)| numbers[self as usize] != NO);
         let mut calls: Vec<(u32, Rule)> = numbers
             .map(|(_, rule, numbers)| (numbers[self as usize].cast_unsigned(), *rule))
             .collect();
@@ -103,18 +105,53 @@ pub(crate) fn capabilities(security: Security, network: Network) -> u64 {
 struct Options {
     abi: Abi,
     stdio: Stdio,
+    /// The rule of every number that is not listed.
+    unlisted: Rule,
 }
 
 /// Returns the filter's program for this machine; none where its architecture has no table.
 pub(crate) fn filter(abi: Abi, stdio: Stdio) -> Option<Vec<libc::sock_filter>> {
     let (native, compat) = Arch::HERE?;
-    let options = Options { abi, stdio };
+    let options = Options {
+        abi,
+        stdio,
+        unlisted: Rule::Missing,
+    };
+    Some(assemble([native, compat], options, |_| true))
+}
+
+/// Returns what an OCI runtime starts under: its own filter cannot say this about sockets.
+///
+/// libseccomp allows the i386 multiplexer whole where one socket call is allowed, and has one answer for
+/// all refused arguments. Whatever the runtime itself needs passes.
+pub(crate) fn socket_filter(abi: Abi, stdio: Stdio) -> Option<Vec<libc::sock_filter>> {
+    let (native, compat) = Arch::HERE?;
+    let options = Options {
+        abi,
+        stdio,
+        unlisted: Rule::Allow,
+    };
+    let sockets = |rule: Rule| matches!(rule, Rule::Socket | Rule::SocketCall);
+    Some(assemble([native, compat], options, sockets))
+}
+
+fn assemble(
+    arches: [Arch; 2],
+    options: Options,
+    listed: impl Fn(Rule) -> bool,
+) -> Vec<libc::sock_filter> {
     let mut program = Program::default();
     program.load_arch();
-    program.when_arch(native.audit(), &bpf::calls(&native.calls(), options));
-    program.when_arch(compat.audit(), &bpf::calls(&compat.calls(), options));
+    for arch in arches {
+        let calls: Vec<_> = arch
+            .calls()
+            .into_iter()
+            .filter(|(_, rule)| listed(*rule))
+            .collect();
+        program.when_arch(arch.audit(), &bpf::calls(&calls, options));
+    }
     program.refuse_arch();
-    Some(program.finish())
+    program.finish()
 }
 
 /// Flags of clone that make a namespace.
@@ -129,10 +166,17 @@ const TERMINAL_INPUT: [u32; 2] = [0x5412, 0x541c];
 pub(crate) fn oci(abi: Abi, stdio: Stdio) -> Option<Value> {
     let (native, compat) = Arch::HERE?;
     let known = |row: &&table::Row| {
-        [native, compat].into_iter().any(|arch| row.2[arch as usize] != NO)
+        [native, compat]
+            .into_iter()
+            .any(|arch| row.2[arch as usize] != NO)
     };
     let with = |wanted: Rule| -> Vec<&str> {
-        CALLS.iter().filter(known).filter(|row| row.1 == wanted).map(|row| row.0).collect()
+        CALLS
+            .iter()
+            .filter(known)
+            .filter(|row| row.1 == wanted)
+            .map(|row| row.0)
+            .collect()
     };
     let mut allowed = with(Rule::Allow);
     if abi == Abi::Compat32 {
@@ -142,9 +186,7 @@ pub(crate) fn oci(abi: Abi, stdio: Stdio) -> Option<Value> {
         json!({"names": names, "action": "SCMP_ACT_ALLOW",
                "args": [{"index": index, "value": value, "valueTwo": two, "op": op}]})
     };
-    let deny = |names: &[&str]| {
-        json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": libc::EPERM})
-    };
+    let deny = |names: &[&str]| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": libc::EPERM});
     let deny_bits = |bit: u32| {
         json!({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::EPERM,
                "args": [{"index": 0, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ"}]})
@@ -155,7 +197,9 @@ pub(crate) fn oci(abi: Abi, stdio: Stdio) -> Option<Value> {
         // The opposite, with EPERM, would be a conflict in the i386 multiplexer; the default refuses it.
         allow(&["socket"], 0, AF_VSOCK, 0, "SCMP_CMP_NE"),
     ];
-    let bits = (0..32).map(|bit| 1 << bit).filter(|bit| NAMESPACE_FLAGS & bit != 0);
+    let bits = (0..32)
+        .map(|bit| 1 << bit)
+        .filter(|bit| NAMESPACE_FLAGS & bit != 0);
     rules.extend(bits.map(deny_bits));
     for value in PERSONALITIES {
         rules.push(allow(&["personality"], 0, value, 0, "SCMP_CMP_EQ"));

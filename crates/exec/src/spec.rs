@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ExecError;
 use crate::outcome::{ExitStatus, Usage};
 use crate::request::{
-    Abi, DEFAULT_PATH, ExecRequest, Network, Security, Stdio, Ulimit, UserIds,
+    Abi, DEFAULT_PATH, ExecRequest, Network, Script, Security, Stdio, Ulimit, UserIds,
 };
 
 /// Everything the launcher needs, sent to it over its control socket.
@@ -28,7 +28,9 @@ pub(crate) struct StepSpec {
     pub(crate) ulimits: Vec<Ulimit>,
     pub(crate) shm_size: u64,
     pub(crate) abi: Abi,
+    pub(crate) scripts: Vec<Script>,
     pub(crate) overlay_api: OverlayApi,
+    pub(crate) mount_points: Option<String>,
     /// The OCI runtime to use, and the container's id; `None` is the native executor.
     pub(crate) runtime: Option<RuntimeSpec>,
 }
@@ -63,7 +65,11 @@ pub(crate) enum OverlayApi {
 /// [`RootMount`] with paths that can be sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum RootSpec {
-    Overlay { lower: Vec<String>, upper: String, work: String },
+    Overlay {
+        lower: Vec<String>,
+        upper: String,
+        work: String,
+    },
     Dir(String),
 }
 
@@ -83,7 +89,10 @@ impl TryFrom<&RootMount> for RootSpec {
     fn try_from(root: &RootMount) -> Result<Self, ExecError> {
         match root {
             RootMount::Overlay { lower, upper, work } => Ok(Self::Overlay {
-                lower: lower.iter().map(|path| text(path)).collect::<Result<_, _>>()?,
+                lower: lower
+                    .iter()
+                    .map(|path| text(path))
+                    .collect::<Result<_, _>>()?,
                 upper: text(upper)?,
                 work: text(work)?,
             }),
@@ -94,9 +103,14 @@ impl TryFrom<&RootMount> for RootSpec {
 
 fn text(path: &Path) -> Result<String, ExecError> {
     if !path.is_absolute() {
-        return Err(ExecError::Invalid(format!("the path `{}` is not absolute", path.display())));
+        return Err(ExecError::Invalid(format!(
+            "the path `{}` is not absolute",
+            path.display()
+        )));
     }
-    path.to_str().map(ToOwned::to_owned).ok_or_else(|| ExecError::Path(path.to_owned()))
+    path.to_str()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| ExecError::Path(path.to_owned()))
 }
 
 impl StepSpec {
@@ -120,7 +134,9 @@ impl StepSpec {
             ulimits: request.ulimits.clone(),
             shm_size: request.shm_size,
             abi: request.abi,
+            scripts: request.scripts.clone(),
             overlay_api: OverlayApi::default(),
+            mount_points: request.mount_points.as_deref().map(text).transpose()?,
             runtime,
         })
     }
@@ -141,21 +157,42 @@ fn check(request: &ExecRequest) -> Result<(), ExecError> {
         return invalid("it names no program".into());
     }
     if !request.cwd.starts_with('/') {
-        return invalid(format!("the working directory `{}` is not absolute", request.cwd));
+        return invalid(format!(
+            "the working directory `{}` is not absolute",
+            request.cwd
+        ));
+    }
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    if let Some(script) = request.scripts.iter().find(|script| !is_name(&script.name)) {
+        return invalid(format!("`{}` is no file name for a script", script.name));
     }
     if request.hostname.len() > 64 {
-        return invalid(format!("the host name `{}` is longer than 64 bytes", request.hostname));
+        return invalid(format!(
+            "the host name `{}` is longer than 64 bytes",
+            request.hostname
+        ));
     }
-    let mut words = request.argv.iter().chain(&request.env).chain([&request.cwd]);
+    let mut words = request
+        .argv
+        .iter()
+        .chain(&request.env)
+        .chain([&request.cwd]);
     if words.any(|word| word.contains('\0')) {
         return invalid("a word of its command, environment or directory holds a NUL byte".into());
     }
     if let Some(entry) = request.env.iter().find(|entry| !entry.contains('=')) {
         return invalid(format!("the environment entry `{entry}` has no `=`"));
     }
-    let mut names = request.extra_hosts.iter().map(|(name, _)| name).chain([&request.hostname]);
+    let mut names = request
+        .extra_hosts
+        .iter()
+        .map(|(name, _)| name)
+        .chain([&request.hostname]);
     if let Some(name) = names.find(|name| name.contains(|c: char| c.is_whitespace() || c == '#')) {
-        return invalid(format!("the host name `{}` is malformed", name.escape_default()));
+        return invalid(format!(
+            "the host name `{}` is malformed",
+            name.escape_default()
+        ));
     }
     Ok(())
 }
@@ -168,7 +205,11 @@ pub(crate) enum Report {
     /// The sandbox could not be made; an `Exited` may follow and says nothing.
     Failed(Failure),
     /// The step ended.
-    Exited { status: ExitStatus, usage: Usage, at: u64 },
+    Exited {
+        status: ExitStatus,
+        usage: Usage,
+        at: u64,
+    },
 }
 
 /// Why the sandbox could not be made.
@@ -187,9 +228,10 @@ pub(crate) enum Failure {
 impl From<Failure> for ExecError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Setup { doing, errno } => {
-                Self::Setup { doing, source: std::io::Error::from_raw_os_error(errno) }
-            }
+            Failure::Setup { doing, errno } => Self::Setup {
+                doing,
+                source: std::io::Error::from_raw_os_error(errno),
+            },
             Failure::WorkingDirectory { path, reason } => Self::WorkingDirectory { path, reason },
             Failure::Image(why) => Self::Image(why),
             Failure::Runtime { runtime, message } => Self::Runtime { runtime, message },
@@ -205,7 +247,10 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, rustix::io::Errno> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T, Failure> {
-        self.map_err(|errno| Failure::Setup { doing: doing(), errno: errno.raw_os_error() })
+        self.map_err(|errno| Failure::Setup {
+            doing: doing(),
+            errno: errno.raw_os_error(),
+        })
     }
 }
 
@@ -227,15 +272,21 @@ mod tests {
             ("`HOME` has no `=`", |r| r.env.push("HOME".into())),
             ("longer than 64", |r| r.hostname = "h".repeat(65)),
             ("`a b` is malformed", |r| {
-                r.extra_hosts.push(("a b".into(), IpAddr::from([1, 2, 3, 4])));
+                r.extra_hosts
+                    .push(("a b".into(), IpAddr::from([1, 2, 3, 4])));
             }),
-            ("`r` is not absolute", |r| r.root = RootMount::Dir("r".into())),
+            ("`r` is not absolute", |r| {
+                r.root = RootMount::Dir("r".into());
+            }),
         ];
         for (expected, change) in cases {
             let mut request = request();
             change(&mut request);
             let error = StepSpec::new(&request, None).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error:?} does not contain {expected:?}");
+            assert!(
+                error.contains(expected),
+                "{error:?} does not contain {expected:?}"
+            );
         }
     }
 

@@ -44,7 +44,11 @@ pub(crate) enum Forked {
 }
 
 fn check(result: c_long) -> Result<c_long> {
-    if result < 0 { Err(last_errno()) } else { Ok(result) }
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(result)
+    }
 }
 
 fn last_errno() -> Errno {
@@ -62,7 +66,9 @@ pub(crate) fn fork_into(namespaces: Namespaces) -> Result<Forked> {
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     match check(pid)? {
         0 => Ok(Forked::Child),
-        pid => Ok(Forked::Parent { child: i32::try_from(pid).map_err(|_| Errno::OVERFLOW)? }),
+        pid => Ok(Forked::Parent {
+            child: i32::try_from(pid).map_err(|_| Errno::OVERFLOW)?,
+        }),
     }
 }
 
@@ -85,8 +91,9 @@ pub(crate) fn wait(child: i32, flags: c_int) -> Result<Option<(i32, ExitStatus, 
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let pid = loop {
         // SAFETY: both pointers are to live local variables.
-        match check(c_long::from(unsafe { libc::wait4(child, &raw mut status, flags, &raw mut usage) }))
-        {
+        match check(c_long::from(unsafe {
+            libc::wait4(child, &raw mut status, flags, &raw mut usage)
+        })) {
             Err(Errno::INTR) => {}
             other => break other?,
         }
@@ -129,13 +136,21 @@ pub(crate) fn child_events() -> Result<OwnedFd> {
             &raw const set,
             libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
         )))?;
-        Ok(OwnedFd::from_raw_fd(RawFd::try_from(fd).map_err(|_| Errno::BADF)?))
+        Ok(OwnedFd::from_raw_fd(
+            RawFd::try_from(fd).map_err(|_| Errno::BADF)?,
+        ))
     }
 }
 
 /// Ignores the signals that a terminal sends to a whole process group.
 pub(crate) fn ignore_terminal_signals() {
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP, libc::SIGTSTP] {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGTSTP,
+    ] {
         // SAFETY: SIG_IGN is a valid disposition and no handler of ours is replaced.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
@@ -155,7 +170,13 @@ pub(crate) fn reset_signals() {
     }
     // SAFETY: the kernel reads one set of eight bytes.
     unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, 8);
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const none,
+            old,
+            8,
+        );
     }
 }
 
@@ -186,7 +207,10 @@ pub(crate) enum CloseHow {
 /// Makes `fd` the standard stream number `number`.
 pub(crate) fn replace_stream(fd: impl AsFd, number: RawFd) -> Result<()> {
     // SAFETY: dup2 onto 0, 1 or 2, which no owned descriptor of ours names.
-    check(c_long::from(unsafe { libc::dup2(fd.as_fd().as_raw_fd(), number) })).map(drop)
+    check(c_long::from(unsafe {
+        libc::dup2(fd.as_fd().as_raw_fd(), number)
+    }))
+    .map(drop)
 }
 
 /// Closes a standard stream.
@@ -222,7 +246,11 @@ pub(crate) fn mount_setattr(
         propagation: 0,
         userns_fd: 0,
     };
-    let recursive = if depth == Depth::Recursive { libc::AT_RECURSIVE } else { 0 };
+    let recursive = if depth == Depth::Recursive {
+        libc::AT_RECURSIVE
+    } else {
+        0
+    };
     // SAFETY: the path is a NUL-terminated constant, `attr` outlives the call and its size is given.
     check(unsafe {
         libc::syscall(
@@ -240,10 +268,18 @@ pub(crate) fn mount_setattr(
 /// Installs a seccomp filter, without asking for no-new-privileges.
 pub(crate) fn install_seccomp(program: &[libc::sock_filter]) -> Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::OVERFLOW)?;
-    let header = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let header = libc::sock_fprog {
+        len: length,
+        filter: program.as_ptr().cast_mut(),
+    };
     // SAFETY: the kernel only reads `len` instructions, which live as long as `program`.
     check(unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const header)
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const header,
+        )
     })
     .map(drop)
 }
@@ -279,8 +315,11 @@ pub(crate) fn scope_abstract_sockets() -> Result<bool> {
     if version < FIRST_VERSION_WITH_SCOPES {
         return Ok(false);
     }
-    let attr =
-        LandlockRuleset { handled_fs: 0, handled_net: 0, scoped: SCOPE_ABSTRACT_UNIX_SOCKET };
+    let attr = LandlockRuleset {
+        handled_fs: 0,
+        handled_net: 0,
+        scoped: SCOPE_ABSTRACT_UNIX_SOCKET,
+    };
     // SAFETY: `attr` outlives the call and its size is given; the result is a new descriptor.
     let ruleset = unsafe {
         let fd = check(libc::syscall(
@@ -299,8 +338,12 @@ pub(crate) fn scope_abstract_sockets() -> Result<bool> {
 /// Sets the loopback device of this network namespace up.
 pub(crate) fn loopback_up() -> Result<()> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-    let socket =
-        socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let socket = socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     // SAFETY: `ifreq` is plain old data; the name fits and is NUL-terminated by the zeroing; the kernel
     // reads and writes one `ifreq`.
     unsafe {
@@ -322,7 +365,11 @@ pub(crate) fn loopback_up() -> Result<()> {
 /// Replaces the program. Returns only when that failed.
 pub(crate) fn exec(program: &CString, argv: &[CString], env: &[CString]) -> Errno {
     let pointers = |words: &[CString]| -> Vec<*const libc::c_char> {
-        words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect()
+        words
+            .iter()
+            .map(|word| word.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
     };
     let (argv, env) = (pointers(argv), pointers(env));
     // SAFETY: all strings are NUL-terminated and the arrays end with a null pointer; all live until the call.
@@ -337,7 +384,9 @@ pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
             continue;
         }
         // SAFETY: takes no pointers.
-        match check(c_long::from(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) })) {
+        match check(c_long::from(unsafe {
+            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0)
+        })) {
             Ok(_) => {}
             // The first number that this kernel does not know.
             Err(Errno::INVAL) => break,
@@ -350,8 +399,7 @@ pub(crate) fn limit_bounding_set(keep: u64) -> Result<()> {
 /// Sets the effective and permitted sets to `keep`, and clears the inheritable and ambient ones.
 pub(crate) fn limit_capabilities(keep: u64) -> Result<()> {
     use rustix::thread::{
-        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
-        set_capabilities,
+        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
     };
     clear_ambient_capability_set()?;
     let permitted = capabilities(None)?.permitted & CapabilitySet::from_bits_retain(keep);

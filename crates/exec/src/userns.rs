@@ -38,7 +38,11 @@ impl IdMap {
         let range = |line: &str| {
             let mut numbers = line.split_whitespace().map(str::parse);
             let mut next = || numbers.next()?.ok();
-            Some(IdRange { inside: next()?, outside: next()?, count: next()? })
+            Some(IdRange {
+                inside: next()?,
+                outside: next()?,
+                count: next()?,
+            })
         };
         Self(text.lines().filter_map(range).collect())
     }
@@ -50,12 +54,19 @@ impl IdMap {
 
     /// Whether `id`, as the namespace sees it, exists.
     pub fn contains(&self, id: u32) -> bool {
-        self.0.iter().any(|r| id >= r.inside && id - r.inside < r.count)
+        self.0
+            .iter()
+            .any(|r| id >= r.inside && id - r.inside < r.count)
     }
 
     /// Whether every id of the machine is itself.
     pub fn is_identity(&self) -> bool {
-        self.0 == [IdRange { inside: 0, outside: 0, count: u32::MAX }]
+        self.0
+            == [IdRange {
+                inside: 0,
+                outside: 0,
+                count: u32::MAX,
+            }]
     }
 }
 
@@ -160,13 +171,18 @@ fn map_ranges(pid: i32, uid: u32, gid: u32) -> bool {
             return false;
         }
         let mut command = Command::new(tool);
-        command.arg(pid.to_string()).args(["0", &own.to_string(), "1"]);
+        command
+            .arg(pid.to_string())
+            .args(["0", &own.to_string(), "1"]);
         let mut inside = 1;
         for (start, count) in ranges {
             command.args([inside, start, count].map(|n: u32| n.to_string()));
             inside = inside.saturating_add(count);
         }
-        command.stdin(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
+        command
+            .stdin(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
     };
     map("newuidmap", "/etc/subuid", uid) && map("newgidmap", "/etc/subgid", gid)
 }
@@ -211,8 +227,9 @@ fn become_root() -> rustix::io::Result<()> {
 }
 
 fn start_again() -> io::Error {
-    let argv: Vec<CString> =
-        std::env::args_os().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
+    let argv: Vec<CString> = std::env::args_os()
+        .filter_map(|word| CString::new(word.into_vec()).ok())
+        .collect();
     let env: Vec<CString> = std::env::vars_os()
         .filter_map(|(name, value)| {
             let mut entry = name.into_vec();
@@ -235,7 +252,8 @@ mod tests {
 
     #[test]
     fn maps_know_their_ids() {
-        let map = IdMap::parse("         0       1000          1\n         1     100000      65536\n");
+        let map =
+            IdMap::parse("         0       1000          1\n         1     100000      65536\n");
         assert!(map.contains(0) && map.contains(1) && map.contains(65536));
         assert!(!map.contains(65537) && !map.contains(u32::MAX));
         assert!(!map.is_identity());

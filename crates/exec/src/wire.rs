@@ -32,11 +32,15 @@ pub(crate) fn write<T: Serialize>(
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
     }
     let mut sent = rustix::io::retry_on_intr(|| {
-        sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
+        sendmsg(
+            socket,
+            &[IoSlice::new(&bytes)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )
     })?;
     while sent < bytes.len() {
-        sent +=
-            rustix::io::retry_on_intr(|| send(socket, &bytes[sent..], SendFlags::NOSIGNAL))?;
+        sent += rustix::io::retry_on_intr(|| send(socket, &bytes[sent..], SendFlags::NOSIGNAL))?;
     }
     Ok(())
 }
@@ -50,7 +54,12 @@ pub(crate) fn read_first<T: DeserializeOwned>(
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL;
     let got = rustix::io::retry_on_intr(|| {
-        recvmsg(socket, &mut [IoSliceMut::new(&mut header)], &mut control, flags)
+        recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut header)],
+            &mut control,
+            flags,
+        )
     })?;
     if got.bytes != header.len() {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -97,12 +106,11 @@ impl FrameReader {
         let mut buffer = [0_u8; 4096];
         loop {
             match recv(&socket, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Ok(Received::Closed),
+                // A reset: the launcher was killed with bytes of ours unread.
+                Ok((0, _)) | Err(rustix::io::Errno::CONNRESET) => return Ok(Received::Closed),
                 Ok((n, _)) => self.pending.extend_from_slice(&buffer[..n]),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => return Ok(Received::Open),
-                // The launcher was killed with bytes of ours unread: the same as a close.
-                Err(rustix::io::Errno::CONNRESET) => return Ok(Received::Closed),
                 Err(errno) => return Err(errno.into()),
             }
         }
@@ -110,12 +118,16 @@ impl FrameReader {
 
     /// Returns the next complete frame.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        let Some(header) = self.pending.first_chunk::<4>() else { return Ok(None) };
+        let Some(header) = self.pending.first_chunk::<4>() else {
+            return Ok(None);
+        };
         let length = u32::from_le_bytes(*header) as usize;
         if length > MAX_FRAME {
             return Err(io::Error::other("the frame is too long"));
         }
-        let Some(body) = self.pending.get(4..4 + length) else { return Ok(None) };
+        let Some(body) = self.pending.get(4..4 + length) else {
+            return Ok(None);
+        };
         let message = serde_json::from_slice(body)?;
         self.pending.drain(..4 + length);
         Ok(Some(message))
@@ -150,7 +162,9 @@ mod tests {
 
     #[test]
     fn an_absurd_length_is_refused() {
-        let mut reader = FrameReader { pending: vec![255; 8] };
+        let mut reader = FrameReader {
+            pending: vec![255; 8],
+        };
         assert!(reader.next::<u32>().is_err());
     }
 }

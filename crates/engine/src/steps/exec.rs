@@ -6,14 +6,18 @@ use crate::output::{Files, Output};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
 use acetate_exec::{
-    CancelToken, DEFAULT_HOSTNAME, ExecError, ExecRequest, ExitStatus, Network, Security, Stream,
-    UserIds,
+    CancelToken, DEFAULT_HOSTNAME, ExecError, ExecRequest, ExitStatus, Network, SCRIPTS, Script,
+    Security, Stream, UserIds,
 };
-use acetate_files::{Account, ViewTree};
+use acetate_files::{Account, Tree, ViewTree};
 use acetate_graph::{ExecOp, MountSource, NetworkMode, SecurityMode, Vertex};
 use acetate_oci::Digest;
 use acetate_scheduler::JobCtx;
 use acetate_snapshot::{ActiveSnapshot, Snapshot, Snapshots};
+use std::path::{Path, PathBuf};
+
+/// A Dockerfile is not longer, so neither is a text in it.
+const MAX_SCRIPT: u64 = 16 << 20;
 
 /// Runs a process and keeps what it wrote as a layer.
 pub(crate) async fn run(
@@ -26,17 +30,31 @@ pub(crate) async fn run(
 ) -> Result<Files, StepError> {
     let base = root(op, inputs)?;
     let cancel = CancelToken::new().map_err(|error| StepError::Exec(ExecError::Spawn(error)))?;
-    let job = Job {
+    let mut job = Job {
         snapshots: runner.snapshots.clone(),
         executor: std::sync::Arc::clone(&runner.executor),
         progress: runner.progress.clone(),
         base: base.snapshot.clone(),
+        root_dir: runner.store.root().to_owned(),
+        scripts: Vec::new(),
         op: op.clone(),
         extra_hosts: vertex.meta.extra_hosts.clone(),
         proxy_env: vertex.meta.proxy_env.clone(),
         digest,
         cancel: cancel.clone(),
     };
+    let scripts = op.mounts.iter().filter(|mount| mount.target == SCRIPTS);
+    for mount in scripts {
+        let MountSource::Input(n) = mount.source else {
+            continue;
+        };
+        let input = inputs
+            .get(n as usize)
+            .map(Output::files)
+            .unwrap_or_default();
+        job.scripts
+            .extend(read_scripts(&job.snapshots, &input.snapshot)?);
+    }
     // The process is told as soon as the build is: the watch ends with the step.
     let cancelled = ctx.cancel.clone();
     let watch = async {
@@ -49,6 +67,30 @@ pub(crate) async fn run(
         () = watch => return Err(StepError::Cancelled),
     };
     Ok(base.with(snapshot, runner.progress.now()))
+}
+
+/// The files of a snapshot that holds nothing but the texts of heredocs.
+fn read_scripts(snapshots: &Snapshots, snapshot: &Snapshot) -> Result<Vec<Script>, StepError> {
+    let tree = ViewTree::new(snapshots.view(snapshot)?);
+    let mut scripts = Vec::new();
+    for node in tree.read_dir(Path::new(""))? {
+        if let Some(bytes) = tree.read_small(&node.path, MAX_SCRIPT)? {
+            let name = node.name().to_string_lossy().into_owned();
+            scripts.push(Script {
+                name,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            });
+        }
+    }
+    Ok(scripts)
+}
+
+/// A directory of mount points below the layers spares each step the making of its own; without it
+/// they are made in place.
+pub(crate) fn mount_points(dir: &Path) -> Option<PathBuf> {
+    acetate_exec::mount_points(dir)
+        .inspect_err(|error| tracing::debug!(%error, "mount points are made in place"))
+        .ok()
 }
 
 /// The snapshot that is mounted as the root.
@@ -70,6 +112,8 @@ struct Job {
     executor: std::sync::Arc<dyn acetate_exec::Executor>,
     progress: Progress,
     base: Snapshot,
+    root_dir: PathBuf,
+    scripts: Vec<Script>,
     op: ExecOp,
     extra_hosts: Vec<(String, std::net::IpAddr)>,
     proxy_env: Vec<String>,
@@ -117,6 +161,8 @@ impl Job {
             .clone()
             .unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned());
         request.network = network(self.op.network);
+        request.scripts.clone_from(&self.scripts);
+        request.mount_points = mount_points(&self.root_dir);
         request.extra_hosts.clone_from(&self.extra_hosts);
         request.security = match self.op.security {
             SecurityMode::Sandbox => Security::Sandbox,

@@ -144,7 +144,11 @@ mod tests {
         let mut request = ExecRequest::new(RootMount::Dir("/r".into()), ["make", "all"]);
         request.user.groups = vec![7];
         let resource = Resource::Nofile;
-        request.ulimits = vec![Ulimit { resource, soft: Some(5), hard: None }];
+        request.ulimits = vec![Ulimit {
+            resource,
+            soft: Some(5),
+            hard: None,
+        }];
         let runtime = runtime();
         let spec = StepSpec::new(&request, Some(runtime.clone())).unwrap();
         let config = bundle_config(&spec, &runtime, "/bundle/root", u64::MAX);
@@ -154,7 +158,9 @@ mod tests {
             config["process"]["rlimits"],
             json!([{ "type": "RLIMIT_NOFILE", "soft": 5, "hard": u64::MAX }])
         );
-        let bounding = config["process"]["capabilities"]["bounding"].as_array().unwrap();
+        let bounding = config["process"]["capabilities"]["bounding"]
+            .as_array()
+            .unwrap();
         assert_eq!(bounding.len(), 13, "{bounding:?}");
         assert!(!bounding.contains(&json!("CAP_NET_RAW")));
         assert_eq!(config["mounts"][1]["source"], "/bundle/root/dev");
@@ -168,7 +174,9 @@ mod tests {
         let runtime = runtime();
         let spec = StepSpec::new(&request, Some(runtime.clone())).unwrap();
         let config = bundle_config(&spec, &runtime, "/b", !(1 << 24));
-        let bounding = config["process"]["capabilities"]["bounding"].as_array().unwrap();
+        let bounding = config["process"]["capabilities"]["bounding"]
+            .as_array()
+            .unwrap();
         assert_eq!(bounding.len(), 40);
         assert_eq!(config["linux"]["maskedPaths"], json!([]));
         assert!(config["linux"]["seccomp"].is_null());

@@ -1,19 +1,27 @@
 //! The step's `/dev`: a tmpfs with the few nodes that every step may open.
 
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, openat, statat, symlinkat};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use super::scratch::{PLAIN, attach, new_filesystem};
-use crate::request::Security;
+use crate::request::{SCRIPTS, Security};
 use crate::spec::{Doing, Failure, StepSpec};
 use crate::sys::{self, Depth};
 use crate::userns;
 
 /// The nodes of every step, with their device numbers; nothing else in the sandbox can be opened as a device.
-const NODES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+const NODES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 /// More nodes of an insecure step, where the host has them.
 const INSECURE_NODES: [(&str, u32, u32); 2] = [("fuse", 10, 229), ("loop-control", 10, 237)];
 
@@ -43,10 +51,14 @@ pub(super) fn mount(spec: &StepSpec, target: BorrowedFd<'_>) -> Result<OwnedFd, 
     }
     if spec.security == Security::Insecure {
         let present = |name: &str| statat(CWD, format!("/dev/{name}"), AtFlags::empty()).is_ok();
-        for node in INSECURE_NODES.into_iter().filter(|(name, ..)| present(name)) {
+        for node in INSECURE_NODES
+            .into_iter()
+            .filter(|(name, ..)| present(name))
+        {
             bind_node(dev.as_fd(), node)?;
         }
     }
+    write_scripts(spec, dev.as_fd())?;
     mount_filesystems(spec, dev.as_fd())?;
     Ok(dev)
 }
@@ -63,12 +75,16 @@ fn bind_node(dev: BorrowedFd<'_>, node: (&str, u32, u32)) -> Result<(), Failure>
         && rustix::fs::major(stat.st_rdev) == major
         && rustix::fs::minor(stat.st_rdev) == minor;
     if !is_node {
-        return Err(Failure::Image(format!("`{path}` of this machine is not that device")));
+        return Err(Failure::Image(format!(
+            "`{path}` of this machine is not that device"
+        )));
     }
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     sys::mount_setattr(source.as_fd(), attributes, Depth::One).doing(doing)?;
     let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    openat(dev, name, create, Mode::from_raw_mode(0o666)).map(drop).doing(doing)?;
+    openat(dev, name, create, Mode::from_raw_mode(0o666))
+        .map(drop)
+        .doing(doing)?;
     attach_below(dev, name, source.as_fd()).doing(doing)
 }
 
@@ -82,8 +98,41 @@ fn mount_filesystems(spec: &StepSpec, dev: BorrowedFd<'_>) -> Result<(), Failure
     let terminals = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     mount_below(dev, "pts", "devpts", &pts, terminals)?;
     let size = spec.shm_size.to_string();
-    mount_below(dev, "shm", "tmpfs", &[("mode", "1777"), ("size", &size)], PLAIN)?;
+    mount_below(
+        dev,
+        "shm",
+        "tmpfs",
+        &[("mode", "1777"), ("size", &size)],
+        PLAIN,
+    )?;
     mount_below(dev, "mqueue", "mqueue", &[], PLAIN)
+}
+
+/// Writes the scripts of the step; the directory is there only when there are some.
+fn write_scripts(spec: &StepSpec, dev: BorrowedFd<'_>) -> Result<(), Failure> {
+    if spec.scripts.is_empty() {
+        return Ok(());
+    }
+    let name = SCRIPTS.trim_start_matches("/dev/");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = mkdirat(dev, name, Mode::from_raw_mode(0o755))
+        .and_then(|()| openat(dev, name, flags, Mode::empty()))
+        .doing(|| format!("make `{SCRIPTS}`"))?;
+    for script in &spec.scripts {
+        let doing = || format!("write `{SCRIPTS}/{}`", script.name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o755);
+        let file = openat(&dir, &script.name, flags, mode).doing(doing)?;
+        // Whatever the umask is.
+        rustix::fs::fchmod(&file, mode).doing(doing)?;
+        File::from(file)
+            .write_all(script.text.as_bytes())
+            .map_err(|error| Failure::Setup {
+                doing: doing(),
+                errno: error.raw_os_error().unwrap_or(libc::EIO),
+            })?;
+    }
+    Ok(())
 }
 
 fn mount_below(
@@ -99,11 +148,7 @@ fn mount_below(
         .doing(|| format!("mount `/dev/{name}`"))
 }
 
-fn attach_below(
-    dev: BorrowedFd<'_>,
-    name: &str,
-    mount: BorrowedFd<'_>,
-) -> rustix::io::Result<()> {
+fn attach_below(dev: BorrowedFd<'_>, name: &str, mount: BorrowedFd<'_>) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = openat(dev, name, flags, Mode::empty())?;
     attach(mount, target.as_fd())

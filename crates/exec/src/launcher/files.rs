@@ -15,18 +15,21 @@ use crate::spec::{Doing, Failure, StepSpec};
 
 /// Writes both files and binds them, read-only, over what the image has.
 pub(super) fn mount(spec: &StepSpec, rootfs: &Rootfs) -> Result<(), Failure> {
-    let read = |path: &str| fs::read(path).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
+    let read = |path: &str| {
+        fs::read(path)
+            .ok()
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+    };
     let host = read(network::RESOLV_CONF).unwrap_or_default();
     let resolver = match spec.network {
         Network::Host => host,
-        Network::None => {
-            network::without_loopback(&host, read(network::RESOLVER_FILE).as_deref())
-        }
+        Network::None => network::without_loopback(&host, read(network::RESOLVER_FILE).as_deref()),
     };
     let hosts = network::hosts(&spec.hostname, &spec.extra_hosts);
-    for (path, name, text) in
-        [("/etc/hosts", "hosts", &hosts), ("/etc/resolv.conf", "resolv.conf", &resolver)]
-    {
+    for (path, name, text) in [
+        ("/etc/hosts", "hosts", &hosts),
+        ("/etc/resolv.conf", "resolv.conf", &resolver),
+    ] {
         rootfs.scratch.write(name, text)?;
         let attributes = PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
         let mount = rootfs.scratch.detached(name, attributes)?;

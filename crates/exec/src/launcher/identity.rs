@@ -12,7 +12,10 @@ use crate::{sys, userns};
 /// Sets the resource limits that were asked for.
 pub(super) fn set_limits(limits: &[Ulimit]) -> Result<(), Failure> {
     for limit in limits {
-        let value = Rlimit { current: limit.soft, maximum: limit.hard };
+        let value = Rlimit {
+            current: limit.soft,
+            maximum: limit.hard,
+        };
         setrlimit(limit.resource.kernel(), value)
             .doing(|| format!("set the limit `{}`", limit.resource.name()))?;
     }

@@ -30,8 +30,13 @@ pub(super) const MASKED: [&str; 13] = [
 ];
 
 /// Paths that cannot be written to, by root either.
-pub(super) const READ_ONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub(super) const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
 
 /// Masks and protects; a path that exists and cannot be covered fails the step.
 pub(super) fn apply(rootfs: &Rootfs) -> Result<(), Failure> {
@@ -63,7 +68,11 @@ fn mask(root: BorrowedFd<'_>, scratch: &Scratch, path: &str) -> rustix::io::Resu
     } else {
         // The node must stay usable: a reader gets an end of file, not an error.
         let null = resolve::open(root, "dev/null", OFlags::PATH | OFlags::NOFOLLOW)?;
-        detached(null.as_fd(), attributes.difference(MountAttrFlags::MOUNT_ATTR_NODEV), Depth::One)?
+        detached(
+            null.as_fd(),
+            attributes.difference(MountAttrFlags::MOUNT_ATTR_NODEV),
+            Depth::One,
+        )?
     };
     attach(cover.as_fd(), target.as_fd())
 }

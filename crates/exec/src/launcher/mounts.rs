@@ -48,8 +48,7 @@ pub(super) fn mount_all(
     verify(root, "sys", SYSFS_MAGIC)?;
     if proc == Proc::Now {
         let mount = new_filesystem("proc", &[], PLAIN)?;
-        attach(mount.as_fd(), real_dir(root, "proc")?.as_fd())
-            .doing(|| "mount `/proc`".into())?;
+        attach(mount.as_fd(), real_dir(root, "proc")?.as_fd()).doing(|| "mount `/proc`".into())?;
         verify(root, "proc", libc::PROC_SUPER_MAGIC)?;
     }
     files::mount(spec, rootfs)?;
@@ -62,12 +61,11 @@ pub(super) fn mount_all(
 /// Opens one of the root's own directories; a link there could lead the mount elsewhere.
 fn real_dir(root: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match openat2(root, name, flags, Mode::empty(), resolve) {
-        Err(Errno::LOOP | Errno::NOTDIR) => {
-            Err(Failure::Image(format!("`/{name}` in it is not a directory")))
-        }
+        Err(Errno::LOOP | Errno::NOTDIR) => Err(Failure::Image(format!(
+            "`/{name}` in it is not a directory"
+        ))),
         opened => opened.doing(|| format!("open `/{name}`")),
     }
 }
@@ -77,7 +75,9 @@ fn verify(root: BorrowedFd<'_>, name: &str, magic: libc::c_long) -> Result<(), F
     if is_kind(real_dir(root, name)?.as_fd(), magic) {
         return Ok(());
     }
-    Err(Failure::Image(format!("`/{name}` is not what was mounted there")))
+    Err(Failure::Image(format!(
+        "`/{name}` is not what was mounted there"
+    )))
 }
 
 fn mount_sys(spec: &StepSpec, root: BorrowedFd<'_>) -> Result<(), Failure> {

@@ -24,16 +24,18 @@ pub(super) struct Made {
 }
 
 /// Opens `path` as the step will see it, symbolic links included, but no `/proc` magic ones.
-pub(super) fn open(
-    root: BorrowedFd<'_>,
-    path: &str,
-    flags: OFlags,
-) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let relative = if path.is_empty() { "." } else { path };
     loop {
         // EAGAIN: a rename or mount elsewhere raced with the check that we stay inside.
-        match openat2(root, relative, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match openat2(
+            root,
+            relative,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        ) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             opened => return opened,
         }
@@ -76,10 +78,17 @@ fn ensure_within(
     }
     // A link to something missing: that is what has to be made.
     if let Some(target) = link_target(parent.as_fd(), name)? {
-        let next = if target.starts_with('/') { target } else { format!("{parent_path}/{target}") };
+        let next = if target.starts_with('/') {
+            target
+        } else {
+            format!("{parent_path}/{target}")
+        };
         return ensure_within(root, &next, kind, before, depth - 1);
     }
-    let made = Made { parent: real_path(root, parent.as_fd())?, name: name.to_owned() };
+    let made = Made {
+        parent: real_path(root, parent.as_fd())?,
+        name: name.to_owned(),
+    };
     before(&made)?;
     match kind {
         Kind::Dir => mkdirat(&parent, name, Mode::from_raw_mode(0o755))?,
@@ -88,7 +97,12 @@ fn ensure_within(
             drop(openat(&parent, name, flags, Mode::from_raw_mode(0o644))?);
         }
     }
-    openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    openat(
+        &parent,
+        name,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 fn link_target(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Option<String>> {
@@ -106,10 +120,14 @@ fn link_target(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Option<
 pub(super) fn real_path(root: BorrowedFd<'_>, dir: BorrowedFd<'_>) -> rustix::io::Result<String> {
     let path = |fd: BorrowedFd<'_>| {
         let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
-        rustix::fs::readlink(link, Vec::new())?.into_string().map_err(|_| Errno::ILSEQ)
+        rustix::fs::readlink(link, Vec::new())?
+            .into_string()
+            .map_err(|_| Errno::ILSEQ)
     };
     let (root, dir) = (path(root)?, path(dir)?);
-    let below = dir.strip_prefix(root.trim_end_matches('/')).ok_or(Errno::XDEV)?;
+    let below = dir
+        .strip_prefix(root.trim_end_matches('/'))
+        .ok_or(Errno::XDEV)?;
     Ok(below.trim_start_matches('/').to_owned())
 }
 
@@ -137,7 +155,17 @@ mod tests {
         };
         ensure(root.as_fd(), "/etc/resolv.conf", Kind::File, &mut note).unwrap();
         ensure(root.as_fd(), "/out/../a//b/", Kind::Dir, &mut note).unwrap();
-        assert_eq!(made, ["|run", "run|x", "run/x|resolv.conf", "|elsewhere", "|a", "a|b"]);
+        assert_eq!(
+            made,
+            [
+                "|run",
+                "run|x",
+                "run/x|resolv.conf",
+                "|elsewhere",
+                "|a",
+                "a|b"
+            ]
+        );
         assert!(dir.path().join("run/x/resolv.conf").is_file());
         assert!(dir.path().join("a/b").is_dir());
         assert!(!std::path::Path::new("/elsewhere").exists());

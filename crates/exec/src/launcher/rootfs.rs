@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use acetate_snapshot::RootMount;
-use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
@@ -11,7 +11,6 @@ use rustix::mount::{
 };
 
 use super::scratch::{Scratch, detached};
-use super::stubs;
 use crate::spec::{Doing, Failure, OverlayApi, RootSpec, StepSpec};
 use crate::sys::Depth;
 use crate::userns;
@@ -28,7 +27,7 @@ pub(super) struct Rootfs {
 
 /// Mounts the private tmpfs and in it the step's root.
 pub(super) fn mount_root(spec: &StepSpec) -> Result<Rootfs, Failure> {
-    let source = Source::open(&spec.root)?;
+    let source = Source::open(spec)?;
     let scratch = Scratch::mount(&spec.root)?;
     let target = scratch.mkdir(NAME)?;
     match source {
@@ -42,8 +41,7 @@ pub(super) fn mount_root(spec: &StepSpec) -> Result<Rootfs, Failure> {
 }
 
 fn attach_at(tree: BorrowedFd<'_>, target: &OwnedFd) -> rustix::io::Result<()> {
-    let flags =
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", target, "", flags)
 }
 
@@ -61,8 +59,8 @@ struct Parts {
 }
 
 impl Source {
-    fn open(root: &RootSpec) -> Result<Self, Failure> {
-        match root {
+    fn open(spec: &StepSpec) -> Result<Self, Failure> {
+        match &spec.root {
             RootSpec::Dir(path) => {
                 let dir = open_dir(path)?;
                 detached(dir.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV, Depth::One)
@@ -70,14 +68,22 @@ impl Source {
                     .doing(|| format!("bind the root directory `{path}`"))
             }
             RootSpec::Overlay { lower, upper, work } => {
-                let base = open_dir(work)?;
-                let mut lower =
-                    lower.iter().map(|path| open_dir(path)).collect::<Result<Vec<_>, _>>()?;
-                if lower.len() < RootMount::MAX_LOWERS {
-                    lower.push(stubs::layer(base.as_fd())?);
+                let work = open_dir(work)?;
+                let mut lower = lower
+                    .iter()
+                    .map(|path| open_dir(path))
+                    .collect::<Result<Vec<_>, _>>()?;
+                // Without it, and where no more layers fit, mount points are made in place.
+                if let Some(mount_points) = &spec.mount_points
+                    && lower.len() < RootMount::MAX_LOWERS
+                {
+                    lower.push(open_dir(mount_points)?);
                 }
-                let work = make_dir(base.as_fd(), "w")?;
-                Ok(Self::Overlay(Parts { lower, upper: open_dir(upper)?, work }))
+                Ok(Self::Overlay(Parts {
+                    lower,
+                    upper: open_dir(upper)?,
+                    work,
+                }))
             }
         }
     }
@@ -86,14 +92,6 @@ impl Source {
 fn open_dir(path: &str) -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     open(path, flags, Mode::empty()).doing(|| format!("open the directory `{path}`"))
-}
-
-/// Makes a directory and opens it.
-pub(super) fn make_dir(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Failure> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))
-        .and_then(|()| openat(parent, name, flags, Mode::empty()))
-        .doing(|| format!("make `{name}` in the overlay's work directory"))
 }
 
 /// A short name for a directory: option strings end at 255 bytes, and the step reads them in its
@@ -105,7 +103,9 @@ fn short(fd: &OwnedFd) -> String {
 /// The options of every overlay: [`RootMount::OVERLAY_OPTIONS`] and, below, the flags.
 fn flags() -> impl Iterator<Item = &'static str> {
     // `volatile`: an upper directory of a crashed step is thrown away, so nothing needs syncing.
-    ["volatile"].into_iter().chain(userns::is_nested().then_some("userxattr"))
+    ["volatile"]
+        .into_iter()
+        .chain(userns::is_nested().then_some("userxattr"))
 }
 
 impl Parts {
@@ -149,27 +149,33 @@ impl Parts {
     /// Mounts by mount(2), whose data is one page: about 200 layers by their short names.
     fn mount_classic(&self, scratch: &Scratch) -> rustix::io::Result<()> {
         let lower: Vec<String> = self.lower.iter().map(short).collect();
-        let mut data = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            lower.join(":"),
-            short(&self.upper),
-            short(&self.work)
-        );
-        for (name, value) in RootMount::OVERLAY_OPTIONS {
-            data.push_str(&format!(",{name}={value}"));
-        }
-        flags().for_each(|flag| data.push_str(&format!(",{flag}")));
-        let data = std::ffi::CString::new(data).map_err(|_| Errno::INVAL)?;
+        let mut options = vec![
+            format!("lowerdir={}", lower.join(":")),
+            format!("upperdir={}", short(&self.upper)),
+            format!("workdir={}", short(&self.work)),
+        ];
+        options.extend(RootMount::OVERLAY_OPTIONS.map(|(name, value)| format!("{name}={value}")));
+        options.extend(flags().map(ToOwned::to_owned));
+        let data = std::ffi::CString::new(options.join(",")).map_err(|_| Errno::INVAL)?;
         let target = format!("{}/{NAME}", scratch.path());
-        mount("overlay", target, "overlay", MountFlags::NODEV, data.as_c_str())
+        mount(
+            "overlay",
+            target,
+            "overlay",
+            MountFlags::NODEV,
+            data.as_c_str(),
+        )
     }
 }
 
 /// Makes the whole mount tree a receiver only: nothing of the step's mounts gets out.
 pub(super) fn isolate_mounts() -> Result<(), Failure> {
     use rustix::mount::{MountPropagationFlags, mount_change};
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .doing(|| "make the mounts private".into())
+    mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .doing(|| "make the mounts private".into())
 }
 
 /// Enters the root and forgets everything outside of it.
@@ -186,4 +192,65 @@ pub(super) fn pivot(rootfs: Rootfs) -> Result<(), Failure> {
     };
     enter().doing(|| "enter the root".into())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::request::ExecRequest;
+    use crate::sys::{self, Namespaces};
+
+    /// Mounts a root of `n_layers` layers in a mount namespace of one thread, and uses it.
+    fn mount_and_use(api: OverlayApi, n_layers: usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let lower: Vec<_> = (0..n_layers).map(|n| path(&format!("layer-{n}"))).collect();
+        for dir in lower.iter().chain(&[path("upper"), path("work")]) {
+            fs::create_dir(dir).unwrap();
+        }
+        fs::write(lower[n_layers - 1].join("bottom"), "below").unwrap();
+        fs::write(lower[0].join("top"), "above").unwrap();
+        let root = RootMount::Overlay {
+            lower,
+            upper: path("upper"),
+            work: path("work"),
+        };
+        let mut spec = StepSpec::new(&ExecRequest::new(root, ["true"]), None).unwrap();
+        spec.overlay_api = api;
+        let mounts = std::thread::spawn(move || {
+            sys::unshare(Namespaces::MOUNT).unwrap();
+            isolate_mounts().unwrap();
+            let rootfs = mount_root(&spec).unwrap();
+            let file = |name: &str| short(&rootfs.root) + "/" + name;
+            assert_eq!(fs::read_to_string(file("bottom")).unwrap(), "below");
+            fs::write(file("top"), "new").unwrap();
+            fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
+        });
+        let mounts = mounts.join().unwrap();
+        let line = mounts
+            .lines()
+            .find(|line| line.contains(" overlay "))
+            .unwrap();
+        for option in ["nodev", "redirect_dir=nofollow", "volatile"] {
+            assert!(line.contains(option), "no {option} in {line}");
+        }
+        assert_eq!(
+            fs::read_to_string(path("upper").join("top")).unwrap(),
+            "new"
+        );
+    }
+
+    #[test]
+    fn both_mount_interfaces_work() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        mount_and_use(OverlayApi::Auto, 3);
+        mount_and_use(OverlayApi::Auto, 300);
+        mount_and_use(OverlayApi::Classic, 3);
+        mount_and_use(OverlayApi::Classic, 150);
+    }
 }

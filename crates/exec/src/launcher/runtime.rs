@@ -13,6 +13,7 @@ use super::scratch::{PLAIN, attach, new_filesystem};
 use super::{Control, lookup, mounts, resolve, rootfs, step};
 use crate::client::monotonic;
 use crate::request::{Network, Security};
+use crate::seccomp;
 use crate::spec::{Cgroups, Doing, Failure, Report, RuntimeSpec, StepSpec};
 use crate::sys::{self, CloseHow};
 
@@ -20,14 +21,11 @@ use crate::sys::{self, CloseHow};
 const RUNTIME_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Sets the mounts up, becomes the runtime, and returns an exit code when that failed.
-pub(super) fn run(
-    spec: &StepSpec,
-    control: &Control,
-    stub_report: OwnedFd,
-    log: &OwnedFd,
-) -> i32 {
+pub(super) fn run(spec: &StepSpec, control: &Control, stub_report: OwnedFd, log: &OwnedFd) -> i32 {
     sys::reset_signals();
-    let Some(runtime) = &spec.runtime else { return 1 };
+    let Some(runtime) = &spec.runtime else {
+        return 1;
+    };
     match prepare(spec, runtime, stub_report, log) {
         Ok(Prepared::Missing(code)) => code,
         Ok(Prepared::Command(argv)) => {
@@ -75,14 +73,22 @@ fn prepare(
         return Ok(Prepared::Missing(code));
     }
     let bundle = rootfs.scratch.path();
-    let available =
-        rustix::thread::capabilities(None).doing(|| "read the capabilities".into())?.permitted.bits();
+    let available = rustix::thread::capabilities(None)
+        .doing(|| "read the capabilities".into())?
+        .permitted
+        .bits();
     let root = format!("{bundle}/{}", rootfs::NAME);
     let config = bundle_config(spec, runtime, &root, available);
     rootfs.scratch.write("config.json", &config.to_string())?;
     if spec.security == Security::Sandbox && spec.network == Network::Host {
         sys::scope_abstract_sockets().doing(|| "restrict abstract sockets".into())?;
     }
+    if spec.security == Security::Sandbox
+        && let Some(filter) = seccomp::socket_filter(spec.abi, spec.stdio)
+    {
+        sys::install_seccomp(&filter).doing(|| "install the socket filter".into())?;
+    }
+    step::set_streams(spec, rootfs.root.as_fd())?;
     let mut argv = vec![runtime.program.clone()];
     argv.extend(runtime.global_args.iter().cloned());
     let log = format!("/proc/self/fd/{}", log.as_raw_fd());
@@ -122,8 +128,10 @@ fn become_runtime(runtime: &RuntimeSpec, argv: &[String], log: &OwnedFd) -> Fail
     if let Err(errno) = kept {
         return failed(errno);
     }
-    let words: Vec<CString> =
-        argv.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
+    let words: Vec<CString> = argv
+        .iter()
+        .filter_map(|word| CString::new(word.as_str()).ok())
+        .collect();
     let env: Vec<CString> = CString::new(RUNTIME_PATH).into_iter().collect();
     match words.first() {
         Some(program) => failed(sys::exec(program, &words, &env)),
@@ -133,12 +141,19 @@ fn become_runtime(runtime: &RuntimeSpec, argv: &[String], log: &OwnedFd) -> Fail
 
 /// Returns what the runtime itself complained about: a step that merely fails leaves no error there.
 pub(super) fn logged_error(log: &str) -> Option<String> {
-    let entries = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let entries = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let text = |entry: &serde_json::Value, key: &str| {
-        entry.get(key).and_then(|value| value.as_str()).map(ToOwned::to_owned)
+        entry
+            .get(key)
+            .and_then(|value| value.as_str())
+            .map(ToOwned::to_owned)
     };
     entries
-        .filter(|entry| text(entry, "level").is_some_and(|level| level == "error" || level == "fatal"))
+        .filter(|entry| {
+            text(entry, "level").is_some_and(|level| level == "error" || level == "fatal")
+        })
         .filter_map(|entry| text(&entry, "msg"))
         .next_back()
 }
@@ -161,8 +176,12 @@ mod tests {
     #[test]
     fn only_errors_of_the_runtime_count() {
         assert_eq!(logged_error(""), None);
-        assert_eq!(logged_error("{\"level\":\"warning\",\"msg\":\"hm\"}\nnot json\n"), None);
-        let log = "{\"level\":\"error\",\"msg\":\"no cgroup\"}\n{\"level\":\"debug\",\"msg\":\"x\"}";
+        assert_eq!(
+            logged_error("{\"level\":\"warning\",\"msg\":\"hm\"}\nnot json\n"),
+            None
+        );
+        let log =
+            "{\"level\":\"error\",\"msg\":\"no cgroup\"}\n{\"level\":\"debug\",\"msg\":\"x\"}";
         assert_eq!(logged_error(log).as_deref(), Some("no cgroup"));
     }
 }

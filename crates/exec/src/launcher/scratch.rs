@@ -32,9 +32,18 @@ impl Scratch {
         };
         let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
         let mount = new_filesystem("tmpfs", &[("mode", "0700")], attributes)?;
-        move_mount(mount.as_fd(), "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .doing(|| format!("mount the private tmpfs on `{path}`"))?;
-        Ok(Self { mount, path: path.clone() })
+        move_mount(
+            mount.as_fd(),
+            "",
+            CWD,
+            path,
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+        .doing(|| format!("mount the private tmpfs on `{path}`"))?;
+        Ok(Self {
+            mount,
+            path: path.clone(),
+        })
     }
 
     /// Returns its path, which is valid in this mount namespace only.
@@ -107,8 +116,7 @@ pub(super) fn detached(
 
 /// Attaches a detached mount at an open target.
 pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let flags =
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", target, "", flags)
 }
 

@@ -1,7 +1,7 @@
 //! The step's own process, up to the moment where it becomes the step's program.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -39,18 +39,18 @@ fn prepare(spec: &StepSpec, stub_report: OwnedFd) -> Result<(), Failure> {
         mask::apply(&rootfs)?;
     }
     drop(make_working_directory(spec, &rootfs)?);
+    set_streams(spec, rootfs.root.as_fd())?;
     rootfs::pivot(rootfs)?;
-    set_streams(spec)?;
     enter_working_directory(&spec.cwd)?;
     limit(spec)?;
-    identity::become_user(&spec.user, seccomp::capabilities(spec.security, spec.network))
+    identity::become_user(
+        &spec.user,
+        seccomp::capabilities(spec.security, spec.network),
+    )
 }
 
 /// Makes the working directory where it is missing (S64); unlike mount points it stays in the layer.
-pub(super) fn make_working_directory(
-    spec: &StepSpec,
-    rootfs: &Rootfs,
-) -> Result<OwnedFd, Failure> {
+pub(super) fn make_working_directory(spec: &StepSpec, rootfs: &Rootfs) -> Result<OwnedFd, Failure> {
     resolve::ensure(rootfs.root.as_fd(), &spec.cwd, Kind::Dir, &mut |_| Ok(()))
         .map_err(|errno| unusable(&spec.cwd, errno))
 }
@@ -61,16 +61,19 @@ fn unusable(path: &str, errno: Errno) -> Failure {
         Errno::LOOP => "it leads through a link that the sandbox does not follow".into(),
         errno => std::io::Error::from(errno).to_string(),
     };
-    Failure::WorkingDirectory { path: path.into(), reason }
+    Failure::WorkingDirectory {
+        path: path.into(),
+        reason,
+    }
 }
 
 /// Standard input comes from the step's own `/dev/null`; pipes belong to the step's user, so that it
 /// can open `/dev/stdout`.
-fn set_streams(spec: &StepSpec) -> Result<(), Failure> {
+pub(super) fn set_streams(spec: &StepSpec, root: BorrowedFd<'_>) -> Result<(), Failure> {
     if spec.stdio == Stdio::Inherit {
         return Ok(());
     }
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    let null = resolve::open(root, "dev/null", OFlags::RDONLY)
         .and_then(|null| sys::replace_stream(&null, 0));
     null.doing(|| "open the step's `/dev/null`".into())?;
     if spec.user.uid != 0 {
@@ -98,7 +101,10 @@ fn enter_working_directory(path: &str) -> Result<(), Failure> {
     if real.as_bytes().first() == Some(&b'/') {
         return Ok(());
     }
-    Err(Failure::WorkingDirectory { path: path.into(), reason: "it is outside of the root".into() })
+    Err(Failure::WorkingDirectory {
+        path: path.into(),
+        reason: "it is outside of the root".into(),
+    })
 }
 
 /// All that needs privileges and must come before they are dropped.
@@ -122,7 +128,10 @@ fn limit(spec: &StepSpec) -> Result<(), Failure> {
 
 fn become_program(spec: &StepSpec) -> i32 {
     let words = |words: &[String]| -> Vec<CString> {
-        words.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect()
+        words
+            .iter()
+            .filter_map(|word| CString::new(word.as_str()).ok())
+            .collect()
     };
     let (argv, env) = (words(&spec.argv), words(&spec.env));
     if sys::close_from(3, CloseHow::OnExec).is_err() {
@@ -130,7 +139,9 @@ fn become_program(spec: &StepSpec) -> i32 {
     }
     let mut denied = None;
     for candidate in lookup::candidates(spec) {
-        let Ok(program) = CString::new(candidate.as_str()) else { continue };
+        let Ok(program) = CString::new(candidate.as_str()) else {
+            continue;
+        };
         match sys::exec(&program, &argv, &env) {
             Errno::NOENT | Errno::NOTDIR if lookup::is_missing(&candidate) => {}
             errno => {

@@ -5,8 +5,9 @@
 //! through the writable directory once the step has ended.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, openat, statat, unlinkat,
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{self, Kind, Made};
-use super::rootfs::make_dir;
+use crate::client::monotonic;
 use crate::spec::{Doing, Failure};
 
 /// Directories that must exist in every root.
@@ -24,23 +25,53 @@ pub(super) const DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Files that must exist in every root.
 pub(super) const FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
-/// Makes the extra bottom layer beside the overlay's work directory.
-pub(super) fn layer(work: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
-    let layer = make_dir(work, "stubs")?;
+/// Makes the layer of mount points that steps on one file system share, or finds it, in `dir`.
+///
+/// Give its path to [`ExecRequest::mount_points`](crate::ExecRequest::mount_points). It never changes, several
+/// processes may make it at once, and it may be deleted whenever no step runs.
+///
+/// # Errors
+/// When `dir` cannot be written to.
+pub fn mount_points(dir: &Path) -> io::Result<PathBuf> {
+    let path = dir.join("mount-points");
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(dir, flags, Mode::empty())?;
+    let name = format!("mount-points.{}.{}", std::process::id(), monotonic());
+    layer(parent.as_fd(), &name)?;
+    match std::fs::rename(dir.join(&name), &path) {
+        // Another process was first.
+        Err(_) if path.is_dir() => std::fs::remove_dir_all(dir.join(&name))?,
+        renamed => renamed?,
+    }
+    Ok(path)
+}
+
+/// Makes the extra bottom layer as `name` in a directory.
+pub(super) fn layer(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let layer = make_dir(parent, name)?;
     for name in ["proc", "sys", "dev"] {
         make_dir(layer.as_fd(), name)?;
     }
     let etc = make_dir(layer.as_fd(), "etc")?;
     for name in ["hosts", "resolv.conf"] {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&etc, name, flags, Mode::from_raw_mode(0o644))
-            .doing(|| format!("make the mount point `/etc/{name}`"))?;
+        openat(&etc, name, flags, Mode::from_raw_mode(0o644))?;
     }
     // Its own times would be seen where the image has no such directory: one fixed time for all steps.
-    for (dir, name) in [(&layer, "etc"), (&layer, "proc"), (&layer, "sys"), (&layer, "dev")] {
-        set_times(dir.as_fd(), name, &[(0, 0); 2]).doing(|| format!("set the times of `/{name}`"))?;
+    for name in ["etc", "proc", "sys", "dev"] {
+        set_times(layer.as_fd(), name, &[(0, 0); 2])?;
     }
     Ok(layer)
+}
+
+/// Makes a directory and opens it.
+fn make_dir(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
+    openat(parent, name, flags, Mode::empty())
 }
 
 /// Something that was made in place.
@@ -90,10 +121,12 @@ pub(super) fn ensure(
             .doing(|| format!("restore the times of `/{}`", stub.parent))?;
     }
     let bytes = serde_json::to_vec(&made).unwrap_or_default();
-    File::from(report).write_all(&bytes).map_err(|error| Failure::Setup {
-        doing: "note what was made for mounting".into(),
-        errno: error.raw_os_error().unwrap_or(libc::EIO),
-    })
+    File::from(report)
+        .write_all(&bytes)
+        .map_err(|error| Failure::Setup {
+            doing: "note what was made for mounting".into(),
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+        })
 }
 
 fn ensure_one(
@@ -130,7 +163,12 @@ impl Stub {
             copied.push(Attributes::of(&stat_dir(open_parent(root, path)?.as_fd())?));
             path = split(path).0;
         }
-        Ok(Self { parent: made.parent.clone(), name: made.name.clone(), times, copied })
+        Ok(Self {
+            parent: made.parent.clone(),
+            name: made.name.clone(),
+            times,
+            copied,
+        })
     }
 }
 
@@ -161,22 +199,32 @@ fn open_parent(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> 
     openat2(root, path, flags, Mode::empty(), resolve)
 }
 
-#[expect(clippy::unnecessary_cast, reason = "the width of a time field differs per architecture")]
+#[expect(
+    clippy::unnecessary_cast,
+    reason = "the width of a time field differs per architecture"
+)]
 fn times_of(stat: &Stat) -> Times {
     [
-        (stat.st_atime as i64, stat.st_atime_nsec.cast_signed() as i64),
-        (stat.st_mtime as i64, stat.st_mtime_nsec.cast_signed() as i64),
+        (
+            stat.st_atime as i64,
+            stat.st_atime_nsec.cast_signed() as i64,
+        ),
+        (
+            stat.st_mtime as i64,
+            stat.st_mtime_nsec.cast_signed() as i64,
+        ),
     ]
 }
 
-fn set_times(
-    dir: BorrowedFd<'_>,
-    name: &str,
-    times: &Times,
-) -> rustix::io::Result<()> {
-    let [atime, mtime] =
-        times.map(|(seconds, nanos)| Timespec { tv_sec: seconds, tv_nsec: nanos });
-    let times = Timestamps { last_access: atime, last_modification: mtime };
+fn set_times(dir: BorrowedFd<'_>, name: &str, times: &Times) -> rustix::io::Result<()> {
+    let [atime, mtime] = times.map(|(seconds, nanos)| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanos,
+    });
+    let times = Timestamps {
+        last_access: atime,
+        last_modification: mtime,
+    };
     utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 

@@ -17,9 +17,9 @@ use crate::sys::{self, Forked, Namespaces};
 use crate::wire::{FrameReader, Received};
 
 /// Runs the step below this process and returns this process's exit code.
-pub(super) fn run(control: Control) -> i32 {
+pub(super) fn run(control: &Control) -> i32 {
     let Some(spec) = SPEC.get() else { return 1 };
-    match supervise(spec, &control) {
+    match supervise(spec, control) {
         Ok(()) => 0,
         Err(failure) => {
             control.report(&Report::Failed(failure));
@@ -30,8 +30,7 @@ pub(super) fn run(control: Control) -> i32 {
 
 fn supervise(spec: &StepSpec, control: &Control) -> Result<(), Failure> {
     let children = sys::child_events().doing(|| "watch the step".into())?;
-    let (stubs_read, stubs_write) =
-        pipe_with(PipeFlags::CLOEXEC).doing(|| "open a pipe".into())?;
+    let (stubs_read, stubs_write) = pipe_with(PipeFlags::CLOEXEC).doing(|| "open a pipe".into())?;
     let runtime_log = match &spec.runtime {
         // Not closed on exec: the runtime writes its own errors there.
         Some(_) => Some(
@@ -103,8 +102,10 @@ fn wait_for(child: i32, control: &Control, children: &OwnedFd) -> Result<End, Fa
                 return Ok(End::Exited(status, usage));
             }
         }
-        let mut fds =
-            [PollFd::new(control, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+        let mut fds = [
+            PollFd::new(control, PollFlags::IN),
+            PollFd::new(children, PollFlags::IN),
+        ];
         rustix::io::retry_on_intr(|| poll(&mut fds, None)).doing(|| "wait for the step".into())?;
         let [lifeline, events] = fds.map(|fd| !fd.revents().is_empty());
         if lifeline && !matches!(frames.fill(control), Ok(Received::Open)) {
@@ -119,11 +120,17 @@ fn wait_for(child: i32, control: &Control, children: &OwnedFd) -> Result<End, Fa
 
 fn remove_stubs(spec: &StepSpec, pipe: OwnedFd) -> Result<(), Failure> {
     let mut made = Vec::new();
-    File::from(pipe).read_to_end(&mut made).map_err(|error| Failure::Setup {
-        doing: "read what was made for mounting".into(),
-        errno: error.raw_os_error().unwrap_or(libc::EIO),
-    })?;
-    if made.is_empty() { Ok(()) } else { stubs::remove(spec.root.writable(), &made) }
+    File::from(pipe)
+        .read_to_end(&mut made)
+        .map_err(|error| Failure::Setup {
+            doing: "read what was made for mounting".into(),
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+        })?;
+    if made.is_empty() {
+        Ok(())
+    } else {
+        stubs::remove(spec.root.writable(), &made)
+    }
 }
 
 /// Tells a failure of the runtime from a failure of the step: only the first is logged.
@@ -133,9 +140,10 @@ fn check_runtime(runtime: &RuntimeSpec, log: OwnedFd) -> Result<(), Failure> {
     // An unreadable log means that nothing is known against the runtime.
     let _unreadable = log.rewind().and_then(|()| log.read_to_string(&mut text));
     match runtime::logged_error(&text) {
-        Some(message) => {
-            Err(Failure::Runtime { runtime: runtime.program.clone().into(), message })
-        }
+        Some(message) => Err(Failure::Runtime {
+            runtime: runtime.program.clone().into(),
+            message,
+        }),
         None => Ok(()),
     }
 }

@@ -2,9 +2,7 @@
 
 use libc::sock_filter;
 
-use super::{
-    AF_VSOCK, NAMESPACE_FLAGS, Options, PERSONALITIES, Rule, TERMINAL_INPUT,
-};
+use super::{AF_VSOCK, NAMESPACE_FLAGS, Options, PERSONALITIES, Rule, TERMINAL_INPUT};
 use crate::request::{Abi, Stdio};
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -118,7 +116,8 @@ fn leaf(rule: Option<Rule>, options: Options) -> Vec<sock_filter> {
     match rule {
         Some(Rule::Allow) => vec![ret(ALLOW)],
         Some(Rule::Deny) => vec![ret(EPERM)],
-        None | Some(Rule::Missing) => vec![ret(ENOSYS)],
+        None => leaf(Some(options.unlisted), options),
+        Some(Rule::Missing) => vec![ret(ENOSYS)],
         Some(Rule::Clone) => vec![
             op(LOAD, argument(0), 0, 0),
             op(AND, NAMESPACE_FLAGS, 0, 0),

@@ -3,9 +3,7 @@
 //! Size: this file is data, one line per system call. The numbers are the kernel's and never change.
 //! A call that is not listed gets ENOSYS, so that C libraries fall back to an older one.
 
-use super::Rule::{
-    self, Allow, Clone, Deny, Ioctl, Missing, Personality, Socket, SocketCall,
-};
+use super::Rule::{self, Allow, Clone, Deny, Ioctl, Missing, Personality, Socket, SocketCall};
 
 /// One system call: name, rule, and its number on `x86_64`, i386, aarch64 and arm (EABI).
 pub(super) type Row = (&'static str, Rule, [i32; 4]);
@@ -33,9 +31,9 @@ pub(super) const CALLS: &[Row] = &[
     ("bind", Allow, [49, 361, 200, 282]),
     ("bpf", Deny, [321, 357, 280, 386]),
     ("break", Deny, [NO, 17, NO, NO]),
-    ("breakpoint", Allow, [NO, NO, NO, 983041]),
+    ("breakpoint", Allow, [NO, NO, NO, 983_041]),
     ("brk", Allow, [12, 45, 214, 45]),
-    ("cacheflush", Allow, [NO, NO, NO, 983042]),
+    ("cacheflush", Allow, [NO, NO, NO, 983_042]),
     ("cachestat", Allow, [451, 451, 451, 451]),
     ("capget", Allow, [125, 184, 90, 184]),
     ("capset", Allow, [126, 185, 91, 185]),
@@ -377,7 +375,7 @@ pub(super) const CALLS: &[Row] = &[
     ("set_robust_list", Allow, [273, 311, 99, 338]),
     ("set_thread_area", Allow, [205, 243, NO, NO]),
     ("set_tid_address", Allow, [218, 258, 96, 256]),
-    ("set_tls", Allow, [NO, NO, NO, 983045]),
+    ("set_tls", Allow, [NO, NO, NO, 983_045]),
     ("setdomainname", Deny, [171, 121, 162, 121]),
     ("setfsgid", Allow, [123, 139, 152, 139]),
     ("setfsgid32", Allow, [NO, 216, NO, 216]),

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use acetate_exec::{
-    CancelToken, ExecError, ExecOutcome, ExecRequest, Executor, Stream,
-};
+use acetate_exec::{CancelToken, ExecError, ExecOutcome, ExecRequest, Executor, Stream};
 use acetate_snapshot::RootMount;
 use tempfile::TempDir;
 
@@ -47,7 +45,11 @@ impl Fixture {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let base = dir.path().join("base");
         make_base(&base);
-        Self { executor, name, dir }
+        Self {
+            executor,
+            name,
+            dir,
+        }
     }
 
     /// The lowest layer: no `/etc`, no mount points.
@@ -63,8 +65,18 @@ impl Fixture {
         fs::create_dir(&work).unwrap();
         let mut lower: Vec<PathBuf> = layers.iter().rev().map(|path| path.to_path_buf()).collect();
         lower.push(self.base());
-        let root = RootMount::Overlay { lower, upper: upper.clone(), work };
-        Step { request: request(root, argv), upper, dir }
+        let root = RootMount::Overlay {
+            lower,
+            upper: upper.clone(),
+            work,
+        };
+        let mut request = request(root, argv);
+        request.mount_points = Some(acetate_exec::mount_points(self.dir.path()).unwrap());
+        Step {
+            request,
+            upper,
+            dir,
+        }
     }
 
     pub(crate) fn step(&self, argv: &[&str]) -> Step {
@@ -85,7 +97,8 @@ impl Fixture {
 
     #[track_caller]
     pub(crate) fn run(&self, step: &Step) -> Ran {
-        self.try_run(step).unwrap_or_else(|error| panic!("{}", chain(&error)))
+        self.try_run(step)
+            .unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     pub(crate) fn try_run(&self, step: &Step) -> Result<Ran, ExecError> {
@@ -98,7 +111,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(&format!(": {cause}"));
+        text = format!("{text}: {cause}");
         next = cause.source();
     }
     text
@@ -118,7 +131,11 @@ pub(crate) fn run_with(executor: &dyn Executor, request: &ExecRequest) -> Result
     };
     let outcome = executor.run(request, &mut log, &CancelToken::new().unwrap())?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ran { outcome, stdout: text(stdout), stderr: text(stderr) })
+    Ok(Ran {
+        outcome,
+        stdout: text(stdout),
+        stderr: text(stderr),
+    })
 }
 
 pub(crate) fn make_base(base: &Path) {
@@ -127,13 +144,28 @@ pub(crate) fn make_base(base: &Path) {
     }
     fs::set_permissions(base.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
     fs::copy("/bin/busybox", base.join("bin/busybox")).unwrap();
-    let applets = Command::new("/bin/busybox").arg("--list").output().unwrap().stdout;
-    for applet in String::from_utf8(applets).unwrap().lines().filter(|name| *name != "busybox") {
+    let applets = Command::new("/bin/busybox")
+        .arg("--list")
+        .output()
+        .unwrap()
+        .stdout;
+    for applet in String::from_utf8(applets)
+        .unwrap()
+        .lines()
+        .filter(|name| *name != "busybox")
+    {
         symlink("busybox", base.join("bin").join(applet)).unwrap();
     }
     compile(PROGRAMS, &["-static", "-pthread"], &base.join("test/prog"));
     if cfg!(target_arch = "x86_64") {
-        let flags = ["-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pic", "-no-pie"];
+        let flags = [
+            "-m32",
+            "-static",
+            "-nostdlib",
+            "-ffreestanding",
+            "-fno-pic",
+            "-no-pie",
+        ];
         compile(PROGRAM_32, &flags, &base.join("test/prog32"));
     }
 }
@@ -167,8 +199,10 @@ pub(crate) fn tree(dir: &Path) -> Vec<String> {
             meta.mtime_nsec()
         ));
         if meta.is_dir() {
-            let mut names: Vec<_> =
-                fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            let mut names: Vec<_> = fs::read_dir(dir)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
             names.sort();
             for child in names {
                 let child = child.to_str().unwrap();
@@ -184,5 +218,9 @@ pub(crate) fn tree(dir: &Path) -> Vec<String> {
 /// The names below `dir`, sorted.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = tree(dir);
-    entries.iter().skip(1).map(|line| line.split(' ').next().unwrap()[1..].to_owned()).collect()
+    entries
+        .iter()
+        .skip(1)
+        .map(|line| line.split(' ').next().unwrap()[1..].to_owned())
+        .collect()
 }

@@ -2,7 +2,11 @@
 //! again as sandbox launcher, and that must come before any thread.
 //!
 //! Arguments select tests by a part of their names.
-#![expect(clippy::print_stdout, reason = "this is a test harness of its own")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "this is a test harness of its own, which clippy does not see as a test"
+)]
 
 mod basics;
 mod fixture;
@@ -24,23 +28,42 @@ type Test = (&'static str, fn(&Fixture));
 
 fn main() {
     acetate_exec::reexec_entry();
-    if let Some(role) = std::env::args().nth(1).filter(|arg| arg.starts_with("__role-")) {
+    if let Some(role) = std::env::args()
+        .nth(1)
+        .filter(|arg| arg.starts_with("__role-"))
+    {
         std::process::exit(role_main(&role));
     }
     if !is_root() {
         println!("skipped: needs root");
         return;
     }
-    let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
     let mut tally = Tally::default();
     for (executor, name) in executors() {
         let fixture = Fixture::new(executor, name);
-        let common = [basics::TESTS, sandbox::TESTS, layers::TESTS, lifecycle::TESTS].concat();
+        let common = [
+            basics::TESTS,
+            sandbox::TESTS,
+            layers::TESTS,
+            lifecycle::TESTS,
+        ]
+        .concat();
         for test in common {
             tally.run(&fixture, test, &filters);
         }
         if name == "native" {
-            for test in [sandbox::NATIVE, layers::NATIVE, rootless::TESTS, speed::TESTS].concat() {
+            for test in [
+                sandbox::NATIVE,
+                layers::NATIVE,
+                rootless::TESTS,
+                speed::TESTS,
+            ]
+            .concat()
+            {
                 tally.run(&fixture, test, &filters);
             }
         }
