@@ -69,6 +69,8 @@ struct Copy<'c, 's, 'b> {
     staging: &'s mut Staging<'b>,
     tree: &'c dyn Tree,
     owner: Option<Owner>,
+    /// The owner of what archives hold; none leaves them theirs, as a root file system needs (S57).
+    unpacked: Option<Owner>,
     mode: Option<ModeSpec>,
     implied: Implied,
     links: HashMap<LinkGroup, PathBuf>,
@@ -94,6 +96,9 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         Ok(Self {
             staging,
             tree: input.tree,
+            unpacked: owner
+                .clone()
+                .filter(|_| matches!(action.owner, CopyOwner::Named(_))),
             owner,
             mode,
             implied,
@@ -143,7 +148,7 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         };
         let place = self.staging.place(dest)?;
         self.staging.make_dirs(&place, &self.implied)?;
-        unpack::unpack(self.staging, archive, &place, self.owner.as_ref(), item)?;
+        unpack::unpack(self.staging, archive, &place, self.unpacked.as_ref(), item)?;
         Ok(true)
     }
 

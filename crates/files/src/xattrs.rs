@@ -1,3 +1,4 @@
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::path::Path;
@@ -7,14 +8,17 @@ const MAX_VALUE: usize = 64 * 1024;
 
 /// Reads the extended attributes of a file that a layer keeps; whatever cannot be read is absent.
 pub(crate) fn read(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    // Nearly every file has none, which one call without a buffer tells.
     let mut out = BTreeMap::new();
-    match rustix::fs::llistxattr(path, &mut [0_u8; 0]) {
-        Ok(0) | Err(_) => return out,
-        Ok(_) => {}
-    }
-    let mut list = vec![0; MAX_LIST];
-    let Ok(n) = rustix::fs::llistxattr(path, &mut list[..]) else {
+    // Nearly every file has none, or few with short names.
+    let mut list = vec![0; 256];
+    let n = match rustix::fs::llistxattr(path, &mut list[..]) {
+        Err(Errno::RANGE) => {
+            list.resize(MAX_LIST, 0);
+            rustix::fs::llistxattr(path, &mut list[..])
+        }
+        n => n,
+    };
+    let Ok(n) = n else {
         return out;
     };
     for name in list[..n].split_inclusive(|b| *b == 0) {
@@ -43,5 +47,29 @@ pub(crate) fn is_kept(name: &[u8]) -> bool {
                 && !name.starts_with(b"user.overlay.")
                 && !name.starts_with(b"system.")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{XattrFlags, setxattr};
+
+    #[test]
+    fn reads_few_and_many_attributes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let set = |name: &str| setxattr(file.path(), name, b"v", XattrFlags::empty());
+        if set("user.a").is_err() {
+            return;
+        }
+        assert_eq!(
+            read(file.path()),
+            BTreeMap::from([(b"user.a".to_vec(), b"v".to_vec())])
+        );
+        let n = (0..20)
+            .filter(|n| set(&format!("user.{n}{}", "x".repeat(30))).is_ok())
+            .count();
+        set("user.overlay.opaque").unwrap();
+        assert_eq!(read(file.path()).len(), n + 1);
     }
 }

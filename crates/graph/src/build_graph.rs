@@ -52,8 +52,11 @@ impl BuildGraph {
 
     /// The vertices that use an output of `id`, each once, in ascending order.
     pub fn dependents(&self, id: VertexId) -> Vec<VertexId> {
-        let mut out: Vec<VertexId> =
-            self.uses.neighbors(NodeIndex::from(id.0)).map(|n| VertexId(index(n))).collect();
+        let mut out: Vec<VertexId> = self
+            .uses
+            .neighbors(NodeIndex::from(id.0))
+            .map(|n| VertexId(index(n)))
+            .collect();
         out.sort_unstable();
         out.dedup();
         out
@@ -86,8 +89,10 @@ impl GraphBuilder {
     /// # Panics
     /// When an input was not made by this builder, which is an error in the caller.
     pub fn add(&mut self, op: Op, inputs: Vec<Edge>, meta: VertexMeta) -> VertexId {
-        let input_keys: Vec<(DefinitionKey, u32)> =
-            inputs.iter().map(|edge| (self.keys[edge.vertex.idx()], edge.output)).collect();
+        let input_keys: Vec<(DefinitionKey, u32)> = inputs
+            .iter()
+            .map(|edge| (self.keys[edge.vertex.idx()], edge.output))
+            .collect();
         let key = definition_key(&op, &input_keys);
         // The inputs are part of the identity: a step above a forced vertex has the key of its twin
         // above the plain one, but not its result.
@@ -118,7 +123,12 @@ impl GraphBuilder {
                 uses.add_edge(NodeIndex::from(edge.vertex.0), NodeIndex::from(user), ());
             }
         }
-        BuildGraph { vertices: self.vertices, keys: self.keys, targets, uses }
+        BuildGraph {
+            vertices: self.vertices,
+            keys: self.keys,
+            targets,
+            uses,
+        }
     }
 }
 
@@ -129,25 +139,39 @@ mod tests {
     use acetate_oci::Digest;
 
     fn source(text: &str) -> Op {
-        Op::Source(SourceOp::Local { selection: Digest::of(text.as_bytes()) })
+        Op::Source(SourceOp::Local {
+            selection: Digest::of(text.as_bytes()),
+        })
     }
 
     fn file(base: Option<u32>) -> Op {
-        Op::File(FileOp { base, actions: Vec::new() })
+        Op::File(FileOp {
+            base,
+            actions: Vec::new(),
+        })
     }
 
     #[test]
     fn equal_steps_are_one_and_forced_ones_are_not() {
         let mut builder = GraphBuilder::new();
         let a = builder.add(source("a"), vec![], VertexMeta::default());
-        let named = VertexMeta { name: "again".into(), ..VertexMeta::default() };
+        let named = VertexMeta {
+            name: "again".into(),
+            ..VertexMeta::default()
+        };
         assert_eq!(builder.add(source("a"), vec![], named), a);
-        let forced = VertexMeta { no_cache: true, ..VertexMeta::default() };
+        let forced = VertexMeta {
+            no_cache: true,
+            ..VertexMeta::default()
+        };
         let a_forced = builder.add(source("a"), vec![], forced);
         assert_ne!(a_forced, a);
         let on_a = builder.add(file(Some(0)), vec![Edge::first(a)], VertexMeta::default());
-        let on_forced =
-            builder.add(file(Some(0)), vec![Edge::first(a_forced)], VertexMeta::default());
+        let on_forced = builder.add(
+            file(Some(0)),
+            vec![Edge::first(a_forced)],
+            VertexMeta::default(),
+        );
         assert_ne!(on_a, on_forced);
         let graph = builder.build(vec![Edge::first(on_a)]);
         assert_eq!(graph.dependents(a), vec![on_a]);

@@ -22,9 +22,13 @@ impl Op {
     /// How many outputs the step has. The first is the writable root or the result.
     pub fn n_outputs(&self) -> u32 {
         match self {
-            Self::Exec(exec) => {
-                exec.mounts.iter().filter_map(|m| m.output).map(|n| n + 1).max().unwrap_or(1)
-            }
+            Self::Exec(exec) => exec
+                .mounts
+                .iter()
+                .filter_map(|m| m.output)
+                .map(|n| n + 1)
+                .max()
+                .unwrap_or(1),
             _ => 1,
         }
     }

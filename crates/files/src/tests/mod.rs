@@ -161,7 +161,10 @@ fn listing(root: &Path) -> String {
         } else {
             (
                 '-',
-                format!(" [{}]", String::from_utf8_lossy(&std::fs::read(&path).unwrap())),
+                format!(
+                    " [{}]",
+                    String::from_utf8_lossy(&std::fs::read(&path).unwrap())
+                ),
             )
         };
         let mode = if meta.is_symlink() {
