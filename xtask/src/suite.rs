@@ -72,13 +72,15 @@ fn run_part(project: &Project, part: &str, totals: &mut Totals) {
     }
 }
 
-/// All tests of all packages. Their own binary is built first, for those that start it.
+/// All tests of all packages. The program is built with them, since one of its own tests starts
+/// it, and handed to those of other packages: building it apart would compile every dependency a
+/// second time with other features.
 fn unit(project: &Project, totals: &mut Totals) {
-    let build = ["build", "--workspace", "--bins", "--quiet"];
+    let build = ["test", "--workspace", "--no-run", "--quiet"];
     totals.check("build", process::run(project.cargo().args(build)));
     let mut command = project.cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    command.env("ACETATE_TEST_BASES", project.target("bases"));
+    command.env("ACETATE_TEST_PROGRAM", project.target("debug/acetate"));
     match process::tee(&mut command, Stream::Stdout) {
         Ok((status, text)) => {
             let counted = count(&text);

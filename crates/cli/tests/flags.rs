@@ -1,0 +1,120 @@
+//! The command line itself, through the real program: help, versions, and flags that fail by name.
+
+use std::process::{Command, Output};
+
+fn acetate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_acetate"))
+        .args(args)
+        .output()
+        .expect("acetate starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_and_version_end_well_and_go_to_standard_output() {
+    let help = acetate(&["--help"]);
+    assert!(help.status.success());
+    for command in ["build", "run", "du", "prune"] {
+        assert!(
+            text(&help.stdout).contains(&format!("\n  {command}")),
+            "{command}"
+        );
+    }
+    let version = acetate(&["--version"]);
+    assert_eq!(
+        text(&version.stdout),
+        format!("acetate {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn every_flag_of_build_is_in_its_help() {
+    let help = text(&acetate(&["build", "--help"]).stdout);
+    for flag in [
+        "--file",
+        "--tag",
+        "--target",
+        "--build-arg",
+        "--build-context",
+        "--output",
+        "--no-cache",
+        "--no-cache-filter",
+        "--platform",
+        "--label",
+        "--network",
+        "--add-host",
+        "--iidfile",
+        "--metadata-file",
+        "--progress",
+        "--quiet",
+        "--isolation",
+        "--root",
+    ] {
+        assert!(help.contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn unfinished_and_unknown_flags_fail_by_name() {
+    for (args, words) in [
+        (["build", "--push", "."], "--push is not supported yet"),
+        (
+            ["build", "--secret=id=x", "."],
+            "--secret is not supported yet",
+        ),
+        (
+            ["build", "--no-such", "."],
+            "unexpected argument '--no-such'",
+        ),
+    ] {
+        let output = acetate(&args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(
+            text(&output.stderr).contains(words),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn values_that_make_no_sense_fail_before_anything_is_built() {
+    for (args, words) in [
+        (
+            &["build", "--network=bridge", "."][..],
+            "--network bridge: expected default, none or host",
+        ),
+        (
+            &["build", "--progress=loud", "."],
+            "--progress loud: expected",
+        ),
+        (
+            &["build", "--output=type=oci,tar=false", "."],
+            "dest=DIRECTORY is required",
+        ),
+        (
+            &["build", "--add-host=x", "."],
+            "--add-host x: expected HOST:IP",
+        ),
+        (
+            &["build", "--platform=linux", "."],
+            "`linux` is no platform",
+        ),
+        (&["build", "-"], "standard input is not supported yet"),
+        (
+            &["build", "https://example.org/x.git"],
+            "is not supported yet; give a directory",
+        ),
+    ] {
+        let output = acetate(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(
+            text(&output.stderr).contains(words),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}
