@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Names the state directory.
+pub(crate) const HOME: &str = "ACETATE_HOME";
+
 /// The environment variables that this program reads, and no others; read once.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
@@ -42,7 +45,7 @@ impl Environment {
     fn from_map(all: BTreeMap<String, String>) -> Self {
         let set = |name: &str| all.get(name).filter(|value| !value.is_empty()).cloned();
         Self {
-            home: set("ACETATE_HOME").map(PathBuf::from),
+            home: set(HOME).map(PathBuf::from),
             progress: set("BUILDKIT_PROGRESS"),
             default_platform: set("DOCKER_DEFAULT_PLATFORM"),
             source_date_epoch: set("SOURCE_DATE_EPOCH"),

@@ -21,6 +21,7 @@ use clap::Parser;
 use environment::Environment;
 use failure::Failure;
 use flags::{Command, Flags};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -45,7 +46,7 @@ fn start(env: &Environment) -> Result<ExitCode, Failure> {
     let is_root = rustix::process::geteuid().is_root();
     let root = flags.root.unwrap_or_else(|| env.default_root(is_root));
     // From here on mounts are ours alone, or the process is root in a user namespace of its own.
-    enter(is_root)?;
+    enter(is_root, &root)?;
     match flags.command {
         Command::Build(build) => command::build::build(&root, &build, env),
         Command::Run(run) => command::run::run(&root, run, env),
@@ -55,10 +56,12 @@ fn start(env: &Environment) -> Result<ExitCode, Failure> {
 }
 
 /// Root gets mounts of its own; any other user a namespace in which it is root.
-fn enter(is_root: bool) -> Result<(), Failure> {
+fn enter(is_root: bool, root: &Path) -> Result<(), Failure> {
     if is_root {
         let entered = acetate_exec::enter_private_mounts();
         return Ok(entered.context("failed to enter a mount namespace")?);
     }
-    Ok(acetate_exec::enter_if_needed().context("failed to enter a user namespace")?)
+    // There it looks like root, whose state directory is another.
+    let home = [(environment::HOME, root.as_os_str().to_owned())];
+    Ok(acetate_exec::enter_if_needed(&home).context("failed to enter a user namespace")?)
 }

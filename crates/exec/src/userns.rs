@@ -1,6 +1,6 @@
 //! User namespaces: which ids exist here, and how an ordinary user gets a namespace with its own root.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -110,13 +110,14 @@ pub enum UsernsError {
 /// Makes this process root of its own user and mount namespace, by starting the program again there.
 ///
 /// Does nothing for root. For others it does not return when it works: the program starts again with
-/// the same arguments and environment, as user 0. Ids come from `/etc/subuid` and `/etc/subgid` through
+/// the same arguments and environment, as user 0. What it must still know of the user it was, such
+/// as a directory, goes with it in `env`. Ids come from `/etc/subuid` and `/etc/subgid` through
 /// `newuidmap` and `newgidmap`; without a range only the user's own id exists, as 0, and files of all
 /// others cannot be made ([`id_maps`] tells). Call it in `main` before any thread exists.
 ///
 /// # Errors
 /// When there can be no namespace.
-pub fn enter_if_needed() -> Result<(), UsernsError> {
+pub fn enter_if_needed(env: &[(&str, OsString)]) -> Result<(), UsernsError> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -128,7 +129,7 @@ pub fn enter_if_needed() -> Result<(), UsernsError> {
         map_single(uid, gid).map_err(UsernsError::Mapping)?;
     }
     become_root().map_err(|errno| UsernsError::Mapping(errno.into()))?;
-    Err(UsernsError::Exec(start_again()))
+    Err(UsernsError::Exec(start_again(env)))
 }
 
 /// A child left in the old namespace, where the set-id mapping programs work.
@@ -226,11 +227,14 @@ fn become_root() -> rustix::io::Result<()> {
     rustix::thread::set_thread_res_uid(uid, uid, uid)
 }
 
-fn start_again() -> io::Error {
+fn start_again(more: &[(&str, OsString)]) -> io::Error {
     let argv: Vec<CString> = std::env::args_os()
         .filter_map(|word| CString::new(word.into_vec()).ok())
         .collect();
-    let env: Vec<CString> = std::env::vars_os()
+    let kept = std::env::vars_os().filter(|(name, _)| !more.iter().any(|(n, _)| name == *n));
+    let added = more.iter().map(|(name, value)| (OsString::from(*name), value.clone()));
+    let env: Vec<CString> = kept
+        .chain(added)
         .filter_map(|(name, value)| {
             let mut entry = name.into_vec();
             entry.push(b'=');

@@ -15,6 +15,7 @@ use acetate_oci::Digest;
 use acetate_scheduler::JobCtx;
 use acetate_snapshot::{ActiveSnapshot, Snapshot, Snapshots};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// A Dockerfile is not longer, so neither is a text in it.
 const MAX_SCRIPT: u64 = 16 << 20;
@@ -123,8 +124,10 @@ struct Job {
 
 impl Job {
     fn run(self) -> Result<Snapshot, StepError> {
+        let began = Instant::now();
         let active = self.snapshots.prepare(&self.base)?;
         let request = self.request(&active)?;
+        let prepared = began.elapsed();
         let mut log = |stream: Stream, bytes: &[u8]| {
             self.progress.emit(BuildEvent::Log {
                 vertex: self.digest,
@@ -134,6 +137,7 @@ impl Job {
             });
         };
         let outcome = self.executor.run(&request, &mut log, &self.cancel)?;
+        tracing::debug!(?prepared, timings = ?outcome.timings, "process ended");
         match outcome.status {
             status if status.success() => Ok(active.commit()?),
             ExitStatus::Cancelled => Err(StepError::Cancelled),

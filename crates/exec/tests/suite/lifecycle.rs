@@ -46,7 +46,9 @@ fn is_alive(pid: i32) -> bool {
 }
 
 fn children_of(parent: i32) -> Vec<i32> {
-    let tasks = fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+    let Ok(tasks) = fs::read_dir(format!("/proc/{parent}/task")) else {
+        return Vec::new();
+    };
     let lists =
         tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     lists
@@ -60,7 +62,7 @@ fn children_of(parent: i32) -> Vec<i32> {
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(started.elapsed() < Duration::from_secs(50), "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -87,7 +89,7 @@ fn cancel_in_the_middle(f: &Fixture) {
     let took = cancelled_at.unwrap().elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(processes(&seconds), [0; 0]);
-    assert_eq!(cgroups_of(std::process::id()), [PathBuf::new(); 0]);
+    assert!(cgroups_of(std::process::id()).is_empty());
 }
 
 fn cancelled_before(f: &Fixture) {
@@ -106,33 +108,42 @@ fn a_killed_caller_leaves_nothing(f: &Fixture) {
         unreachable!()
     };
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mut victim = Command::new(std::env::current_exe().unwrap())
+    let victim = Command::new(std::env::current_exe().unwrap())
         .args(["__role-victim", f.name, &seconds])
         .args([&lower[0], upper, work])
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    // The shell and the two below it.
-    eventually("the step starts", || processes(&seconds).len() >= 2);
-    let mut launchers = children_of(i32::try_from(victim.id()).unwrap());
-    launchers.extend(launchers.clone().into_iter().flat_map(children_of));
-    assert!(
-        launchers.len() >= 2,
-        "the launcher and its supervisor: {launchers:?}"
-    );
-    victim.kill().unwrap();
-    victim.wait().unwrap();
+    let mut victim = Victim(victim);
+    let pid = victim.0.id();
+    let mut launchers = Vec::new();
+    eventually("the step starts", || {
+        launchers = children_of(i32::try_from(pid).unwrap());
+        launchers.extend(launchers.clone().into_iter().flat_map(children_of));
+        // The launcher and its supervisor; the victim itself and at least two of the step.
+        launchers.len() >= 2 && processes(&seconds).len() >= 3
+    });
+    victim.0.kill().unwrap();
+    victim.0.wait().unwrap();
     eventually("everything is dead", || processes(&seconds).is_empty());
     eventually("no launcher is left", || {
-        processes("__acetate-step").is_empty()
+        !launchers.iter().any(|pid| is_alive(*pid))
     });
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts);
-    eventually("the control groups are gone", || {
-        cgroups_of(victim.id()).is_empty()
-    });
+    eventually("the control groups are gone", || cgroups_of(pid).is_empty());
     // No mount namespace anywhere still holds the overlay: its directories can be used again.
     fs::remove_dir_all(step.dir.path().join("work")).unwrap();
     fs::remove_dir_all(upper).unwrap();
+}
+
+/// Killed at the end of the test in any case.
+struct Victim(std::process::Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _dead = self.0.kill().and_then(|()| self.0.wait());
+    }
 }
 
 /// The control groups that a process's runtimes made and left.

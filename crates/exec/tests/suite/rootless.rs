@@ -86,7 +86,7 @@ fn with_a_single_id(_: &Fixture) {
 
 /// The other side: becomes root of a namespace and runs some steps.
 pub(crate) fn user() -> i32 {
-    acetate_exec::enter_if_needed().unwrap_or_else(|error| panic!("{}", chain(&error)));
+    acetate_exec::enter_if_needed(&[]).unwrap_or_else(|error| panic!("{}", chain(&error)));
     let mut args = std::env::args().skip(2).map(PathBuf::from);
     let (base, home) = (args.next().unwrap(), args.next().unwrap());
     let (uids, _) = acetate_exec::id_maps();
