@@ -1,3 +1,4 @@
+use crate::span::Span;
 use acetate_oci::{Digest, ImageConfig, Platform, Reference};
 use std::collections::BTreeMap;
 
@@ -17,8 +18,8 @@ pub struct Pins {
 pub enum Need {
     /// The manifest and config of an image.
     Image(ImageNeed),
-    /// The digest of the files that one COPY or ADD takes from a context.
-    Selection(SelectionSpec),
+    /// The digest of the files that one COPY or ADD takes from a context, and where it stands.
+    Selection(SelectionSpec, Span),
 }
 
 /// An image to be resolved for one platform.

@@ -5,8 +5,8 @@ use crate::progress::Progress;
 use crate::{BuildError, BuildRequest};
 use acetate_files::{Attributes, Selection};
 use acetate_frontend::{
-    ImageNeed, ImageSource as NeedSource, Need, PinnedImage, Pins, Plan, PlanRequest, Planned,
-    SelectionSpec, ast::Dockerfile,
+    Diagnostic, ImageNeed, ImageSource as NeedSource, Need, PinnedImage, Pins, Plan, PlanRequest,
+    Planned, SelectionSpec, Span, ast::Dockerfile,
 };
 use acetate_image::{ImageSource, Puller, ResolvedImage};
 use acetate_oci::Platform;
@@ -84,7 +84,7 @@ async fn satisfy(
                     (need, resolved)
                 });
             }
-            Need::Selection(spec) => specs.push(spec),
+            Need::Selection(spec, span) => specs.push((spec, span)),
         }
     }
     select(specs, pinned, contexts, progress).await?;
@@ -117,7 +117,7 @@ fn source(need: &ImageNeed, contexts: &Contexts) -> Result<ImageSource, BuildErr
 
 /// Finds and hashes what each COPY and ADD takes from a context; nothing else is read.
 async fn select(
-    specs: Vec<SelectionSpec>,
+    specs: Vec<(SelectionSpec, Span)>,
     pinned: &mut Pinned,
     contexts: &Arc<Contexts>,
     progress: &Progress,
@@ -128,8 +128,14 @@ async fn select(
     let step = progress.internal("[internal] load build context");
     let contexts = Arc::clone(contexts);
     let done = acetate_stdx::offload(move || {
-        let select = |spec: SelectionSpec| {
-            let selection = selection(&spec, &contexts)?;
+        let select = |(spec, span): (SelectionSpec, Span)| {
+            let selection = selection(&spec, &contexts).map_err(|error| match error {
+                BuildError::Files(error) => {
+                    let found = Diagnostic::error("unreadable-source", error.to_string());
+                    contexts.blame(vec![found.at(span)])
+                }
+                error => error,
+            })?;
             Ok((spec, selection))
         };
         specs

@@ -18,6 +18,7 @@ use acetate_oci::Timestamp;
 /// The arguments of either instruction.
 struct Args<'i> {
     keyword: &'static str,
+    span: Span,
     from: Option<&'i Spanned<String>>,
     chown: Option<&'i Spanned<String>>,
     chmod: Option<&'i Spanned<String>>,
@@ -41,6 +42,7 @@ impl Walk<'_, '_> {
         let flags = &copy.flags;
         let args = Args {
             keyword: "COPY",
+            span: item.place(item.instruction.span),
             from: flags.from.as_ref().filter(|from| !from.value.is_empty()),
             chown: flags.chown.as_ref(),
             chmod: flags.chmod.as_ref(),
@@ -59,6 +61,7 @@ impl Walk<'_, '_> {
         let unpack = flags.unpack.as_ref().is_none_or(|unpack| unpack.value);
         let args = Args {
             keyword: "ADD",
+            span: item.place(item.instruction.span),
             from: None,
             chown: flags.chown.as_ref(),
             chmod: flags.chmod.as_ref(),
@@ -204,7 +207,8 @@ impl Walk<'_, '_> {
             parents: false,
             flavour,
         };
-        self.selections.insert(spec.clone());
+        let span = args.span;
+        self.selections.entry(spec.clone()).or_insert(span);
         Ok(CopyInput::Selection(spec))
     }
 }

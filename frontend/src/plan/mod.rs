@@ -40,7 +40,8 @@ use crate::ast::Dockerfile;
 use crate::diagnostic::Diagnostic;
 use crate::pins::{Need, Pins, SelectionSpec};
 use crate::request::PlanRequest;
-use std::collections::{BTreeSet, HashSet};
+use crate::span::Span;
+use std::collections::{BTreeMap, HashSet};
 
 /// Plans a build.
 ///
@@ -78,7 +79,7 @@ fn attempt(
             reached.missing.into_iter().map(Need::Image).collect(),
         ));
     }
-    let mut selections = BTreeSet::new();
+    let mut selections = BTreeMap::new();
     let walked = walk::walk(
         &walk::Ctx {
             table: &table,
@@ -92,8 +93,8 @@ fn attempt(
     )?;
     let unpinned: Vec<Need> = selections
         .into_iter()
-        .filter(|spec: &SelectionSpec| !pins.selections.contains_key(spec))
-        .map(Need::Selection)
+        .filter(|(spec, _): &(SelectionSpec, Span)| !pins.selections.contains_key(spec))
+        .map(|(spec, span)| Need::Selection(spec, span))
         .collect();
     if !unpinned.is_empty() {
         return Ok(Planned::Needs(unpinned));

@@ -16,7 +16,7 @@ use crate::pins::{ImageNeed, ImageSource, PinnedImage, Pins, SelectionSpec};
 use crate::request::PlanRequest;
 use crate::span::{LineRange, Span};
 use acetate_oci::{HistoryEntry, ImageConfig, Platform, RootFs};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What every part of the walk reads.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ pub(super) struct Walked {
 pub(super) fn walk(
     ctx: &Ctx<'_>,
     findings: &mut Findings,
-    selections: &mut BTreeSet<SelectionSpec>,
+    selections: &mut BTreeMap<SelectionSpec, Span>,
 ) -> Result<Walked, Diagnostic> {
     let n_instances = ctx.reached.instances.len();
     let mut ids = vec![StageId(0); n_instances];
@@ -237,7 +237,7 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) instance: &'w Instance<'a>,
     pub(super) ids: &'w [StageId],
     pub(super) state: State,
-    pub(super) selections: &'w mut BTreeSet<SelectionSpec>,
+    pub(super) selections: &'w mut BTreeMap<SelectionSpec, Span>,
     /// The ARGs of this stage as declared, for history; a child starts with none.
     pub(super) args: Declared,
     /// Whether this stage has set CMD, so that ENTRYPOINT leaves it.
@@ -259,7 +259,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         state: State,
         ids: &'w [StageId],
         findings: &'w mut Findings,
-        selections: &'w mut BTreeSet<SelectionSpec>,
+        selections: &'w mut BTreeMap<SelectionSpec, Span>,
     ) -> Self {
         let label = ctx.table.label(instance.stage);
         let filtered = ctx

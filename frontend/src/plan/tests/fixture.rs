@@ -142,7 +142,7 @@ impl Fixture {
 
     fn pin(&self, need: &Need, pins: &mut Pins) {
         match need {
-            Need::Selection(spec) => {
+            Need::Selection(spec, _) => {
                 pins.selections
                     .insert(spec.clone(), Digest::of(format!("{spec:?}").as_bytes()));
             }
@@ -290,7 +290,7 @@ pub(crate) fn needs(text: &str, expected: &Expect) {
                 Need::Image(need) => {
                     writeln!(out, "  image {} for {}", short_name(need), need.platform)
                 }
-                Need::Selection(spec) => writeln!(out, "  {}", selection_text(spec)),
+                Need::Selection(spec, _) => writeln!(out, "  {}", selection_text(spec)),
             };
         }
     }
