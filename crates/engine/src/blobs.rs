@@ -1,7 +1,7 @@
 use acetate_image::{ImageError, Puller, ResolvedImage};
 use acetate_oci::Digest;
 use acetate_snapshot::{Layer, Snapshot};
-use acetate_store::{LayerId, Store};
+use acetate_store::{LayerId, Object, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
@@ -68,6 +68,9 @@ impl Blobs {
             return Ok(());
         }
         let ids: Vec<LayerId> = unknown.iter().map(Layer::id).collect();
+        // Pinned before they are looked at: what is seen then stays while this process lives.
+        let pins: Vec<Object> = ids.iter().copied().map(Object::Layer).collect();
+        self.store.live().pin(&pins)?;
         let dirs = self.store.layers().dirs(&ids)?;
         let without = unknown
             .into_iter()

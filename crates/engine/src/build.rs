@@ -128,25 +128,47 @@ struct Asked {
     durations: Vec<Option<u64>>,
 }
 
-/// One question for all keys, one for the earlier uses of all ops.
+/// Asks for the targets first: where they are all known, nothing else matters. Otherwise one
+/// question for all keys, and one for the earlier uses of all ops.
 fn ask(engine: &Engine, graph: &BuildGraph) -> Asked {
-    let keys: Vec<CacheKey> = graph
-        .ids()
-        .map(|id| CacheKey::definition(&graph.key(id), 0))
-        .collect();
-    let mut candidates = engine.cache().lookup(&keys);
-    candidates.resize(graph.len(), Vec::new());
+    let targets: Vec<VertexId> = graph.targets().iter().map(|edge| edge.vertex).collect();
+    let forced = graph.vertices().iter().any(|vertex| vertex.meta.no_cache);
+    if !forced {
+        let found = look_up(engine, graph, &targets);
+        if found.iter().all(|list| !list.is_empty()) {
+            return Asked::of_targets(graph, targets, found);
+        }
+    }
+    let all: Vec<VertexId> = graph.ids().collect();
+    let candidates = look_up(engine, graph, &all);
     let mut pasts = OpHistory::new(Arc::clone(&engine.store)).find(&op_key_all(graph));
     pasts.resize(graph.len(), Pasts::default());
-    let durations = candidates
-        .iter()
-        .map(|list| list.first().map(|r| r.duration_ms))
-        .collect();
+    let durations = candidates.iter().map(|list| list.first().map(|r| r.duration_ms)).collect();
     let hints = pasts.iter().map(|pasts| !pasts.is_empty()).collect();
-    Asked {
-        hits: Hits { candidates, hints },
-        pasts,
-        durations,
+    Asked { hits: Hits { candidates, hints }, pasts, durations }
+}
+
+fn look_up(engine: &Engine, graph: &BuildGraph, vertices: &[VertexId]) -> Vec<Vec<CacheRecord>> {
+    let keys = vertices.iter().map(|id| CacheKey::definition(&graph.key(*id), 0));
+    let keys: Vec<CacheKey> = keys.collect();
+    let mut found = engine.cache().lookup(&keys);
+    found.resize(vertices.len(), Vec::new());
+    found
+}
+
+impl Asked {
+    /// What is known when the targets are, and nothing else was asked.
+    fn of_targets(
+        graph: &BuildGraph,
+        targets: Vec<VertexId>,
+        found: Vec<Vec<CacheRecord>>,
+    ) -> Self {
+        let mut candidates = vec![Vec::new(); graph.len()];
+        for (target, found) in targets.into_iter().zip(found) {
+            candidates[target.idx()] = found;
+        }
+        let hints = vec![false; graph.len()];
+        Self { hits: Hits { candidates, hints }, pasts: Vec::new(), durations: Vec::new() }
     }
 }
 

@@ -8,7 +8,7 @@ use acetate_image::{
     LocalExporter, OciExporter, OciOutput, PlatformDirs, Recipe, Style, TarExporter, assemble,
     compress,
 };
-use acetate_oci::{Compression, Digest, Reference, Timestamp};
+use acetate_oci::{Compression, Descriptor, Reference, Timestamp};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,14 +65,14 @@ pub(crate) fn wants_blobs(request: &BuildRequest) -> bool {
         .any(|output| output.kind != OutputKind::CacheOnly)
 }
 
-/// Writes every output; returns the digest that names lead to.
+/// Writes every output; returns what the names lead to in the first that has names.
 pub(crate) async fn export(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
     request: &BuildRequest,
     tags: &[Reference],
-) -> Result<Option<Digest>, FinishError> {
-    let mut digest = None;
+) -> Result<Option<Descriptor>, FinishError> {
+    let mut root = None;
     let times = request.epoch.map(Timestamp::from_secs);
     for output in &request.outputs {
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
@@ -91,11 +91,9 @@ pub(crate) async fn export(
         for warning in report.iter().flat_map(|report| &report.warnings) {
             tracing::warn!("{warning}");
         }
-        digest = digest.or(report
-            .and_then(|report| report.descriptor)
-            .map(|root| root.digest));
+        root = root.or(report.and_then(|report| report.descriptor));
     }
-    Ok(digest)
+    Ok(root)
 }
 
 type Chosen = (Box<dyn Exporter>, Option<(Compression, Style)>);

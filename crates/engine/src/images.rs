@@ -89,29 +89,38 @@ async fn finish_images(
             .and_then(|n| outputs.get(n))
             .map(Output::files)
             .unwrap_or_default();
-        let sealed = seal(runner, &files.snapshot).await;
+        let sealed = seal(runner, &files.snapshot, request.epoch).await;
         let layers = sealed.map_err(|error| lost_or(error, target))?;
         if export::wants_blobs(request) {
             let fetched = runner.blobs.ensure_blobs(&files.snapshot).await;
+            fetched.map_err(|error| lost_or(error, target))?;
+        } else if !tags.is_empty() {
+            // A name keeps its image: all layers are here in some form.
+            let fetched = runner.blobs.ensure_usable(&files.snapshot).await;
             fetched.map_err(|error| lost_or(error, target))?;
         }
         let image = put_together(image, &files, layers, request.epoch)?;
         assembled.push(Assembled { image, files });
     }
-    let reports = export::export(runner, &assembled, request, tags).await?;
+    let root = export::export(runner, &assembled, request, tags).await?;
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }
-    let only = match assembled.as_slice() {
-        [one] => Some(one.image.descriptor.digest),
+    let mut images: Vec<BuiltImage> = assembled
+        .iter()
+        .map(|assembled| built(&assembled.image))
+        .collect();
+    if let ([image], Some(root)) = (images.as_mut_slice(), &root) {
+        // What was written may have other compressed layers, hence another manifest.
+        (image.manifest, image.manifest_size) = (root.digest, root.size);
+    }
+    let only = match images.as_slice() {
+        [one] => Some(one.manifest),
         _ => None,
     };
-    let digest = reports.or(only);
+    let digest = root.map(|root| root.digest).or(only);
     Ok(Finished {
-        images: assembled
-            .iter()
-            .map(|assembled| built(&assembled.image))
-            .collect(),
+        images,
         names: tags.iter().map(ToString::to_string).collect(),
         digest,
     })
@@ -129,13 +138,20 @@ fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
     }
 }
 
-/// Seals all layers of a chain, several at once.
-async fn seal(runner: &StepRunner, snapshot: &Snapshot) -> Result<Vec<ImageLayer>, FetchError> {
+/// Seals all layers of a chain, several at once; with an epoch no new file is younger than it.
+async fn seal(
+    runner: &StepRunner,
+    snapshot: &Snapshot,
+    epoch: Option<i64>,
+) -> Result<Vec<ImageLayer>, FetchError> {
     let (snapshots, snapshot) = (runner.snapshots.clone(), snapshot.clone());
     acetate_stdx::offload(move || {
         use rayon::prelude::*;
         let seal = |layer: &acetate_snapshot::Layer| {
-            let sealed = snapshots.seal(layer)?;
+            let sealed = match epoch {
+                Some(epoch) => snapshots.seal_clamped(layer, Timestamp::from_secs(epoch))?,
+                None => snapshots.seal(layer)?,
+            };
             Ok(ImageLayer {
                 descriptor: sealed.blob.clone(),
                 diff_id: sealed.diff_id,

@@ -12,8 +12,8 @@ use crate::merged::{Found, Merged};
 use crate::normal;
 use crate::snapshots::{Snapshots, blob_ref};
 use crate::sys;
-use acetate_oci::{Descriptor, MediaType};
-use acetate_store::{Directory, Expect, LayerRow};
+use acetate_oci::{Descriptor, Digest, MediaType, Timestamp};
+use acetate_store::{Directory, Expect, FactKey, LayerRow, Object};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::Write;
@@ -37,15 +37,75 @@ pub(crate) fn seal(snapshots: &Snapshots, layer: &Layer) -> Result<Arc<Sealed>, 
     let out = snapshots.0.store.blobs().writer()?;
     let (out, listing) = write_tar(&dir.path, differing, out, ClampTimes::Keep)?;
     let ingested = out.commit(Expect::ANY)?;
-    let blob = Descriptor::new(MediaType::OCI_LAYER, ingested.digest, ingested.size);
-    let sealed = Arc::new(Sealed {
-        diff_id: ingested.digest,
-        blob,
-    });
+    let sealed = Arc::new(plain(ingested.digest, ingested.size));
     record(snapshots, layer, &sealed)?;
     listings::store(snapshots, layer, &listing);
     listings::replace(layer, listing);
     Ok(Arc::clone(layer.0.sealed.get_or_init(|| sealed)))
+}
+
+/// Seals a layer with no time after `limit`: its derived form for an epoch, which is no layer of its
+/// own. It is found again by the `diff_id` and the epoch.
+pub(crate) fn clamped(
+    snapshots: &Snapshots,
+    layer: &Layer,
+    limit: Timestamp,
+) -> Result<Arc<Sealed>, SnapshotError> {
+    let sealed = seal(snapshots, layer)?;
+    let is_late = |entry: &Entry| entry.mtime > limit;
+    if matches!(layer.0.origin, Origin::Blob { .. })
+        || !snapshots.listing(layer)?.entries().iter().any(is_late)
+    {
+        return Ok(sealed);
+    }
+    let key = clamp_key(&sealed, limit);
+    if let Some(known) = known_clamp(snapshots, &key)? {
+        return Ok(Arc::new(known));
+    }
+    let dir = dirs::dir_form(snapshots, layer)?;
+    let base = snapshots.merged(layer.base())?;
+    let differing = differing(snapshots, layer, &dir, &base)?;
+    let out = snapshots.0.store.blobs().writer()?;
+    let (out, _) = write_tar(&dir.path, differing, out, ClampTimes::To(limit))?;
+    let ingested = out.commit(Expect::ANY)?;
+    let mut fact = ingested.digest.as_bytes().to_vec();
+    fact.extend(ingested.size.to_le_bytes());
+    snapshots.0.store.index().put_facts(vec![(key, fact)]);
+    Ok(Arc::new(plain(ingested.digest, ingested.size)))
+}
+
+fn clamp_key(sealed: &Sealed, limit: Timestamp) -> FactKey {
+    let mut key = sealed.diff_id.as_bytes().to_vec();
+    key.extend(limit.secs.to_le_bytes());
+    key.extend(limit.nanos.to_le_bytes());
+    FactKey::new("clamped", &key)
+}
+
+/// Returns a clamped form that was made before and whose blob is still there, pinned.
+fn known_clamp(snapshots: &Snapshots, key: &FactKey) -> Result<Option<Sealed>, SnapshotError> {
+    let store = &snapshots.0.store;
+    let fact = store
+        .index()
+        .facts(std::slice::from_ref(key))?
+        .pop()
+        .flatten();
+    let Some((digest, size)) = fact.as_deref().and_then(<[u8]>::split_first_chunk::<32>) else {
+        return Ok(None);
+    };
+    let Ok(size) = <[u8; 8]>::try_from(size).map(u64::from_le_bytes) else {
+        return Ok(None);
+    };
+    let digest = Digest::from_bytes(*digest);
+    let is_here = store.live().pin(&[Object::Blob(digest)])? == [true];
+    Ok(is_here.then(|| plain(digest, size)))
+}
+
+/// A blob that is its own uncompressed form.
+fn plain(digest: Digest, size: u64) -> Sealed {
+    Sealed {
+        diff_id: digest,
+        blob: Descriptor::new(MediaType::OCI_LAYER, digest, size),
+    }
 }
 
 /// Returns an earlier outcome whose blob is still there.

@@ -204,6 +204,16 @@ impl Snapshots {
         seal::seal(self, layer)
     }
 
+    /// Seals a layer for an epoch: times after `limit` become `limit`. Layers that came as a blob
+    /// stay as they are.
+    pub fn seal_clamped(
+        &self,
+        layer: &Layer,
+        limit: Timestamp,
+    ) -> Result<Arc<Sealed>, SnapshotError> {
+        seal::clamped(self, layer, limit)
+    }
+
     /// Returns the listing of a layer: read beside it, walked, or scanned from its blob. Content
     /// digests are there when that costs nothing.
     pub fn listing(&self, layer: &Layer) -> Result<Arc<Listing>, SnapshotError> {

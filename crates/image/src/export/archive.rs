@@ -105,7 +105,7 @@ pub(super) fn write_tar(
     files: &BTreeMap<String, Part>,
     store: &Store,
 ) -> Result<(), ExportError> {
-    let failed = || ExportError::io("write", "the archive");
+    let failed = || ExportError::io("write", super::ARCHIVE);
     let mut tar = TarWriter::new(out);
     let mut made = Vec::new();
     for (name, part) in files {
@@ -149,6 +149,6 @@ pub(super) fn blob_path(digest: &Digest) -> String {
 /// Copies a part to a file.
 pub(super) fn copy(part: &Part, store: &Store, out: &mut impl Write) -> Result<(), ExportError> {
     let (mut content, _) = open(part, store)?;
-    io::copy(&mut content, out).map_err(ExportError::io("write", "a blob"))?;
+    io::copy(&mut content, out).map_err(ExportError::io("write", super::ARCHIVE))?;
     Ok(())
 }

@@ -90,7 +90,7 @@ fn fill_buffered(
     fill: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let mut writer = BufWriter::with_capacity(256 << 10, writer);
-    fill(&mut writer)?;
+    fill(&mut writer).map_err(|error| error.at(path))?;
     writer.flush().map_err(ExportError::io("write", path))
 }
 

@@ -9,7 +9,7 @@ mod rootfs_tar;
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use acetate_oci::{Descriptor, Digest, Platform, Reference};
 use acetate_store::{Store, StoreError};
@@ -115,7 +115,26 @@ impl ExportError {
             }
         }
     }
+
+    /// Names the file that is written, which whoever fills it does not know.
+    fn at(self, file: &Path) -> Self {
+        match self {
+            Self::Io {
+                action,
+                path,
+                source,
+            } if path.as_os_str() == ARCHIVE => Self::Io {
+                action,
+                path: file.to_owned(),
+                source,
+            },
+            error => error,
+        }
+    }
 }
+
+/// Stands for the path of the output while its content is made.
+const ARCHIVE: &str = "the archive";
 
 /// Whether file trees of images lie in directories named after their platforms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -109,7 +109,7 @@ fn write_directory(
 
 fn publish(target: &Path, part: &Part, store: &Store) -> Result<(), ExportError> {
     let mut partial = Partial::create(target)?;
-    copy(part, store, &mut partial.file)?;
+    copy(part, store, &mut partial.file).map_err(|error| error.at(target))?;
     partial.publish(target)
 }
 

@@ -37,7 +37,7 @@ impl Exporter for TarExporter {
                 self.write_tree(&mut tar, dir, flat)?;
             }
             tar.finish()
-                .map_err(ExportError::io("write", "the archive"))?;
+                .map_err(ExportError::io("write", super::ARCHIVE))?;
             Ok(())
         })?;
         Ok(ExportReport::default())
@@ -51,7 +51,7 @@ impl TarExporter {
         dir: &str,
         flat: &Flat,
     ) -> Result<(), ExportError> {
-        let failed = || ExportError::io("write", "the archive");
+        let failed = || ExportError::io("write", super::ARCHIVE);
         let prefix = if dir.is_empty() {
             Vec::new()
         } else {
