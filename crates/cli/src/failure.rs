@@ -69,7 +69,14 @@ impl From<acetate_exec::ExecError> for Failure {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
-        let text = match &error {
+        Self::build(&error, "")
+    }
+}
+
+impl Failure {
+    /// A build that failed, with what its failed step wrote last.
+    pub(crate) fn build(error: &BuildError, last_words: &str) -> Self {
+        let text = match error {
             BuildError::Dockerfile { file, diagnostics } => dockerfile(file, diagnostics),
             BuildError::Step {
                 name,
@@ -78,7 +85,7 @@ impl From<BuildError> for Failure {
                 message,
                 ..
             } => {
-                let mut text = format!("------\n > {name}:\n------\n");
+                let mut text = format!("------\n > {name}:\n{last_words}------\n");
                 if let Some(origin) = origin {
                     let lines = LineRange::new(origin.first_line, origin.last_line);
                     text += &render::render_excerpt(file, lines);

@@ -29,7 +29,7 @@ pub(crate) fn build(
         engine.build(request, sink, cancel).await
     })?;
     view.finish();
-    let report = result?;
+    let report = result.map_err(|error| Failure::build(&error, &view.last_words()))?;
     write_files(flags, &report)?;
     print(mode, flags, &report);
     Ok(ExitCode::SUCCESS)

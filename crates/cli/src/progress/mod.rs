@@ -1,10 +1,12 @@
 //! Shows the events of a build: for logs, for a terminal, for programs, or not at all.
 
 mod board;
+mod last_words;
 mod plain;
 mod rawjson;
 mod tty;
 
+pub(crate) use last_words::LastWords;
 pub(crate) use plain::Plain;
 pub(crate) use rawjson::RawJson;
 pub(crate) use tty::Tty;
@@ -48,8 +50,8 @@ impl Mode {
             Self::Tty => {
                 let tty = Arc::new(Tty::start());
                 View {
-                    sink: Arc::<Tty>::clone(&tty),
-                    tty: Some(tty),
+                    tty: Some(Arc::clone(&tty)),
+                    ..View::over(tty)
                 }
             }
         }
@@ -58,18 +60,24 @@ impl Mode {
 
 /// A way of showing a build.
 pub(crate) struct View {
-    sink: Arc<dyn EventSink>,
+    sink: Arc<LastWords>,
     tty: Option<Arc<Tty>>,
 }
 
 impl View {
     fn over(sink: Arc<dyn EventSink>) -> Self {
+        let sink = Arc::new(LastWords::new(sink));
         Self { sink, tty: None }
+    }
+
+    /// What the step that failed wrote last.
+    pub(crate) fn last_words(&self) -> String {
+        self.sink.text()
     }
 
     /// Where the events go.
     pub(crate) fn sink(&self) -> Arc<dyn EventSink> {
-        Arc::clone(&self.sink)
+        Arc::<LastWords>::clone(&self.sink)
     }
 
     /// Draws the last state; nothing is drawn afterwards.
