@@ -1,0 +1,29 @@
+//! What the end-to-end tests are made of: a world with a context, a base image and a state
+//! directory, and the `acetate` program run in it as a user would.
+//!
+//! **Main types.** [`World`], [`Outcome`], [`Layout`], [`Running`].
+//!
+//! **Invariants.** Everything is below a temporary directory of the test. A missing tool is a
+//! visible skip at home and a failure in CI.
+//!
+//! **Not here.** The tests themselves: `tests/it/`.
+
+mod base;
+mod layout;
+mod listing;
+mod outcome;
+mod program;
+mod running;
+mod tools;
+mod traces;
+mod world;
+
+pub use base::{Base, busybox_layout, write_layout};
+pub use layout::Layout;
+pub use listing::{Item, items_of_tar, listing_of_tar};
+pub use outcome::{Outcome, Step};
+pub use program::{acetate, acetate_path};
+pub use running::Running;
+pub use tools::{Mounted, Server, have, is_root, needs_root, tool};
+pub use traces::{files_below, mounts_of, processes_of};
+pub use world::World;

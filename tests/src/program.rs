@@ -1,0 +1,45 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The `acetate` program under test: the one that `ACETATE_TEST_PROGRAM` names, else that of this
+/// workspace, built once for all tests of this process.
+///
+/// # Panics
+/// When it cannot be built: nothing can be tested then.
+pub fn acetate_path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        if let Some(path) = std::env::var_os("ACETATE_TEST_PROGRAM") {
+            return PathBuf::from(path);
+        }
+        let test = std::env::current_exe().expect("a test has a path");
+        let profile = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("target/PROFILE/deps/test");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "acetate-cli"]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let built = cargo.status().expect("cargo runs");
+        assert!(built.success(), "cargo build failed");
+        profile.join("acetate")
+    })
+}
+
+/// A command that runs `acetate`, without the variables of whoever runs the tests.
+pub fn acetate() -> Command {
+    let mut command = Command::new(acetate_path());
+    for name in [
+        "ACETATE_HOME",
+        "ACETATE_LOG",
+        "BUILDKIT_PROGRESS",
+        "SOURCE_DATE_EPOCH",
+        "DOCKER_DEFAULT_PLATFORM",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}

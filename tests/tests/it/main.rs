@@ -1,0 +1,55 @@
+//! End-to-end tests of the `acetate` program.
+//!
+//! **What.** Each test makes a world of files, runs the program in it as a user would, and looks at
+//! what came out: exit codes, words, images, and what is left in the state directory.
+//!
+//! **Main types.** Those of `acetate_tests`.
+//!
+//! **Invariants.** No test knows the product's code. No internet, and no sleep that a condition
+//! could replace.
+//!
+//! **Not here.** Measurements, which are in `benches`.
+
+mod args;
+mod bad_base;
+mod bad_dockerfile;
+mod bad_flags;
+mod bad_store;
+mod bases;
+mod builds;
+mod cache;
+mod cache_forced;
+mod config;
+mod copy_links;
+mod copy_owner;
+mod copy_paths;
+mod copy_unpack;
+mod determinism;
+mod flags;
+mod full_disk;
+mod heredocs;
+mod ignore;
+mod isolation;
+mod killed;
+mod layers;
+mod outputs;
+mod progress;
+mod prune;
+mod registry;
+mod run_command;
+mod run_step;
+mod together;
+mod tools;
+
+/// A module that nobody names here would be no test at all.
+#[test]
+fn no_file_of_this_directory_is_forgotten() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let named = name == "main" || main.contains(&format!("\nmod {name};\n"));
+        assert!(named, "`{}` is not in main.rs", path.display());
+    }
+}
