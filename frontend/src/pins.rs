@@ -16,8 +16,8 @@ pub struct Pins {
 /// One fact that a plan cannot be made without.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
-    /// The manifest and config of an image.
-    Image(ImageNeed),
+    /// The manifest and config of an image, and where it is first asked for.
+    Image(ImageNeed, Span),
     /// The digest of the files that one COPY or ADD takes from a context, and where it stands.
     Selection(SelectionSpec, Span),
 }

@@ -9,7 +9,13 @@ use std::path::PathBuf;
 
 /// Builds container images from Dockerfiles, in parallel and without a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "acetate", version, about, disable_help_subcommand = true)]
+#[command(
+    name = "acetate",
+    version,
+    about,
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
 pub(crate) struct Flags {
     /// Where the state lives [default: $ACETATE_HOME, else /var/lib/acetate for root, else the
     /// user's data directory]

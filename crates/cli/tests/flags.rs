@@ -118,3 +118,20 @@ fn values_that_make_no_sense_fail_before_anything_is_built() {
         );
     }
 }
+
+#[test]
+fn of_a_flag_that_is_given_twice_the_last_one_counts() {
+    let output = acetate(&["build", "--progress=plain", "--progress=loud", "."]);
+    assert!(text(&output.stderr).contains("--progress loud: expected"));
+    let output = acetate(&[
+        "build",
+        "--network=nope",
+        "--network=none",
+        "/no/such/context",
+    ]);
+    assert!(
+        text(&output.stderr).contains("`/no/such/context`"),
+        "{}",
+        text(&output.stderr)
+    );
+}

@@ -1,8 +1,9 @@
+use crate::damage;
 use acetate_image::{ImageError, Puller, ResolvedImage};
 use acetate_oci::Digest;
 use acetate_snapshot::{Layer, Snapshot};
 use acetate_store::{LayerId, Object, Store};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
@@ -19,6 +20,8 @@ struct State {
     offers: HashMap<Digest, (Arc<ResolvedImage>, usize)>,
     /// Layers that were found in a form that can be used.
     ready: HashSet<LayerId>,
+    /// Blobs that outputs are made of, in whatever form.
+    in_use: BTreeSet<Digest>,
 }
 
 /// Why a layer has no form that can be used.
@@ -90,6 +93,34 @@ impl Blobs {
     pub(crate) async fn ensure_blobs(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
         let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
         self.fetch(pulled.cloned().collect()).await
+    }
+
+    /// Remembers the blobs that an output is about to be made of.
+    pub(crate) fn uses(&self, blobs: impl Iterator<Item = Digest>) {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .in_use
+            .extend(blobs);
+    }
+
+    /// Throws damaged blobs of these snapshots, and of the outputs, away and forgets that they were usable.
+    pub(crate) async fn repair(&self, snapshots: Vec<Snapshot>) -> Result<(), FetchError> {
+        let mut suspects = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            for layer in snapshots.iter().flat_map(Snapshot::layers) {
+                state.ready.remove(&layer.id());
+            }
+            state.in_use.clone()
+        };
+        let sealed = snapshots
+            .iter()
+            .flat_map(Snapshot::layers)
+            .filter_map(Layer::sealed);
+        suspects.extend(sealed.flat_map(|sealed| [sealed.blob.digest, sealed.diff_id]));
+        let store = Arc::clone(&self.store);
+        let check = move || damage::remove_damaged(&store, &suspects);
+        Ok(acetate_stdx::blocking(check).await?)
     }
 
     fn unknown(&self, snapshot: &Snapshot) -> Vec<Layer> {

@@ -2,6 +2,7 @@
 
 use crate::blobs::Blobs;
 use crate::context::Contexts;
+use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
 use crate::images::{self, Finished};
 use crate::output::Output;
@@ -143,13 +144,22 @@ fn ask(engine: &Engine, graph: &BuildGraph) -> Asked {
     let candidates = look_up(engine, graph, &all);
     let mut pasts = OpHistory::new(Arc::clone(&engine.store)).find(&op_key_all(graph));
     pasts.resize(graph.len(), Pasts::default());
-    let durations = candidates.iter().map(|list| list.first().map(|r| r.duration_ms)).collect();
+    let durations = candidates
+        .iter()
+        .map(|list| list.first().map(|r| r.duration_ms))
+        .collect();
     let hints = pasts.iter().map(|pasts| !pasts.is_empty()).collect();
-    Asked { hits: Hits { candidates, hints }, pasts, durations }
+    Asked {
+        hits: Hits { candidates, hints },
+        pasts,
+        durations,
+    }
 }
 
 fn look_up(engine: &Engine, graph: &BuildGraph, vertices: &[VertexId]) -> Vec<Vec<CacheRecord>> {
-    let keys = vertices.iter().map(|id| CacheKey::definition(&graph.key(*id), 0));
+    let keys = vertices
+        .iter()
+        .map(|id| CacheKey::definition(&graph.key(*id), 0));
     let keys: Vec<CacheKey> = keys.collect();
     let mut found = engine.cache().lookup(&keys);
     found.resize(vertices.len(), Vec::new());
@@ -168,7 +178,11 @@ impl Asked {
             candidates[target.idx()] = found;
         }
         let hints = vec![false; graph.len()];
-        Self { hits: Hits { candidates, hints }, pasts: Vec::new(), durations: Vec::new() }
+        Self {
+            hits: Hits { candidates, hints },
+            pasts: Vec::new(),
+            durations: Vec::new(),
+        }
     }
 }
 
@@ -210,7 +224,7 @@ async fn finish(
         .collect();
     let stopped = |_| BuildError::Cancelled;
     let mut outputs = session.demand(&edges).await.map_err(stopped)?;
-    let mut lost_before = 0;
+    let (mut lost_before, mut repairs) = (0, 0);
     loop {
         match images::finish(runner, lowered, request, &edges, &outputs).await {
             Err(images::FinishError::Lost(n)) if lost_before < edges.len() => {
@@ -221,6 +235,21 @@ async fn finish(
                 return Err(BuildError::request(
                     "a layer of the image was lost again and again",
                 ));
+            }
+            Err(images::FinishError::Build(error))
+                if error.is_damage() && repairs < MAX_REPAIRS =>
+            {
+                tracing::warn!(%error, "the outputs are made again");
+                repairs += 1;
+                if let Some(blob) = damage::damaged_blob(&error) {
+                    runner.store.blobs().remove(&blob)?;
+                }
+                let snapshots = outputs
+                    .iter()
+                    .map(|output| output.files().snapshot)
+                    .collect();
+                let repaired = runner.blobs.repair(snapshots).await;
+                repaired.map_err(|error| BuildError::request(error.to_string()))?;
             }
             Err(images::FinishError::Build(error)) => return Err(error),
             Ok(finished) => return Ok(finished),

@@ -8,7 +8,7 @@ use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
 use acetate_oci::{Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
-use acetate_snapshot::{BlobLayer, Snapshot};
+use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use std::sync::Arc;
 
 /// What the outputs of a build are.
@@ -99,6 +99,9 @@ async fn finish_images(
             let fetched = runner.blobs.ensure_usable(&files.snapshot).await;
             fetched.map_err(|error| lost_or(error, target))?;
         }
+        runner
+            .blobs
+            .uses(layers.iter().map(|layer| layer.descriptor.digest));
         let image = put_together(image, &files, layers, request.epoch)?;
         assembled.push(Assembled { image, files });
     }
@@ -128,7 +131,9 @@ async fn finish_images(
 
 fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
     match (error, target) {
-        (FetchError::Lost(_), Some(n)) => FinishError::Lost(n),
+        (FetchError::Lost(_) | FetchError::Snapshot(SnapshotError::Lost(_)), Some(n)) => {
+            FinishError::Lost(n)
+        }
         (FetchError::Lost(id), None) => {
             FinishError::Build(BuildError::request(format!("layer `{id}` is gone")))
         }

@@ -13,6 +13,7 @@ mod blobs;
 mod build;
 mod container;
 mod context;
+mod damage;
 mod engine;
 mod error;
 mod event;

@@ -1,6 +1,7 @@
 //! The only early I/O: images are resolved and selected files are hashed until there is a plan.
 
 use crate::context::Contexts;
+use crate::error::words;
 use crate::progress::Progress;
 use crate::{BuildError, BuildRequest};
 use acetate_files::{Attributes, Selection};
@@ -74,14 +75,14 @@ async fn satisfy(
     let mut specs = Vec::new();
     for need in needs {
         match need {
-            Need::Image(need) => {
+            Need::Image(need, span) => {
                 let source = source(&need, contexts)?;
                 let (images, progress) = (Arc::clone(images), progress.clone());
                 resolving.spawn(async move {
                     let step = progress.internal(&format!("[internal] load metadata for {source}"));
                     let resolved = images.resolve(&source, &need.platform).await;
                     step.end(&resolved);
-                    (need, resolved)
+                    (need, span, resolved)
                 });
             }
             Need::Selection(spec, span) => specs.push((spec, span)),
@@ -89,10 +90,16 @@ async fn satisfy(
     }
     select(specs, pinned, contexts, progress).await?;
     while let Some(joined) = resolving.join_next().await {
-        let Ok((need, resolved)) = joined else {
+        let Ok((need, span, resolved)) = joined else {
             continue;
         };
-        let resolved = Arc::new(resolved?);
+        let resolved = resolved.map_err(|error| {
+            let message = format!("failed to {}", words(&error));
+            contexts.blame(vec![
+                Diagnostic::error("unresolved-image", message).at(span),
+            ])
+        })?;
+        let resolved = Arc::new(resolved);
         let pin = PinnedImage {
             manifest: resolved.manifest_digest,
             platform: resolved.config.platform(),

@@ -1,6 +1,7 @@
 use crate::VertexOutcome;
 use crate::blobs::{Blobs, FetchError};
 use crate::context::Contexts;
+use crate::damage::{Damage, MAX_REPAIRS};
 use crate::output::{Files, Output, Selected};
 use crate::pin::Pinned;
 use crate::progress::{Progress, vertex_digest};
@@ -298,13 +299,25 @@ impl StepRunner {
         inputs: &[Output],
         ctx: &JobCtx,
     ) -> Result<Files, StepError> {
-        for input in inputs {
-            self.blobs.ensure_usable(&input.files().snapshot).await?;
-        }
-        match &vertex.op {
-            Op::Exec(op) => exec::run(self, op, vertex, digest, inputs, ctx).await,
-            Op::File(op) => file::run(self, op, inputs).await,
-            _ => Err(StepError::internal("an op that makes no files")),
+        let mut repairs = 0;
+        loop {
+            for input in inputs {
+                self.blobs.ensure_usable(&input.files().snapshot).await?;
+            }
+            let result = match &vertex.op {
+                Op::Exec(op) => exec::run(self, op, vertex, digest, inputs, ctx).await,
+                Op::File(op) => file::run(self, op, inputs).await,
+                _ => Err(StepError::internal("an op that makes no files")),
+            };
+            match result {
+                Err(error) if error.is_damage() && repairs < MAX_REPAIRS => {
+                    tracing::warn!(error = %error.words(), "a step is tried again");
+                    repairs += 1;
+                    let snapshots = inputs.iter().map(|input| input.files().snapshot);
+                    self.blobs.repair(snapshots.collect()).await?;
+                }
+                result => return result,
+            }
         }
     }
 

@@ -232,7 +232,9 @@ fn start_again(more: &[(&str, OsString)]) -> io::Error {
         .filter_map(|word| CString::new(word.into_vec()).ok())
         .collect();
     let kept = std::env::vars_os().filter(|(name, _)| !more.iter().any(|(n, _)| name == *n));
-    let added = more.iter().map(|(name, value)| (OsString::from(*name), value.clone()));
+    let added = more
+        .iter()
+        .map(|(name, value)| (OsString::from(*name), value.clone()));
     let env: Vec<CString> = kept
         .chain(added)
         .filter_map(|(name, value)| {

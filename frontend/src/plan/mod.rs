@@ -76,7 +76,11 @@ fn attempt(
     let reached = resolve::resolve(&table, request, pins, ast.escape, findings)?;
     if !reached.missing.is_empty() {
         return Ok(Planned::Needs(
-            reached.missing.into_iter().map(Need::Image).collect(),
+            reached
+                .missing
+                .into_iter()
+                .map(|(need, span)| Need::Image(need, span))
+                .collect(),
         ));
     }
     let mut selections = BTreeMap::new();

@@ -12,7 +12,7 @@ use crate::pins::{ImageNeed, Pins};
 use crate::request::PlanRequest;
 use crate::span::{Span, Spanned};
 use acetate_oci::{Platform, ReferenceParseError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The reachable part of a Dockerfile.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Reached<'a> {
     /// The global scope of each platform.
     pub(super) globals: Vec<Scope>,
     /// Images that are not pinned yet.
-    pub(super) missing: BTreeSet<ImageNeed>,
+    pub(super) missing: BTreeMap<ImageNeed, Span>,
 }
 
 /// One stage for one target platform.
@@ -98,7 +98,7 @@ pub(super) fn resolve<'a>(
         instances: Vec::new(),
         index: BTreeMap::new(),
         unread: Vec::new(),
-        missing: BTreeSet::new(),
+        missing: BTreeMap::new(),
         forward: None,
         findings,
     };
@@ -133,7 +133,7 @@ struct Resolver<'a, 'f> {
     index: BTreeMap<(usize, usize), usize>,
     /// Instances whose `--from`s are still to be resolved.
     unread: Vec<usize>,
-    missing: BTreeSet<ImageNeed>,
+    missing: BTreeMap<ImageNeed, Span>,
     /// The first copy from a stage that is defined too late; a cycle is reported before it.
     forward: Option<Diagnostic>,
     findings: &'f mut Findings,
@@ -300,7 +300,7 @@ impl<'a> Resolver<'a, '_> {
         span: Span,
     ) -> Result<Vec<Trigger<'a>>, Diagnostic> {
         let Some(image) = self.pins.images.get(need) else {
-            self.missing.insert(need.clone());
+            self.missing.entry(need.clone()).or_insert(span);
             return Ok(Vec::new());
         };
         image
@@ -326,7 +326,7 @@ impl<'a> Resolver<'a, '_> {
             if let Origin::Image(need) = &origin
                 && !self.pins.images.contains_key(need)
             {
-                self.missing.insert(need.clone());
+                self.missing.entry(need.clone()).or_insert(from.span);
             }
             if let Origin::Stage(dep) = origin {
                 self.instances[instance].deps.push((dep, from.span));

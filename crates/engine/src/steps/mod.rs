@@ -45,16 +45,7 @@ impl StepError {
 
     /// The error with what it came from, in one line.
     pub(crate) fn words(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            let part = error.to_string();
-            if !text.contains(&part) {
-                text = format!("{text}: {part}");
-            }
-            source = error.source();
-        }
-        text
+        crate::error::words(self)
     }
 
     /// The exit code of the process, if one ran.

@@ -146,7 +146,7 @@ impl Fixture {
                 pins.selections
                     .insert(spec.clone(), Digest::of(format!("{spec:?}").as_bytes()));
             }
-            Need::Image(need) => {
+            Need::Image(need, _) => {
                 let name = short_name(need);
                 let text = self.images.get(&name).map_or("{}", String::as_str);
                 let image = pinned(&name, text, &need.platform);
@@ -287,7 +287,7 @@ pub(crate) fn needs(text: &str, expected: &Expect) {
         let _ = writeln!(out, "round {}", round + 1);
         for need in needs {
             let _ = match need {
-                Need::Image(need) => {
+                Need::Image(need, _) => {
                     writeln!(out, "  image {} for {}", short_name(need), need.platform)
                 }
                 Need::Selection(spec, _) => writeln!(out, "  {}", selection_text(spec)),
