@@ -98,7 +98,7 @@ impl Failure {
             } => {
                 format!("ERROR: {message}\nhint: {hint}\n")
             }
-            error => format!("ERROR: {}\n", chain(error)),
+            error => format!("ERROR: {}\n", error.words()),
         };
         Self { text, code: FAILED }
     }
@@ -139,21 +139,6 @@ pub(crate) fn warnings(file: &SourceFile, diagnostics: &[Diagnostic]) -> String 
             .map(|line| format!(" (line {line})"))
             .unwrap_or_default();
         let _ = writeln!(text, " - {}: {}{place}", warning.code, warning.message);
-    }
-    text
-}
-
-/// An error and what it came from, in one line, without saying anything twice.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text += ": ";
-            text += &part;
-        }
-        source = error.source();
     }
     text
 }

@@ -49,6 +49,10 @@ pub(crate) async fn build(
     progress.graph(&graph);
     let asked = ask(engine, &graph);
     phase("looked up");
+    if !asked.is_complete {
+        // Something runs, so nobody notices that what earlier builds left is written to the disk.
+        engine.store.sync_in_background();
+    }
     let cached = tell_cached(&graph, &asked, &progress);
     let parallel = request.max_parallel.unwrap_or_else(default_parallel);
     let limits = Limits {
@@ -124,6 +128,8 @@ async fn plan(
 
 /// What the local cache says about a whole graph.
 struct Asked {
+    /// True when every target is known.
+    is_complete: bool,
     hits: Hits<CacheRecord>,
     pasts: Vec<Pasts>,
     durations: Vec<Option<u64>>,
@@ -149,8 +155,10 @@ fn ask(engine: &Engine, graph: &BuildGraph) -> Asked {
         .map(|list| list.first().map(|r| r.duration_ms))
         .collect();
     let hints = pasts.iter().map(|pasts| !pasts.is_empty()).collect();
+    let hits = Hits { candidates, hints };
     Asked {
-        hits: Hits { candidates, hints },
+        is_complete: false,
+        hits,
         pasts,
         durations,
     }
@@ -178,8 +186,10 @@ impl Asked {
             candidates[target.idx()] = found;
         }
         let hints = vec![false; graph.len()];
+        let hits = Hits { candidates, hints };
         Self {
-            hits: Hits { candidates, hints },
+            is_complete: true,
+            hits,
             pasts: Vec::new(),
             durations: Vec::new(),
         }

@@ -71,6 +71,11 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// The error and what it came from, in one line.
+    pub fn words(&self) -> String {
+        words(self)
+    }
+
     /// An error in a flag.
     pub(crate) fn request(message: impl Into<String>) -> Self {
         Self::Request {
