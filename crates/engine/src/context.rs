@@ -203,3 +203,76 @@ fn default_path(context: &Path) -> PathBuf {
         usual
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use acetate_files::Tree;
+
+    fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn names(tree: &HostTree) -> Vec<String> {
+        let nodes = tree.read_dir(Path::new("")).unwrap();
+        nodes
+            .iter()
+            .map(|node| node.name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn the_ignore_file_beside_the_dockerfile_goes_first() {
+        let files = [
+            ("x.Dockerfile", "FROM scratch"),
+            ("x.Dockerfile.dockerignore", "a"),
+            (".dockerignore", "b"),
+            ("a", ""),
+            ("b", ""),
+        ];
+        let dir = dir(&files);
+        let found = IgnoreFile::read(dir.path().join("x.Dockerfile.dockerignore")).unwrap();
+        let tree = open_tree(dir.path(), found).unwrap();
+        assert!(!names(&tree).contains(&"a".to_owned()) && names(&tree).contains(&"b".to_owned()));
+        let tree = open_tree(dir.path(), None).unwrap();
+        assert!(names(&tree).contains(&"a".to_owned()) && !names(&tree).contains(&"b".to_owned()));
+    }
+
+    #[test]
+    fn a_lower_case_dockerfile_is_found_where_there_is_no_other() {
+        let lower = dir(&[("dockerfile", "")]);
+        assert!(default_path(lower.path()).ends_with("dockerfile"));
+        let both = dir(&[("dockerfile", ""), ("Dockerfile", "")]);
+        assert!(default_path(both.path()).ends_with("Dockerfile"));
+    }
+
+    #[test]
+    fn contexts_that_are_not_handled_yet_fail_by_name() {
+        for value in ["https://example.org/x.git", "git@example.org:x", "target:y"] {
+            let error = Named::open("n", value).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("build context `n={value}` is not supported yet")
+            );
+        }
+        let missing = Named::open("n", "/no/such/dir").unwrap_err().to_string();
+        assert!(
+            missing.starts_with("failed to open the context `/no/such/dir`"),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn a_bad_ignore_file_is_named() {
+        let dir = dir(&[(".dockerignore", "ok\n!\n")]);
+        let error = open_tree(dir.path(), None).unwrap_err().to_string();
+        assert!(
+            error.contains(".dockerignore") && error.contains("illegal exclusion pattern"),
+            "{error}"
+        );
+    }
+}

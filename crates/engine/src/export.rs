@@ -183,3 +183,78 @@ fn compressed(
     };
     images.iter().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DockerfileInput, Isolation, NetworkMode};
+    use std::collections::BTreeMap;
+
+    fn request(kinds: &[(OutputKind, Option<Destination>)]) -> BuildRequest {
+        let outputs = kinds
+            .iter()
+            .cloned()
+            .map(|(kind, dest)| OutputSpec { kind, dest });
+        BuildRequest {
+            context: PathBuf::from("."),
+            dockerfile: DockerfileInput::InContext,
+            target: None,
+            platforms: Vec::new(),
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            build_contexts: BTreeMap::new(),
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            network: NetworkMode::Default,
+            extra_hosts: Vec::new(),
+            tags: Vec::new(),
+            outputs: outputs.collect(),
+            epoch: None,
+            isolation: Isolation::Native,
+            max_parallel: None,
+        }
+    }
+
+    #[test]
+    fn what_cannot_end_well_is_refused_before_anything_is_built() {
+        let stdout = (OutputKind::Tar, Some(Destination::Stdout));
+        let two = request(&[stdout.clone(), stdout.clone()]);
+        assert!(check(&two).unwrap_err().to_string().contains("two outputs"));
+        assert!(check(&request(&[stdout])).is_ok());
+        let docker = OutputKind::Docker {
+            compression: Compression::Gzip,
+        };
+        let mut docker = request(&[(docker, None)]);
+        assert!(check(&docker).is_ok());
+        docker.platforms = ["linux/amd64", "linux/arm64"]
+            .map(|p| p.parse().unwrap())
+            .to_vec();
+        assert!(
+            check(&docker)
+                .unwrap_err()
+                .to_string()
+                .contains("one platform")
+        );
+        let mut tagged = request(&[]);
+        tagged.tags = vec!["UPPER CASE".to_owned()];
+        assert!(
+            check(&tagged)
+                .unwrap_err()
+                .to_string()
+                .starts_with("--tag: ")
+        );
+    }
+
+    #[test]
+    fn layers_are_sealed_and_fetched_only_for_whom_they_are_for() {
+        let nothing = request(&[]);
+        assert!(!wants_image(&nothing) && !wants_blobs(&nothing));
+        let mut tagged = request(&[]);
+        tagged.tags = vec!["x".to_owned()];
+        assert!(wants_image(&tagged) && !wants_blobs(&tagged));
+        let cache = request(&[(OutputKind::CacheOnly, None)]);
+        assert!(!wants_image(&cache) && !wants_blobs(&cache));
+        let local = request(&[(OutputKind::Local, Some(Destination::Path("d".into())))]);
+        assert!(wants_image(&local) && wants_blobs(&local));
+    }
+}

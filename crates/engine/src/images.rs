@@ -207,12 +207,20 @@ fn clamp(time: Timestamp, epoch: Option<i64>) -> Timestamp {
     epoch.map_or(time, |epoch| time.min(Timestamp::from_secs(epoch)))
 }
 
-/// Gives a base whose history says less than its layers the lines that it lacks.
+/// Makes the history of a base fit its layers: lines that it lacks are added, and of lines that speak
+/// of more layers than there are the oldest are marked as empty, as builders do with squashed images.
 fn complete_base(history: &mut Vec<HistoryEntry>, n_base: usize, n_layers: usize) {
     let known = history[..n_base]
         .iter()
         .filter(|entry| !entry.empty_layer)
         .count();
+    let surplus = known.saturating_sub(n_layers);
+    let filled = history[..n_base]
+        .iter_mut()
+        .filter(|entry| !entry.empty_layer);
+    filled
+        .take(surplus)
+        .for_each(|entry| entry.empty_layer = true);
     let missing = n_layers.saturating_sub(known);
     let line = HistoryEntry {
         comment: "imported layer".to_owned(),
@@ -265,4 +273,92 @@ fn built_layers(config: &ImageConfig, layers: &[ImageLayer]) -> Vec<BuiltLayer> 
                 .unwrap_or_default(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, secs: Option<i64>, empty_layer: bool) -> HistoryEntry {
+        HistoryEntry {
+            created: secs.map(Timestamp::from_secs),
+            created_by: text.to_owned(),
+            empty_layer,
+            ..HistoryEntry::default()
+        }
+    }
+
+    fn times(history: &[HistoryEntry]) -> Vec<Option<i64>> {
+        history
+            .iter()
+            .map(|entry| entry.created.map(|time| time.secs))
+            .collect()
+    }
+
+    #[test]
+    fn lines_without_a_layer_take_the_time_of_the_layer_before_them() {
+        let mut history = vec![
+            line("base", Some(5), false),
+            line("ENV", None, true),
+            line("RUN", Some(9), false),
+            line("CMD", None, true),
+        ];
+        fill_times(&mut history, 1, None);
+        assert_eq!(times(&history), [Some(5), Some(5), Some(9), Some(9)]);
+    }
+
+    #[test]
+    fn on_scratch_they_take_the_time_of_the_layer_behind_them_or_the_epoch() {
+        let mut history = vec![line("ENV", None, true), line("COPY", Some(9), false)];
+        fill_times(&mut history, 0, None);
+        assert_eq!(times(&history), [Some(9), Some(9)]);
+        let mut history = vec![line("LABEL", None, true)];
+        fill_times(&mut history, 0, Some(3));
+        assert_eq!(times(&history), [Some(3)]);
+        let mut history = vec![line("LABEL", None, true)];
+        fill_times(&mut history, 0, None);
+        assert_eq!(times(&history), [None]);
+    }
+
+    #[test]
+    fn times_of_the_base_stay_also_when_they_are_later_than_the_epoch_s95() {
+        let mut history = vec![line("base", Some(50), false), line("ENV", None, true)];
+        fill_times(&mut history, 1, Some(7));
+        assert_eq!(times(&history)[0], Some(50));
+        assert_eq!(
+            clamp(Timestamp::from_secs(9), Some(7)),
+            Timestamp::from_secs(7)
+        );
+        assert_eq!(
+            clamp(Timestamp::from_secs(5), Some(7)),
+            Timestamp::from_secs(5)
+        );
+        assert_eq!(
+            clamp(Timestamp::from_secs(9), None),
+            Timestamp::from_secs(9)
+        );
+    }
+
+    #[test]
+    fn a_base_that_says_less_than_it_has_gets_a_line_a_layer() {
+        let mut history = vec![line("one", Some(1), false), line("RUN", Some(9), false)];
+        complete_base(&mut history, 1, 3);
+        let texts: Vec<&str> = history
+            .iter()
+            .map(|entry| entry.created_by.as_str())
+            .collect();
+        assert_eq!(texts, ["one", "", "", "RUN"]);
+        assert!(history.iter().all(|entry| !entry.empty_layer));
+        complete_base(&mut history, 3, 3);
+        assert_eq!(history.len(), 4);
+    }
+
+    #[test]
+    fn of_a_base_that_says_more_than_it_has_the_oldest_lines_count_as_empty() {
+        let lines = ["a", "b", "c"].map(|text| line(text, Some(1), false));
+        let mut history = [&lines[..], &[line("RUN", Some(9), false)]].concat();
+        complete_base(&mut history, 3, 1);
+        let empty: Vec<bool> = history.iter().map(|entry| entry.empty_layer).collect();
+        assert_eq!(empty, [true, true, false, false]);
+    }
 }

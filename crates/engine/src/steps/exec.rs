@@ -214,3 +214,26 @@ pub(crate) fn network(mode: NetworkMode) -> Network {
         NetworkMode::None => Network::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn home_is_added_only_where_nothing_says_it() {
+        let env = |env: &[&str], home| {
+            let env: Vec<String> = env.iter().map(|line| (*line).to_owned()).collect();
+            environment(&env, &["http_proxy=p".to_owned()], home)
+        };
+        assert_eq!(
+            env(&["A=1"], Some("/home/a")),
+            ["A=1", "http_proxy=p", "HOME=/home/a"]
+        );
+        assert_eq!(
+            env(&["HOME=/x"], Some("/home/a")),
+            ["HOME=/x", "http_proxy=p"]
+        );
+        assert_eq!(env(&[], None), ["http_proxy=p", "HOME=/"]);
+        assert_eq!(env(&[], Some("")), ["http_proxy=p", "HOME=/"]);
+    }
+}
