@@ -118,7 +118,7 @@ async fn plan(
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         return Err(contexts.blame(parsed.diagnostics));
     }
-    let (plan, pinned) = pin::pin(&parsed.ast, request, contexts, &engine.puller, progress).await?;
+    let (plan, pinned) = pin::pin(&parsed.ast, request, contexts, engine, progress).await?;
     let lowered = acetate_frontend::lower(&plan, &pinned.pins);
     let lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
     let mut warnings = parsed.diagnostics;

@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod event;
 mod export;
+mod file_memory;
 mod images;
 mod names;
 mod output;

@@ -1,7 +1,9 @@
 //! The only early I/O: images are resolved and selected files are hashed until there is a plan.
 
 use crate::context::Contexts;
+use crate::engine::Engine;
 use crate::error::words;
+use crate::file_memory::FileMemory;
 use crate::progress::Progress;
 use crate::{BuildError, BuildRequest};
 use acetate_files::{Attributes, Selection};
@@ -9,8 +11,9 @@ use acetate_frontend::{
     Diagnostic, ImageNeed, ImageSource as NeedSource, Need, PinnedImage, Pins, Plan, PlanRequest,
     Planned, SelectionSpec, Span, ast::Dockerfile,
 };
-use acetate_image::{ImageSource, Puller, ResolvedImage};
+use acetate_image::{ImageSource, ResolvedImage};
 use acetate_oci::Platform;
+use acetate_store::Store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,7 +33,7 @@ pub(crate) async fn pin(
     dockerfile: &Dockerfile,
     request: &BuildRequest,
     contexts: &Arc<Contexts>,
-    images: &Arc<Puller>,
+    engine: &Engine,
     progress: &Progress,
 ) -> Result<(Plan, Pinned), BuildError> {
     let plan_request = plan_request(request, contexts);
@@ -41,7 +44,7 @@ pub(crate) async fn pin(
             Planned::Plan(plan) => return Ok((plan, pinned)),
             Planned::Needs(needs) => needs,
         };
-        satisfy(needs, &mut pinned, contexts, images, progress).await?;
+        satisfy(needs, &mut pinned, contexts, engine, progress).await?;
     }
     Err(BuildError::request(
         "the Dockerfile asks for ever more images",
@@ -68,7 +71,7 @@ async fn satisfy(
     needs: Vec<Need>,
     pinned: &mut Pinned,
     contexts: &Arc<Contexts>,
-    images: &Arc<Puller>,
+    engine: &Engine,
     progress: &Progress,
 ) -> Result<(), BuildError> {
     let mut resolving = tokio::task::JoinSet::new();
@@ -77,7 +80,7 @@ async fn satisfy(
         match need {
             Need::Image(need, span) => {
                 let source = source(&need, contexts)?;
-                let (images, progress) = (Arc::clone(images), progress.clone());
+                let (images, progress) = (Arc::clone(&engine.puller), progress.clone());
                 resolving.spawn(async move {
                     let step = progress.internal(&format!("[internal] load metadata for {source}"));
                     let resolved = images.resolve(&source, &need.platform).await;
@@ -88,7 +91,7 @@ async fn satisfy(
             Need::Selection(spec, span) => specs.push((spec, span)),
         }
     }
-    select(specs, pinned, contexts, progress).await?;
+    select(specs, pinned, contexts, &engine.store, progress).await?;
     while let Some(joined) = resolving.join_next().await {
         let Ok((need, span, resolved)) = joined else {
             continue;
@@ -127,6 +130,7 @@ async fn select(
     specs: Vec<(SelectionSpec, Span)>,
     pinned: &mut Pinned,
     contexts: &Arc<Contexts>,
+    store: &Arc<Store>,
     progress: &Progress,
 ) -> Result<(), BuildError> {
     if specs.is_empty() {
@@ -134,15 +138,18 @@ async fn select(
     }
     let step = progress.internal("[internal] load build context");
     let contexts = Arc::clone(contexts);
+    let memory = FileMemory::new(Arc::clone(store));
+    let now = progress.now().secs;
     let done = acetate_stdx::offload(move || {
         let select = |(spec, span): (SelectionSpec, Span)| {
-            let selection = selection(&spec, &contexts).map_err(|error| match error {
-                BuildError::Files(error) => {
-                    let found = Diagnostic::error("unreadable-source", error.to_string());
-                    contexts.blame(vec![found.at(span)])
-                }
-                error => error,
-            })?;
+            let selection =
+                selection(&spec, &contexts, &memory, now).map_err(|error| match error {
+                    BuildError::Files(error) => {
+                        let found = Diagnostic::error("unreadable-source", error.to_string());
+                        contexts.blame(vec![found.at(span)])
+                    }
+                    error => error,
+                })?;
             Ok((spec, selection))
         };
         specs
@@ -166,11 +173,16 @@ async fn select(
     Ok(())
 }
 
-fn selection(spec: &SelectionSpec, contexts: &Contexts) -> Result<Selection, BuildError> {
+fn selection(
+    spec: &SelectionSpec,
+    contexts: &Contexts,
+    memory: &FileMemory,
+    now: i64,
+) -> Result<Selection, BuildError> {
     let tree = contexts.tree(&spec.context).ok_or_else(|| {
         BuildError::request(format!("build context `{}` is no directory", spec.context))
     })?;
     let mut selection = Selection::find(tree, &spec.sources)?;
-    selection.read(tree)?;
+    selection.read_with(tree, memory, now)?;
     Ok(selection)
 }

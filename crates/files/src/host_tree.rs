@@ -1,4 +1,5 @@
-use crate::{Content, FilesError, LinkGroup, Node, NodeKind, Tree};
+use crate::fingerprint::SETTLED_SECS;
+use crate::{Content, FilesError, Fingerprint, LinkGroup, Node, NodeKind, Tree};
 use acetate_oci::Timestamp;
 use acetate_pattern::IgnoreMatcher;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -149,6 +150,25 @@ impl Tree for HostTree {
 
     fn read_small(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FilesError> {
         crate::tree::read_small(self, path, limit)
+    }
+
+    fn fingerprint(&self, node: &Node, now: i64) -> Result<Option<Fingerprint>, FilesError> {
+        let stat = rustix::fs::statat(&self.fd, &node.path, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(FilesError::io("read", self.root.join(&node.path)))?;
+        let is_settled = stat.st_ctime.saturating_add(SETTLED_SECS) < now;
+        Ok(is_settled.then(|| Fingerprint {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (
+                stat.st_mtime,
+                i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ),
+            changed: (
+                stat.st_ctime,
+                i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
+            ),
+        }))
     }
 
     fn hides(&self, path: &Path) -> bool {

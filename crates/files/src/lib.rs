@@ -13,6 +13,7 @@
 
 mod copy;
 mod error;
+mod fingerprint;
 mod host_tree;
 mod make;
 mod mode;
@@ -27,6 +28,7 @@ mod xattrs;
 
 pub use copy::{CopyInput, copy};
 pub use error::FilesError;
+pub use fingerprint::{DigestMemory, Fingerprint};
 pub use host_tree::HostTree;
 pub use make::{mkdir, mkfile};
 pub use mode::ModeSpec;

@@ -1,5 +1,6 @@
+use crate::fingerprint::WORTH_REMEMBERING;
 use crate::resolve::{self, Found};
-use crate::{FilesError, LinkGroup, Node, NodeKind, Tree};
+use crate::{DigestMemory, FilesError, Fingerprint, LinkGroup, Node, NodeKind, Tree};
 use acetate_graph::canonical::CanonicalHasher;
 use acetate_oci::{Digest, DigestHasher};
 use rayon::prelude::*;
@@ -81,6 +82,64 @@ impl Selection {
             return unread.into_iter().try_for_each(read);
         }
         unread.into_par_iter().try_for_each(read)
+    }
+
+    /// The same as [`Selection::read`], but large files that did not change since an earlier build are
+    /// not read again. `now` is the time in seconds, which no file may be younger than.
+    pub fn read_with(
+        &mut self,
+        tree: &dyn Tree,
+        memory: &dyn DigestMemory,
+        now: i64,
+    ) -> Result<(), FilesError> {
+        let is_large = |item: &Item| item.is_unread() && item.size() >= WORTH_REMEMBERING;
+        let mut large: Vec<(&mut Item, Fingerprint)> = Vec::new();
+        for item in self.items_mut().filter(|item| is_large(item)) {
+            if let Some(print) = tree.fingerprint(&item.node, now)? {
+                large.push((item, print));
+            }
+        }
+        let prints: Vec<Fingerprint> = large.iter().map(|(_, print)| *print).collect();
+        if prints.is_empty() {
+            return self.read(tree);
+        }
+        let recalled = memory.recall(&prints);
+        for ((item, _), digest) in large.iter_mut().zip(&recalled) {
+            item.digest = *digest;
+        }
+        let new: Vec<(PathBuf, Fingerprint)> = large
+            .iter()
+            .filter(|(item, _)| item.digest.is_none())
+            .map(|(item, print)| (item.node.path.clone(), *print))
+            .collect();
+        self.read(tree)?;
+        self.remember(tree, memory, now, &new)
+    }
+
+    /// Keeps the digests of files that looked the same before and after they were read.
+    fn remember(
+        &mut self,
+        tree: &dyn Tree,
+        memory: &dyn DigestMemory,
+        now: i64,
+        new: &[(PathBuf, Fingerprint)],
+    ) -> Result<(), FilesError> {
+        let before: HashMap<&Path, Fingerprint> = new
+            .iter()
+            .map(|(path, print)| (path.as_path(), *print))
+            .collect();
+        let mut kept = Vec::new();
+        for item in self.items_mut() {
+            let (Some(print), Some(digest)) = (before.get(item.node.path.as_path()), item.digest)
+            else {
+                continue;
+            };
+            if tree.fingerprint(&item.node, now)? == Some(*print) {
+                kept.push((*print, digest));
+            }
+        }
+        memory.remember(kept);
+        Ok(())
     }
 
     /// The digest of what is selected; every file must have been read.

@@ -1,4 +1,4 @@
-use crate::FilesError;
+use crate::{FilesError, Fingerprint};
 use acetate_oci::{Digest, Timestamp};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +22,12 @@ pub trait Tree: Sync {
     /// Reads a small file, following links; `None` when there is no regular file. What is longer
     /// than `limit` bytes is cut.
     fn read_small(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FilesError>;
+
+    /// What tells whether a regular file changed since it was read, if the tree can say so and the
+    /// file did not change in the seconds before `now`.
+    fn fingerprint(&self, _node: &Node, _now: i64) -> Result<Option<Fingerprint>, FilesError> {
+        Ok(None)
+    }
 
     /// True when `path` is hidden itself and only shown because something below it may not be.
     fn hides(&self, _path: &Path) -> bool {
