@@ -13,7 +13,7 @@ use acetate_store::{FactKey, LayerId, Store, codec};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Past`] on the disk; older ones are forgotten.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// How many earlier uses of one op are kept, newest first.
 const MAX_PASTS: usize = 4;
 
@@ -24,6 +24,9 @@ pub struct Past {
     pub definition: Digest,
     /// What the inputs were, in the order of the vertex's edges.
     pub inputs: Vec<PastInput>,
+    /// The topmost layer of the result. Its name is made anew by every run, so it tells whether the
+    /// record found under `definition` is still the one that was made of these inputs.
+    pub result: Option<LayerId>,
 }
 
 /// What an input of an earlier use was.
@@ -109,6 +112,7 @@ mod tests {
         Past {
             definition: Digest::of(&[n]),
             inputs: vec![chain, selection],
+            result: Some(LayerId::Local([n; 16])),
         }
     }
 

@@ -15,7 +15,7 @@ use acetate_cache::{
 use acetate_exec::Executor;
 use acetate_frontend::{ImageNeed, SelectionSpec};
 use acetate_graph::{BuildGraph, Op, OpKey, SourceOp, Vertex, VertexId, op_key};
-use acetate_oci::Timestamp;
+use acetate_oci::{Digest, Timestamp};
 use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
 use acetate_snapshot::Snapshots;
 use acetate_store::{Object, Store, StoreLock};
@@ -121,6 +121,8 @@ impl Runner for StepRunner {
                 Ok(Output::Files(files))
             }
             Err(StepError::Fetch(FetchError::Lost(layer))) => {
+                // It begins anew once its inputs are there again.
+                self.progress.finished(digest, VertexOutcome::Cancelled);
                 let lost = inputs
                     .iter()
                     .enumerate()
@@ -193,11 +195,23 @@ impl StepRunner {
         let Some(past) = same else {
             return Vec::new();
         };
+        self.records_of(&past)
+    }
+
+    /// The records of an earlier use, if they still are what was made then.
+    ///
+    /// The definition key alone does not say that: a step below may have been run again, here or by
+    /// another process, and the record replaced by one that was made of other inputs.
+    fn records_of(&self, past: &Past) -> Vec<CacheRecord> {
         let key = acetate_graph::DefinitionKey::from_digest(past.definition);
-        self.cache
+        let found = self
+            .cache
             .lookup(&[CacheKey::definition(&key, 0)])
             .pop()
-            .unwrap_or_default()
+            .unwrap_or_default();
+        let is_its_result =
+            |record: &CacheRecord| record.layers.last().map(|layer| layer.id) == past.result;
+        found.into_iter().filter(is_its_result).collect()
     }
 
     fn pasts_of(&self, vertex: VertexId) -> Pasts {
@@ -274,18 +288,13 @@ impl StepRunner {
     }
 
     /// A result that another process recorded since this build began, made of exactly these inputs.
-    ///
-    /// The definition key alone does not say that: a step below may have been run again, there or
-    /// here, with another outcome.
     fn join(&self, id: VertexId, inputs: &[Output]) -> Option<Output> {
         let key = self.graph.key(id);
         let op = op_key(&self.graph.vertex(id).op);
         let ours: Vec<PastInput> = inputs.iter().map(Output::as_past).collect();
         let pasts = self.history.find(&[op]).pop()?.decode();
-        pasts
-            .iter()
-            .find(|past| past.definition == *key.digest() && past.inputs == ours)?;
-        let records = self.cache.lookup(&[CacheKey::definition(&key, 0)]).pop()?;
+        let is_ours = |past: &&Past| past.definition == *key.digest() && past.inputs == ours;
+        let records = self.records_of(pasts.iter().find(is_ours)?);
         records
             .iter()
             .find_map(|record| self.load_record(record))
@@ -295,7 +304,7 @@ impl StepRunner {
     async fn carry_out(
         &self,
         vertex: &Vertex,
-        digest: acetate_oci::Digest,
+        digest: Digest,
         inputs: &[Output],
         ctx: &JobCtx,
     ) -> Result<Files, StepError> {
@@ -324,20 +333,20 @@ impl StepRunner {
     /// Records a result by definition, and its inputs for the lookup by content.
     fn record(&self, id: VertexId, inputs: &[Output], files: &Files, duration_ms: u64) {
         let key = self.graph.key(id);
-        let layers = files.snapshot.ids().into_iter().zip(files.created.iter());
+        let ids = files.snapshot.ids();
+        let past = Past {
+            definition: *key.digest(),
+            inputs: inputs.iter().map(Output::as_past).collect(),
+            result: ids.last().copied(),
+        };
+        let layers = ids.into_iter().zip(files.created.iter());
         let layers = layers
             .map(|(id, created)| LayerRecord::new(id, *created))
             .collect();
         let record = CacheRecord::local(layers, duration_ms);
-        self.cache.record(vec![Entry {
-            keys: vec![CacheKey::definition(&key, 0)],
-            record,
-        }]);
+        let keys = vec![CacheKey::definition(&key, 0)];
+        self.cache.record(vec![Entry { keys, record }]);
         let op: OpKey = op_key(&self.graph.vertex(id).op);
-        let past = Past {
-            definition: *key.digest(),
-            inputs: inputs.iter().map(Output::as_past).collect(),
-        };
         self.history.add(&op, past, &self.pasts_of(id));
     }
 }
