@@ -67,6 +67,8 @@ fn process(step: u32, source: MountSource) -> ExecOp {
         extra_hosts: Vec::new(),
         ulimits: Vec::new(),
         shm_size: None,
+        secret_env: Vec::new(),
+        devices: Vec::new(),
         mounts: vec![Mount {
             target: "/".to_owned(),
             source,

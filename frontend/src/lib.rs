@@ -30,9 +30,12 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use lower::{HistoryItem, ImageResult, Lowered, lower};
 pub use mount::MountError;
 pub use parser::{Parsed, detect_syntax, parse, parse_instruction};
-pub use pins::{Flavour, ImageNeed, ImageSource, Need, PinnedImage, Pins, SelectionSpec};
+pub use pins::{
+    Flavour, GitNeed, ImageNeed, ImageSource, Need, PinnedImage, PinnedRemote, Pins, RemoteNeed,
+    SelectionSpec,
+};
 pub use plan::{Plan, Planned, plan};
-pub use request::{NamedContext, PlanRequest};
+pub use request::{Entitlement, MainContext, NamedContext, PlanRequest};
 pub use source::SourceFile;
 pub use span::{LineRange, Span, Spanned};
 pub use suggest::did_you_mean;

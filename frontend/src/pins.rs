@@ -1,4 +1,5 @@
 use crate::span::Span;
+use acetate_graph::SourceOp;
 use acetate_oci::{Digest, ImageConfig, Platform, Reference};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ pub struct Pins {
     pub images: BTreeMap<ImageNeed, PinnedImage>,
     /// Selected files that were hashed.
     pub selections: BTreeMap<SelectionSpec, Digest>,
+    /// Files and repositories that were fetched.
+    pub remotes: BTreeMap<RemoteNeed, PinnedRemote>,
 }
 
 /// One fact that a plan cannot be made without.
@@ -20,6 +23,58 @@ pub enum Need {
     Image(ImageNeed, Span),
     /// The digest of the files that one COPY or ADD takes from a context, and where it stands.
     Selection(SelectionSpec, Span),
+    /// What stands behind a URL, and where it is first asked for.
+    Remote(RemoteNeed, Span),
+}
+
+/// Something that is fetched, but is no image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RemoteNeed {
+    /// A context that is no local directory: an archive or a repository. The named context of this
+    /// key in [`PlanRequest::contexts`](crate::PlanRequest::contexts); empty is the main one.
+    Context(String),
+    /// One file.
+    Http {
+        /// Its address, as the user wrote it.
+        url: String,
+        /// `--checksum`: what its bytes must be.
+        checksum: Option<Digest>,
+    },
+    /// A repository.
+    Git(GitNeed),
+}
+
+/// A repository at some commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GitNeed {
+    /// Where it is: `https://host/x.git`, `ssh://git@host/x`, `git@host:x`.
+    pub remote: String,
+    /// A branch, a tag, a full reference or a commit; none is the default branch.
+    pub reference: Option<String>,
+    /// `checksum` or `commit` of the query, or `--checksum`: a commit or the beginning of one.
+    pub checksum: Option<String>,
+    /// The directory taken, relative to the top; empty is all of it.
+    pub subdir: String,
+    /// Whether `.git` stays.
+    pub keep_git_dir: bool,
+    /// Whether submodules are brought in.
+    pub submodules: bool,
+    /// Whether files carry the time of the commit.
+    pub commit_times: bool,
+    /// Whether the commit is fetched by its name, without asking for the reference.
+    pub fetch_by_commit: bool,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedRemote {
+    /// The vertex that brings it in: a download or a repository.
+    pub source: SourceOp,
+    /// Whether a download is an archive whose content is meant.
+    pub unpack: bool,
+    /// The time that it stands for, in seconds: of the commit, of its last change, of the newest
+    /// entry of an archive.
+    pub time: Option<i64>,
 }
 
 /// An image to be resolved for one platform.
@@ -66,9 +121,9 @@ pub struct SelectionSpec {
     /// Cleaned patterns relative to the context's root, in the order written; `.` is the root.
     /// A pattern without wildcard that finds nothing is an error, a wildcard without hits is not.
     pub sources: Vec<String>,
-    /// Patterns of `--exclude`, relative to each copied root. Empty while it is not lowered.
+    /// Patterns of `--exclude`, relative to each copied root.
     pub excludes: Vec<String>,
-    /// `--parents`: the directory chain is part of the selection. False while it is not lowered.
+    /// `--parents`: the directory chain is part of the selection.
     pub parents: bool,
     /// Which attributes count.
     pub flavour: Flavour,

@@ -1,6 +1,6 @@
-use acetate_graph::NetworkMode;
+use acetate_graph::{NetworkMode, Resources};
 use acetate_oci::Platform;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Everything beside the Dockerfile that decides what is built.
@@ -33,8 +33,45 @@ pub struct PlanRequest {
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// The host name of RUN steps; `buildkitsandbox` when absent (S60).
     pub hostname: Option<String>,
-    /// `SOURCE_DATE_EPOCH` in seconds: the time of directories that WORKDIR makes (S53).
-    pub epoch: Option<i64>,
+    /// `SOURCE_DATE_EPOCH` of the environment, as it stands there; `--build-arg` and a global ARG go
+    /// before it (S53, S98).
+    pub epoch: Option<String>,
+    /// What the main context is.
+    pub context: MainContext,
+    /// `.dockerignore` of the main context, for the checks.
+    pub ignore: Option<String>,
+    /// `--allow`.
+    pub allow: BTreeSet<Entitlement>,
+    /// `--ulimit`, as `name=soft:hard`, sorted by name.
+    pub ulimits: Vec<String>,
+    /// `--shm-size` in bytes.
+    pub shm_size: Option<u64>,
+    /// `--cgroup-parent` and `--resource`.
+    pub resources: Resources,
+}
+
+/// What the main context is. Where it lies is the caller's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MainContext {
+    /// A local directory.
+    #[default]
+    Local,
+    /// An archive or a repository: [`RemoteNeed::Context`](crate::RemoteNeed::Context) with the
+    /// empty name.
+    Remote,
+    /// Nothing: the Dockerfile came alone.
+    Empty,
+}
+
+/// What `--allow` grants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entitlement {
+    /// `network.host`: the network of the host for a RUN.
+    NetworkHost,
+    /// `security.insecure`: a RUN without the sandbox.
+    SecurityInsecure,
+    /// `device`: every device, or those of this name.
+    Device(Option<String>),
 }
 
 impl PlanRequest {
@@ -54,6 +91,12 @@ impl PlanRequest {
             extra_hosts: Vec::new(),
             hostname: None,
             epoch: None,
+            context: MainContext::Local,
+            ignore: None,
+            allow: BTreeSet::new(),
+            ulimits: Vec::new(),
+            shm_size: None,
+            resources: Resources::default(),
         }
     }
 }
@@ -65,6 +108,8 @@ pub enum NamedContext {
     Image(String),
     /// `oci-layout://DIR`.
     Layout,
+    /// A URL of an archive, a file or a repository.
+    Remote,
     /// A local directory.
     Local,
 }

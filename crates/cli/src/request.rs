@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::flags::BuildFlags;
 use crate::output_flag;
-use acetate_engine::{BuildRequest, DockerfileInput, Isolation, NetworkMode};
+use acetate_engine::{BuildRequest, ContextInput, DockerfileInput, Isolation, NetworkMode};
 use acetate_oci::Platform;
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         bail!("context `{text}` is not supported yet; give a directory");
     }
     Ok(BuildRequest {
-        context: flags.context.clone(),
+        context: ContextInput::Directory(flags.context.clone()),
         dockerfile: dockerfile(flags.file.as_deref())?,
         target: flags.target.clone(),
         platforms: platforms(&flags.platform, env)?,
@@ -42,9 +42,9 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
             .iter()
             .map(|text| output_flag::parse(text))
             .collect::<Result<_>>()?,
-        epoch: epoch(flags, env)?,
+        epoch: env.source_date_epoch.clone(),
         isolation: isolation(&flags.isolation)?,
-        max_parallel: None,
+        ..BuildRequest::new(ContextInput::Directory(flags.context.clone()))
     })
 }
 
@@ -146,20 +146,6 @@ fn extra_host(text: &str) -> Result<(String, IpAddr)> {
         .parse()
         .map_err(|_| anyhow!("--add-host {text}: `{address}` is no IP address"))?;
     Ok((name.to_owned(), address))
-}
-
-fn epoch(flags: &BuildFlags, env: &Environment) -> Result<Option<i64>> {
-    let given = build_args(&flags.build_arg, env).remove("SOURCE_DATE_EPOCH");
-    let Some(text) = given.or_else(|| env.source_date_epoch.clone()) else {
-        return Ok(None);
-    };
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let epoch = text.parse::<i64>().ok().filter(|secs| *secs >= 0);
-    epoch
-        .map(Some)
-        .ok_or_else(|| anyhow!("invalid SOURCE_DATE_EPOCH: {text}"))
 }
 
 #[cfg(test)]

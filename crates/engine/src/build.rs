@@ -208,7 +208,7 @@ fn tell_cached(graph: &BuildGraph, asked: &Asked, progress: &Progress) -> usize 
     for id in graph.ids() {
         let is_files = match &graph.vertex(id).op {
             Op::Exec(_) | Op::File(_) | Op::Source(SourceOp::Image { .. }) => true,
-            Op::Source(SourceOp::Local { .. }) | Op::Merge | Op::Diff => false,
+            Op::Source(_) | Op::Merge | Op::Diff => false,
         };
         if is_files && demand.decision(id) == Decision::NotNeeded {
             progress.cached(graph, id);

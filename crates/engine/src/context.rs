@@ -1,4 +1,4 @@
-use crate::{BuildError, BuildRequest, DockerfileInput};
+use crate::{BuildError, BuildRequest, ContextInput, DockerfileInput};
 use acetate_files::HostTree;
 use acetate_frontend::{Diagnostic, NamedContext, SourceFile};
 use acetate_image::ImageSource;
@@ -30,9 +30,15 @@ const MAX_DOCKERFILE: u64 = 16 << 20;
 impl Contexts {
     /// Opens everything that the request names.
     pub(crate) fn open(request: &BuildRequest) -> Result<Self, BuildError> {
-        check_dir(&request.context)?;
-        let (source, ignore_beside) = dockerfile(request)?;
-        let main = open_tree(&request.context, ignore_beside)?;
+        let ContextInput::Directory(dir) = &request.context else {
+            return Err(BuildError::request_with(
+                "only a directory can be the context yet",
+                "give a directory",
+            ));
+        };
+        check_dir(dir)?;
+        let (source, ignore_beside) = dockerfile(dir, &request.dockerfile)?;
+        let main = open_tree(dir, ignore_beside)?;
         let mut named = BTreeMap::new();
         for (name, value) in &request.build_contexts {
             named.insert(name.clone(), Named::open(name, value)?);
@@ -159,13 +165,21 @@ impl IgnoreFile {
 }
 
 /// Reads the Dockerfile, and the ignore file that stands beside it under its name.
-fn dockerfile(request: &BuildRequest) -> Result<(SourceFile, Option<IgnoreFile>), BuildError> {
-    let path = match &request.dockerfile {
+fn dockerfile(
+    context: &Path,
+    input: &DockerfileInput,
+) -> Result<(SourceFile, Option<IgnoreFile>), BuildError> {
+    let path = match input {
         DockerfileInput::Text(text) => {
             return Ok((SourceFile::new("Dockerfile", text.clone()), None));
         }
         DockerfileInput::Path(path) => path.clone(),
-        DockerfileInput::InContext => default_path(&request.context),
+        DockerfileInput::InContext => default_path(context),
+        DockerfileInput::Url(_) => {
+            return Err(BuildError::request(
+                "a Dockerfile by URL is not supported yet",
+            ));
+        }
     };
     let input = |action, source| BuildError::Input {
         action,
@@ -186,7 +200,7 @@ fn dockerfile(request: &BuildRequest) -> Result<(SourceFile, Option<IgnoreFile>)
         ));
     }
     let bytes = std::fs::read(&path).map_err(|error| input("read the Dockerfile", error))?;
-    let shown = path.strip_prefix(&request.context).unwrap_or(&path);
+    let shown = path.strip_prefix(context).unwrap_or(&path);
     let source = SourceFile::from_bytes(shown.display().to_string(), &bytes);
     let mut beside = path.clone().into_os_string();
     beside.push(".dockerignore");

@@ -70,10 +70,11 @@ pub(crate) async fn export(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
     request: &BuildRequest,
+    epoch: Option<i64>,
     tags: &[Reference],
 ) -> Result<Option<Descriptor>, FinishError> {
     let mut root = None;
-    let times = request.epoch.map(Timestamp::from_secs);
+    let times = epoch.map(Timestamp::from_secs);
     for output in &request.outputs {
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
         let (output, tags, store) = (output.clone(), tags.to_vec(), Arc::clone(&runner.store));
@@ -187,8 +188,6 @@ fn compressed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DockerfileInput, Isolation, NetworkMode};
-    use std::collections::BTreeMap;
 
     fn request(kinds: &[(OutputKind, Option<Destination>)]) -> BuildRequest {
         let outputs = kinds
@@ -196,22 +195,8 @@ mod tests {
             .cloned()
             .map(|(kind, dest)| OutputSpec { kind, dest });
         BuildRequest {
-            context: PathBuf::from("."),
-            dockerfile: DockerfileInput::InContext,
-            target: None,
-            platforms: Vec::new(),
-            build_args: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            build_contexts: BTreeMap::new(),
-            no_cache: false,
-            no_cache_filter: Vec::new(),
-            network: NetworkMode::Default,
-            extra_hosts: Vec::new(),
-            tags: Vec::new(),
             outputs: outputs.collect(),
-            epoch: None,
-            isolation: Isolation::Native,
-            max_parallel: None,
+            ..BuildRequest::new(crate::ContextInput::Directory(".".into()))
         }
     }
 

@@ -89,7 +89,7 @@ async fn finish_images(
             .and_then(|n| outputs.get(n))
             .map(Output::files)
             .unwrap_or_default();
-        let sealed = seal(runner, &files.snapshot, request.epoch).await;
+        let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
         let layers = sealed.map_err(|error| lost_or(error, target))?;
         if export::wants_blobs(request) {
             let fetched = runner.blobs.ensure_blobs(&files.snapshot).await;
@@ -102,10 +102,10 @@ async fn finish_images(
         runner
             .blobs
             .uses(layers.iter().map(|layer| layer.descriptor.digest));
-        let image = put_together(image, &files, layers, request.epoch)?;
+        let image = put_together(image, &files, layers, lowered.epoch)?;
         assembled.push(Assembled { image, files });
     }
-    let root = export::export(runner, &assembled, request, tags).await?;
+    let root = export::export(runner, &assembled, request, lowered.epoch, tags).await?;
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }

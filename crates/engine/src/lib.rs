@@ -31,7 +31,8 @@ mod runner;
 mod same;
 mod steps;
 
-pub use acetate_graph::NetworkMode;
+pub use acetate_frontend::Entitlement;
+pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_scheduler::CancellationToken;
 pub use acetate_store::{PruneReport, Reason, Tally, Usage};
 pub use container::RunRequest;
@@ -40,5 +41,6 @@ pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
 pub use report::{BuildReport, BuiltImage, BuiltLayer};
 pub use request::{
-    BuildRequest, Destination, DockerfileInput, Isolation, LayoutForm, OutputKind, OutputSpec,
+    BuildRequest, ContextInput, Destination, DockerfileInput, Isolation, LayoutForm, OutputKind,
+    OutputSpec, SecretSource, SecretSpec, SshSpec,
 };

@@ -63,7 +63,11 @@ fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanRequest {
     out.no_cache_filter.clone_from(&request.no_cache_filter);
     out.network = request.network;
     out.extra_hosts.clone_from(&request.extra_hosts);
-    out.epoch = request.epoch;
+    out.epoch.clone_from(&request.epoch);
+    out.allow.clone_from(&request.allow);
+    out.ulimits.clone_from(&request.ulimits);
+    out.shm_size = request.shm_size;
+    out.resources.clone_from(&request.resources);
     out
 }
 
@@ -89,6 +93,12 @@ async fn satisfy(
                 });
             }
             Need::Selection(spec, span) => specs.push((spec, span)),
+            Need::Remote(_, span) => {
+                let message = "what lies behind a URL is not supported yet";
+                return Err(
+                    contexts.blame(vec![Diagnostic::error("unsupported", message).at(span)])
+                );
+            }
         }
     }
     select(specs, pinned, contexts, &engine.store, progress).await?;

@@ -1,14 +1,16 @@
-use acetate_graph::NetworkMode;
+use acetate_frontend::Entitlement;
+use acetate_graph::{NetworkMode, Resources};
 use acetate_oci::{Compression, Platform};
-use std::collections::BTreeMap;
+use acetate_stdx::Redacted;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Everything that a build is asked for. The environment was read by whoever made it.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
-    /// The directory of the context.
-    pub context: PathBuf,
+    /// The context.
+    pub context: ContextInput,
     /// Where the Dockerfile is.
     pub dockerfile: DockerfileInput,
     /// `--target`.
@@ -33,12 +35,97 @@ pub struct BuildRequest {
     pub tags: Vec<String>,
     /// `--output`.
     pub outputs: Vec<OutputSpec>,
-    /// `SOURCE_DATE_EPOCH`, in seconds.
-    pub epoch: Option<i64>,
+    /// `SOURCE_DATE_EPOCH` of the environment, as it stands there.
+    pub epoch: Option<String>,
+    /// `--secret`.
+    pub secrets: Vec<SecretSpec>,
+    /// `--ssh`.
+    pub ssh: Vec<SshSpec>,
+    /// `--allow`.
+    pub allow: BTreeSet<Entitlement>,
+    /// `--ulimit`, as `name=soft:hard`, sorted by name.
+    pub ulimits: Vec<String>,
+    /// `--shm-size` in bytes.
+    pub shm_size: Option<u64>,
+    /// `--cgroup-parent` and `--resource`.
+    pub resources: Resources,
+    /// `--pull`.
+    pub pull: bool,
     /// What runs the steps.
     pub isolation: Isolation,
     /// How many processes run at the same time; none lets the engine choose.
     pub max_parallel: Option<usize>,
+}
+
+impl BuildRequest {
+    /// A request that builds the last stage of the context's Dockerfile and writes nothing.
+    pub fn new(context: ContextInput) -> Self {
+        Self {
+            context,
+            dockerfile: DockerfileInput::InContext,
+            target: None,
+            platforms: Vec::new(),
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            build_contexts: BTreeMap::new(),
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            network: NetworkMode::Default,
+            extra_hosts: Vec::new(),
+            tags: Vec::new(),
+            outputs: Vec::new(),
+            epoch: None,
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            allow: BTreeSet::new(),
+            ulimits: Vec::new(),
+            shm_size: None,
+            resources: Resources::default(),
+            pull: false,
+            isolation: Isolation::Native,
+            max_parallel: None,
+        }
+    }
+}
+
+/// What the build takes files from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextInput {
+    /// A directory.
+    Directory(PathBuf),
+    /// Standard input: an archive, or a Dockerfile alone.
+    Stdin,
+    /// The URL of an archive, a Dockerfile or a repository.
+    Url(String),
+}
+
+/// One `--secret`.
+#[derive(Debug, Clone)]
+pub struct SecretSpec {
+    /// Its name in the Dockerfile.
+    pub id: String,
+    /// Where its value is.
+    pub source: SecretSource,
+}
+
+/// Where the value of a secret is.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// In a file, which is read when a step wants it.
+    File(PathBuf),
+    /// Here: it came from the environment.
+    Value(Redacted<Vec<u8>>),
+}
+
+/// One `--ssh`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshSpec {
+    /// Its name in the Dockerfile; `default` where none was given.
+    pub id: String,
+    /// The socket of an agent, or private keys for an agent of the build's own.
+    pub paths: Vec<PathBuf>,
+    /// Whether the socket is handed on as it is, whatever speaks behind it.
+    pub raw: bool,
 }
 
 /// Where the Dockerfile is.
@@ -50,6 +137,8 @@ pub enum DockerfileInput {
     Path(PathBuf),
     /// The text itself, from standard input.
     Text(String),
+    /// A URL.
+    Url(String),
 }
 
 /// What runs the steps.

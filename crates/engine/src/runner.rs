@@ -244,6 +244,9 @@ impl StepRunner {
                 self.progress.finished(digest, VertexOutcome::Done);
                 Ok(Output::Files(Files { snapshot, created }))
             }
+            SourceOp::Download(_) | SourceOp::Git(_) => {
+                Err(StepError::internal("what lies behind a URL"))
+            }
             SourceOp::Local { selection: digest } => {
                 let spec = self.selections.get(n);
                 let found = spec.and_then(|spec| Some((spec, self.pinned.selections.get(spec)?)));

@@ -41,7 +41,7 @@ pub use oci::{OciExecutor, Runtime};
 pub use outcome::{ExecOutcome, ExitStatus, Timings, Usage};
 pub use private::enter_private_mounts;
 pub use request::{
-    Abi, DEFAULT_HOSTNAME, DEFAULT_PATH, DEFAULT_SHM_SIZE, ExecRequest, Limit, Network, Resource,
-    SCRIPTS, Script, Security, Stdio, Ulimit, UserIds,
+    Abi, CgroupLimits, DEFAULT_HOSTNAME, DEFAULT_PATH, DEFAULT_SHM_SIZE, ExecRequest, Limit,
+    MountKind, Network, Resource, SCRIPTS, Script, Security, Stdio, StepMount, Ulimit, UserIds,
 };
 pub use userns::{IdMap, IdRange, UsernsError, enter_if_needed, id_maps};

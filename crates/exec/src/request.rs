@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use acetate_snapshot::RootMount;
+use acetate_stdx::Redacted;
 use serde::{Deserialize, Serialize};
 
 /// The host name of a step that asks for none.
@@ -175,6 +176,86 @@ pub struct Ulimit {
     pub hard: Limit,
 }
 
+/// Something mounted over the step's root. Targets are attached in the order of the list, and their
+/// missing mount points are taken away again without a trace (S65).
+#[derive(Clone, Debug)]
+pub struct StepMount {
+    /// Where, absolute, resolved inside the root.
+    pub target: String,
+    /// What.
+    pub source: MountKind,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+}
+
+/// What a [`StepMount`] shows. None of it reaches the step's layer.
+#[derive(Clone, Debug)]
+pub enum MountKind {
+    /// The files of another snapshot.
+    Snapshot {
+        /// How they are mounted; what is written goes where the mount says and is the caller's to
+        /// throw away.
+        root: RootMount,
+        /// The file or directory in it, relative to its root; links are followed inside it.
+        path: String,
+    },
+    /// A directory of the host, which what is written stays in: a cache mount.
+    Directory {
+        /// The directory.
+        dir: PathBuf,
+        /// The file or directory in it; a link that leads out of it is an error (S71).
+        path: String,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Its size in bytes; none is the kernel's own limit.
+        size: Option<u64>,
+    },
+    /// A small file in memory: a secret. Its bytes never reach a disk, an argument or a log.
+    File {
+        /// What stands in it.
+        bytes: Redacted<Vec<u8>>,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner, as the step sees it.
+        uid: u32,
+        /// Its group, as the step sees it.
+        gid: u32,
+    },
+    /// A Unix socket of the host: an SSH agent.
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Its permission bits for the step.
+        mode: u32,
+        /// Its owner, as the step sees it.
+        uid: u32,
+        /// Its group, as the step sees it.
+        gid: u32,
+    },
+}
+
+/// What a step may use up; none is no limit. Needs control groups that may be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupLimits {
+    /// The group that the step's own is made in, relative to the top of the hierarchy.
+    pub parent: Option<String>,
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Memory and swap together in bytes; -1 is no limit.
+    pub memory_swap: Option<i64>,
+    /// The relative share of processors; 1024 is the usual one.
+    pub cpu_shares: Option<u64>,
+    /// The period of the processor quota in microseconds.
+    pub cpu_period: Option<u64>,
+    /// The processor time allowed in each period in microseconds.
+    pub cpu_quota: Option<i64>,
+    /// The processors, such as `0-2,4`.
+    pub cpuset_cpus: Option<String>,
+    /// The memory nodes, such as `0,1`.
+    pub cpuset_mems: Option<String>,
+}
+
 /// One step to run. [`ExecRequest::new`] gives the plainest one; every field may be changed.
 #[derive(Clone, Debug)]
 pub struct ExecRequest {
@@ -207,6 +288,12 @@ pub struct ExecRequest {
     pub abi: Abi,
     /// Executable texts shown in [`SCRIPTS`]; they are in no layer.
     pub scripts: Vec<Script>,
+    /// What is mounted over the root.
+    pub mounts: Vec<StepMount>,
+    /// Variables that hold secrets; they follow `env` and are in no message.
+    pub secret_env: Vec<(String, Redacted<String>)>,
+    /// What it may use up.
+    pub limits: CgroupLimits,
     /// What [`mount_points`](crate::mount_points) returned, on the file system of an overlay's layers. It
     /// saves making mount points for each step, and is never seen in what the step leaves.
     pub mount_points: Option<PathBuf>,
@@ -231,6 +318,9 @@ impl ExecRequest {
             shm_size: DEFAULT_SHM_SIZE,
             abi: Abi::default(),
             scripts: Vec::new(),
+            mounts: Vec::new(),
+            secret_env: Vec::new(),
+            limits: CgroupLimits::default(),
             mount_points: None,
         }
     }

@@ -1,5 +1,5 @@
 use crate::key::{DefinitionKey, definition_key};
-use crate::{Edge, Op, Vertex, VertexId, VertexMeta};
+use crate::{CacheDirectory, Edge, Op, Vertex, VertexId, VertexMeta};
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::HashMap;
 
@@ -69,13 +69,13 @@ fn index(node: NodeIndex) -> u32 {
 
 /// Collects vertices; an equal vertex is not added again.
 ///
-/// Equal means: the same definition key and the same `no_cache`. The metadata of the first one
-/// stays.
+/// Equal means: the same definition key, the same `no_cache` and the same cache directories. The
+/// metadata of the first one stays.
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
     vertices: Vec<Vertex>,
     keys: Vec<DefinitionKey>,
-    seen: HashMap<(DefinitionKey, bool, Vec<Edge>), VertexId>,
+    seen: HashMap<(DefinitionKey, bool, Vec<CacheDirectory>, Vec<Edge>), VertexId>,
 }
 
 impl GraphBuilder {
@@ -96,7 +96,7 @@ impl GraphBuilder {
         let key = definition_key(&op, &input_keys);
         // The inputs are part of the identity: a step above a forced vertex has the key of its twin
         // above the plain one, but not its result.
-        let identity = (key, meta.no_cache, inputs.clone());
+        let identity = (key, meta.no_cache, meta.caches.clone(), inputs.clone());
         if let Some(&id) = self.seen.get(&identity) {
             return id;
         }
@@ -147,6 +147,7 @@ mod tests {
     fn file(base: Option<u32>) -> Op {
         Op::File(FileOp {
             base,
+            accounts: None,
             actions: Vec::new(),
         })
     }

@@ -6,15 +6,17 @@
 //! | definition keys and output indices of the inputs | - | yes | - |
 //! | diff ids of a written input, whole chain in order | - | - | yes |
 //! | content of a read input: names, modes, owners, bytes; no times | - | - | yes |
-//! | name, origin, `no_cache`, location, host addresses, proxies | - | - | - |
+//! | name, origin, `no_cache`, location, host addresses, proxies, cache directories, resources | - | - | - |
 //!
 //! | op | fields |
 //! |---|---|
 //! | Source image | manifest digest, platform (os, architecture, variant, os version, os features) |
 //! | Source local | selection digest |
-//! | Exec | argv, env, cwd, user, network, security, host name, extra host names, ulimits, shm size, mounts (target, source, selector, access, output), platform |
-//! | File | base index, actions in order |
-//! | File copy | input index, sources (slot or path), dest, owner, mode, archives |
+//! | Source download | digest of the bytes, name, mtime |
+//! | Source git | commit, subdir, remote of a kept `.git`, submodules, commit times |
+//! | Exec | argv, env, cwd, user, network, security, host name, extra host names, ulimits, shm size, secret variables, devices, mounts (target, source, selector, access, output), platform |
+//! | File | base index, accounts index, actions in order |
+//! | File copy | input index, sources (slot or path), dest, owner, mode, archives, parents, excludes |
 //! | File mkdir | path, mode, owner, mtime when the frontend sets it |
 //! | File mkfile | name, dest, content, mode, owner, mtime when the frontend sets it |
 //! | Merge, Diff | none |
@@ -30,15 +32,15 @@ use acetate_oci::{Digest, Platform, Timestamp};
 
 use crate::canonical::CanonicalHasher;
 use crate::{
-    Archives, BuildGraph, CopyAction, CopyOwner, CopySource, ExecOp, FileAction, FileOp,
-    MkdirAction, MkfileAction, Mount, MountAccess, MountSource, NetworkMode, Op, SecurityMode,
-    SourceOp, Vertex,
+    Archives, BuildGraph, CacheMount, CopyAction, CopyOwner, CopySource, Device, DownloadSource,
+    ExecOp, FileAction, FileOp, GitSource, MkdirAction, MkfileAction, Mount, MountAccess,
+    MountSource, NetworkMode, Op, SecretEnv, SecretMount, SecurityMode, SourceOp, Vertex,
 };
 
 /// The domain tags, one per key, each with the version of its format.
 pub mod domain {
     /// Of [`OpKey`](super::OpKey), and so of all others, which contain it.
-    pub const OP: &str = "acetate/op/v1";
+    pub const OP: &str = "acetate/op/v2";
     /// Of [`DefinitionKey`](super::DefinitionKey).
     pub const DEFINITION: &str = "acetate/definition/v1";
     /// Of [`ContentKey`](super::ContentKey).
@@ -108,6 +110,8 @@ pub enum UsePlace {
     Mount(usize),
     /// The base of a File.
     Base,
+    /// Its users and groups, of a File.
+    Accounts,
     /// The action with this index of a File.
     Action(usize),
     /// The input itself, of a Merge or Diff.
@@ -242,12 +246,12 @@ pub fn content_key(
 }
 
 fn mount_use((index, mount): (usize, &Mount)) -> Option<InputUse> {
-    let MountSource::Input(input) = mount.source else {
-        return None;
-    };
+    let input = mount.source.input()?;
+    // What is written into a cache directory stays outside of every result.
+    let is_cache = matches!(mount.source, MountSource::Cache(_));
     let is_written = mount.target == "/"
         || mount.output.is_some()
-        || matches!(mount.access, MountAccess::ReadWrite);
+        || (matches!(mount.access, MountAccess::ReadWrite) && !is_cache);
     let role = if is_written {
         UseRole::Written
     } else {
@@ -278,7 +282,12 @@ fn file_uses(file: &FileOp) -> Vec<InputUse> {
             }),
             FileAction::Mkdir(_) | FileAction::Mkfile(_) => None,
         });
-    base.into_iter().chain(copies).collect()
+    let accounts = file.accounts.map(|input| InputUse {
+        input,
+        place: UsePlace::Accounts,
+        role: UseRole::Read,
+    });
+    base.into_iter().chain(accounts).chain(copies).collect()
 }
 
 // Below, every struct is taken apart by name without `..`, so that a new field does not compile
@@ -290,11 +299,37 @@ fn write_op(h: &mut CanonicalHasher, op: &Op) {
             write_platform(h.tag(1).digest(manifest), platform);
         }
         Op::Source(SourceOp::Local { selection }) => _ = h.tag(2).digest(selection),
+        Op::Source(SourceOp::Download(download)) => write_download(h.tag(7), download),
+        Op::Source(SourceOp::Git(git)) => write_git(h.tag(8), git),
         Op::Exec(exec) => write_exec(h.tag(3), exec),
         Op::File(file) => write_file(h.tag(4), file),
         Op::Merge => _ = h.tag(5),
         Op::Diff => _ = h.tag(6),
     }
+}
+
+fn write_download(h: &mut CanonicalHasher, download: &DownloadSource) {
+    let DownloadSource {
+        content,
+        name,
+        mtime,
+    } = download;
+    h.digest(content)
+        .text(name)
+        .option(mtime.as_ref(), write_time);
+}
+
+fn write_git(h: &mut CanonicalHasher, git: &GitSource) {
+    let GitSource {
+        commit,
+        subdir,
+        git_dir,
+        submodules,
+        commit_times,
+    } = git;
+    h.text(commit).text(subdir);
+    write_option_text(h, git_dir.as_deref());
+    h.tag(u8::from(*submodules)).tag(u8::from(*commit_times));
 }
 
 fn write_platform(h: &mut CanonicalHasher, platform: &Platform) {
@@ -323,6 +358,8 @@ fn write_exec(h: &mut CanonicalHasher, exec: &ExecOp) {
         extra_hosts,
         ulimits,
         shm_size,
+        secret_env,
+        devices,
         mounts,
         platform,
     } = exec;
@@ -336,6 +373,14 @@ fn write_exec(h: &mut CanonicalHasher, exec: &ExecOp) {
     write_texts(h, extra_hosts);
     write_texts(h, ulimits);
     h.option(*shm_size, |h, size| _ = h.number(size));
+    h.list(secret_env.iter(), |h, secret| {
+        let SecretEnv { name, id, required } = secret;
+        h.text(name).text(id).tag(u8::from(*required));
+    });
+    h.list(devices.iter(), |h, device| {
+        let Device { name, required } = device;
+        h.text(name).tag(u8::from(*required));
+    });
     h.list(mounts.iter(), write_mount);
     write_platform(h, platform);
 }
@@ -367,6 +412,12 @@ fn write_mount(h: &mut CanonicalHasher, mount: &Mount) {
     match source {
         MountSource::Input(input) => _ = h.tag(0).number(u64::from(*input)),
         MountSource::Scratch => _ = h.tag(1),
+        MountSource::Cache(cache) => write_cache(h.tag(2), cache),
+        MountSource::Tmpfs { size } => {
+            h.tag(3).option(*size, |h, size| _ = h.number(size));
+        }
+        MountSource::Secret(secret) => write_secret(h.tag(4), secret),
+        MountSource::Ssh(ssh) => write_secret(h.tag(5), ssh),
     }
     h.text(selector).tag(match access {
         MountAccess::ReadOnly => 0,
@@ -376,9 +427,42 @@ fn write_mount(h: &mut CanonicalHasher, mount: &Mount) {
     h.option(*output, |h, output| _ = h.number(u64::from(output)));
 }
 
-fn write_file(h: &mut CanonicalHasher, file: &FileOp) {
-    let FileOp { base, actions } = file;
+fn write_cache(h: &mut CanonicalHasher, cache: &CacheMount) {
+    let CacheMount {
+        base,
+        mode,
+        uid,
+        gid,
+    } = cache;
     h.option(*base, |h, base| _ = h.number(u64::from(base)));
+    h.number(u64::from(*mode))
+        .number(u64::from(*uid))
+        .number(u64::from(*gid));
+}
+
+fn write_secret(h: &mut CanonicalHasher, secret: &SecretMount) {
+    let SecretMount {
+        id,
+        mode,
+        uid,
+        gid,
+        required,
+    } = secret;
+    h.text(id)
+        .number(u64::from(*mode))
+        .number(u64::from(*uid))
+        .number(u64::from(*gid))
+        .tag(u8::from(*required));
+}
+
+fn write_file(h: &mut CanonicalHasher, file: &FileOp) {
+    let FileOp {
+        base,
+        accounts,
+        actions,
+    } = file;
+    h.option(*base, |h, base| _ = h.number(u64::from(base)));
+    h.option(*accounts, |h, input| _ = h.number(u64::from(input)));
     h.list(actions.iter(), |h, action| match action {
         FileAction::Copy(copy) => write_copy(h.tag(0), copy),
         FileAction::Mkdir(mkdir) => write_mkdir(h.tag(1), mkdir),
@@ -394,6 +478,8 @@ fn write_copy(h: &mut CanonicalHasher, copy: &CopyAction) {
         owner,
         mode,
         archives,
+        parents,
+        excludes,
     } = copy;
     h.number(u64::from(*input));
     h.list(sources.iter(), |h, source| match source {
@@ -411,6 +497,8 @@ fn write_copy(h: &mut CanonicalHasher, copy: &CopyAction) {
         Archives::Copy => 0,
         Archives::Unpack => 1,
     });
+    h.tag(u8::from(*parents));
+    write_texts(h, excludes);
 }
 
 fn write_mkdir(h: &mut CanonicalHasher, mkdir: &MkdirAction) {

@@ -26,10 +26,14 @@ pub use key::{
     content_key, definition_key, key_all, op_key, op_key_all, uses,
 };
 pub use op::{
-    Archives, CopyAction, CopyOwner, CopySource, ExecOp, FileAction, FileOp, MkdirAction,
-    MkfileAction, Mount, MountAccess, MountSource, NetworkMode, Op, SecurityMode, SourceOp,
+    Archives, CacheMount, CopyAction, CopyOwner, CopySource, Device, DownloadSource, ExecOp,
+    FileAction, FileOp, GitSource, MkdirAction, MkfileAction, Mount, MountAccess, MountSource,
+    NetworkMode, Op, SecretEnv, SecretMount, SecurityMode, SourceOp,
 };
 pub use prune::{Decision, Demand, Known, prune};
 pub use shape::{Shape, VertexKind};
 pub use text::dump;
-pub use vertex::{Edge, Origin, SourceLocation, Vertex, VertexId, VertexMeta};
+pub use vertex::{
+    CacheDirectory, CacheSharing, Edge, Origin, Resources, SourceLocation, Vertex, VertexId,
+    VertexMeta,
+};

@@ -49,6 +49,38 @@ pub enum SourceOp {
         /// The digest over just the selected files, in the flavour that their use asks for.
         selection: Digest,
     },
+    /// One file that was fetched, or that came through standard input.
+    Download(DownloadSource),
+    /// The files of a commit.
+    Git(GitSource),
+}
+
+/// One file with bytes that are known.
+///
+/// Its mode is 0600 and root owns it (S54). Where it came from is not in it: equal files are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DownloadSource {
+    /// The digest of its bytes.
+    pub content: Digest,
+    /// Its name.
+    pub name: String,
+    /// When it was changed last, as far as its server said.
+    pub mtime: Option<Timestamp>,
+}
+
+/// The files of a commit, with the modes 0644 and 0755, owned by root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GitSource {
+    /// The full name of the commit, in hexadecimal.
+    pub commit: String,
+    /// The directory taken, relative to the top; empty is all of it.
+    pub subdir: String,
+    /// The remote that a kept `.git` names; none when `.git` is dropped.
+    pub git_dir: Option<String>,
+    /// Whether submodules are brought in.
+    pub submodules: bool,
+    /// Whether files carry the time of the commit, rather than that of the checkout.
+    pub commit_times: bool,
 }
 
 /// A process to run.
@@ -74,6 +106,10 @@ pub struct ExecOp {
     pub ulimits: Vec<String>,
     /// The size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
+    /// Secrets that become variables.
+    pub secret_env: Vec<SecretEnv>,
+    /// Devices by their names in the container device interface.
+    pub devices: Vec<Device>,
     /// What is mounted, the root first.
     pub mounts: Vec<Mount>,
     /// What the process runs on.
@@ -102,6 +138,26 @@ pub enum SecurityMode {
     Insecure,
 }
 
+/// A secret that becomes a variable of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretEnv {
+    /// The variable.
+    pub name: String,
+    /// The secret.
+    pub id: String,
+    /// Whether its absence is an error.
+    pub required: bool,
+}
+
+/// A device of the container device interface.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// `vendor/class=name`.
+    pub name: String,
+    /// Whether its absence is an error.
+    pub required: bool,
+}
+
 /// One mount of a process. Inputs are named by index, so one input may be mounted twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mount {
@@ -124,6 +180,56 @@ pub enum MountSource {
     Input(u32),
     /// An empty file system.
     Scratch,
+    /// A directory that outlives the build; which one stands in the vertex's meta.
+    Cache(CacheMount),
+    /// Memory, discarded after the step.
+    Tmpfs {
+        /// Its size in bytes.
+        size: Option<u64>,
+    },
+    /// A file that holds a secret.
+    Secret(SecretMount),
+    /// The socket of an SSH agent.
+    Ssh(SecretMount),
+}
+
+impl MountSource {
+    /// The input that is mounted, or that a new cache begins with.
+    pub fn input(&self) -> Option<u32> {
+        match self {
+            Self::Input(input) => Some(*input),
+            Self::Cache(cache) => cache.base,
+            Self::Scratch | Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
+        }
+    }
+}
+
+/// What a new directory of a cache mount begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CacheMount {
+    /// The input that is copied into it; none is an empty directory.
+    pub base: Option<u32>,
+    /// The mode of an empty directory.
+    pub mode: u32,
+    /// The owner of an empty directory.
+    pub uid: u32,
+    /// The group of an empty directory.
+    pub gid: u32,
+}
+
+/// A secret or a socket that a process sees as a file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretMount {
+    /// Which one.
+    pub id: String,
+    /// The permission bits of the file.
+    pub mode: u32,
+    /// The owner of the file.
+    pub uid: u32,
+    /// The group of the file.
+    pub gid: u32,
+    /// Whether its absence is an error.
+    pub required: bool,
 }
 
 /// Whether a mount can be written.
@@ -142,6 +248,8 @@ pub enum MountAccess {
 pub struct FileOp {
     /// The index of the input that is written onto; none is scratch.
     pub base: Option<u32>,
+    /// The index of the input whose users and groups names mean, where it is not the base.
+    pub accounts: Option<u32>,
     /// What is done.
     pub actions: Vec<FileAction>,
 }
@@ -172,6 +280,11 @@ pub struct CopyAction {
     pub mode: Option<String>,
     /// What happens to archives.
     pub archives: Archives,
+    /// `--parents`: the directories that lead to a source come along, from its pivot on.
+    pub parents: bool,
+    /// Patterns of what is left out, relative to each copied root. Empty for slots, which hold
+    /// what is left.
+    pub excludes: Vec<String>,
 }
 
 /// One thing that is copied.

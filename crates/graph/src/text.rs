@@ -2,10 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+use acetate_oci::Timestamp;
+
 use crate::{
-    Archives, BuildGraph, CopyAction, CopyOwner, CopySource, Edge, ExecOp, FileAction, FileOp,
-    MkdirAction, MkfileAction, Mount, MountAccess, MountSource, NetworkMode, Op, SecurityMode,
-    SourceOp, Vertex,
+    Archives, BuildGraph, CacheMount, CopyAction, CopyOwner, CopySource, Edge, ExecOp, FileAction,
+    FileOp, GitSource, MkdirAction, MkfileAction, Mount, MountAccess, MountSource, NetworkMode, Op,
+    SecretMount, SecurityMode, SourceOp, Vertex,
 };
 
 /// How many bytes of a made file are shown.
@@ -65,11 +67,33 @@ fn write_op(out: &mut String, op: &Op) -> fmt::Result {
             write!(out, "image {manifest} {platform}")
         }
         Op::Source(SourceOp::Local { selection }) => write!(out, "local {selection}"),
+        Op::Source(SourceOp::Download(file)) => {
+            write!(out, "download {} {:?}", file.content, file.name)?;
+            write_mtime(out, file.mtime.as_ref())
+        }
+        Op::Source(SourceOp::Git(git)) => write_git(out, git),
         Op::Exec(exec) => write_exec(out, exec),
         Op::File(file) => write_file(out, file),
         Op::Merge => write!(out, "merge"),
         Op::Diff => write!(out, "diff"),
     }
+}
+
+fn write_git(out: &mut String, git: &GitSource) -> fmt::Result {
+    write!(out, "git {}", git.commit)?;
+    if !git.subdir.is_empty() {
+        write!(out, " dir={:?}", git.subdir)?;
+    }
+    if let Some(remote) = &git.git_dir {
+        write!(out, " keep={remote:?}")?;
+    }
+    if !git.submodules {
+        write!(out, " no-submodules")?;
+    }
+    if git.commit_times {
+        write!(out, " commit-times")?;
+    }
+    Ok(())
 }
 
 fn write_exec(out: &mut String, exec: &ExecOp) -> fmt::Result {
@@ -104,6 +128,14 @@ fn write_exec(out: &mut String, exec: &ExecOp) -> fmt::Result {
     if let Some(size) = exec.shm_size {
         write!(out, " shm={size}")?;
     }
+    for secret in &exec.secret_env {
+        write!(out, " secret={}:{}", secret.name, secret.id)?;
+        write_required(out, secret.required)?;
+    }
+    for device in &exec.devices {
+        write!(out, " device={}", device.name)?;
+        write_required(out, device.required)?;
+    }
     for mount in &exec.mounts {
         write_mount(out, mount)?;
     }
@@ -112,9 +144,14 @@ fn write_exec(out: &mut String, exec: &ExecOp) -> fmt::Result {
 
 fn write_mount(out: &mut String, mount: &Mount) -> fmt::Result {
     write!(out, " [{}", mount.target)?;
-    match mount.source {
+    match &mount.source {
         MountSource::Input(input) => write!(out, " in={input}")?,
         MountSource::Scratch => write!(out, " scratch")?,
+        MountSource::Cache(cache) => write_cache(out, cache)?,
+        MountSource::Tmpfs { size: None } => write!(out, " tmpfs")?,
+        MountSource::Tmpfs { size: Some(size) } => write!(out, " tmpfs={size}")?,
+        MountSource::Secret(secret) => write_secret(out, "secret", secret)?,
+        MountSource::Ssh(ssh) => write_secret(out, "ssh", ssh)?,
     }
     if !mount.selector.is_empty() && mount.selector != "/" {
         write!(out, " from={}", mount.selector)?;
@@ -131,11 +168,42 @@ fn write_mount(out: &mut String, mount: &Mount) -> fmt::Result {
     Ok(())
 }
 
+fn write_cache(out: &mut String, cache: &CacheMount) -> fmt::Result {
+    write!(out, " cache {:o} {}:{}", cache.mode, cache.uid, cache.gid)?;
+    match cache.base {
+        Some(base) => write!(out, " in={base}"),
+        None => Ok(()),
+    }
+}
+
+fn write_secret(out: &mut String, kind: &str, secret: &SecretMount) -> fmt::Result {
+    let SecretMount {
+        id,
+        mode,
+        uid,
+        gid,
+        required,
+    } = secret;
+    write!(out, " {kind}={id} {mode:o} {uid}:{gid}")?;
+    write_required(out, *required)
+}
+
+fn write_required(out: &mut String, required: bool) -> fmt::Result {
+    if required {
+        write!(out, " required")
+    } else {
+        Ok(())
+    }
+}
+
 fn write_file(out: &mut String, file: &FileOp) -> fmt::Result {
     write!(out, "file")?;
     match file.base {
         Some(base) => write!(out, " base={base}")?,
         None => write!(out, " base=scratch")?,
+    }
+    if let Some(accounts) = file.accounts {
+        write!(out, " accounts={accounts}")?;
     }
     for action in &file.actions {
         match action {
@@ -168,6 +236,12 @@ fn write_copy(out: &mut String, copy: &CopyAction) -> fmt::Result {
     if let Some(mode) = &copy.mode {
         write!(out, " mode={mode}")?;
     }
+    if copy.parents {
+        write!(out, " parents")?;
+    }
+    for pattern in &copy.excludes {
+        write!(out, " exclude={pattern:?}")?;
+    }
     out.push(')');
     Ok(())
 }
@@ -175,9 +249,7 @@ fn write_copy(out: &mut String, copy: &CopyAction) -> fmt::Result {
 fn write_mkdir(out: &mut String, mkdir: &MkdirAction) -> fmt::Result {
     write!(out, " (mkdir {:?} mode={:o}", mkdir.path, mkdir.mode)?;
     write_owner(out, &mkdir.owner)?;
-    if let Some(mtime) = &mkdir.mtime {
-        write!(out, " mtime={mtime}")?;
-    }
+    write_mtime(out, mkdir.mtime.as_ref())?;
     out.push(')');
     Ok(())
 }
@@ -199,11 +271,16 @@ fn write_mkfile(out: &mut String, mkfile: &MkfileAction) -> fmt::Result {
     if let Some(mode) = &mkfile.mode {
         write!(out, " mode={mode}")?;
     }
-    if let Some(mtime) = &mkfile.mtime {
-        write!(out, " mtime={mtime}")?;
-    }
+    write_mtime(out, mkfile.mtime.as_ref())?;
     out.push(')');
     Ok(())
+}
+
+fn write_mtime(out: &mut String, mtime: Option<&Timestamp>) -> fmt::Result {
+    match mtime {
+        Some(mtime) => write!(out, " mtime={mtime}"),
+        None => Ok(()),
+    }
 }
 
 fn write_owner(out: &mut String, owner: &str) -> fmt::Result {
@@ -229,6 +306,7 @@ mod tests {
     fn full_file() -> FileOp {
         FileOp {
             base: Some(0),
+            accounts: None,
             actions: vec![
                 FileAction::Copy(CopyAction {
                     input: 1,
@@ -237,6 +315,8 @@ mod tests {
                     owner: CopyOwner::Named("bin".into()),
                     mode: Some("0755".into()),
                     archives: Archives::Unpack,
+                    parents: true,
+                    excludes: vec!["*.o".into()],
                 }),
                 FileAction::Mkdir(MkdirAction {
                     path: "/w".into(),
@@ -268,6 +348,15 @@ mod tests {
             extra_hosts: vec!["db".into()],
             ulimits: vec!["nofile=1".into()],
             shm_size: Some(64),
+            secret_env: vec![crate::SecretEnv {
+                name: "S".into(),
+                id: "s".into(),
+                required: true,
+            }],
+            devices: vec![crate::Device {
+                name: "v/c=d".into(),
+                required: false,
+            }],
             mounts: vec![
                 Mount {
                     target: "/".into(),
@@ -332,8 +421,8 @@ mod tests {
         expect![[r#"
             %0 = image sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa linux/amd64 # FROM x
             %1 = local sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
-            %2 = file base=0 (unpack in=1 #0 "/a b" to "/d/" owner=bin mode=0755) (mkdir "/w" mode=755 mtime=1970-01-01T00:00:00Z) (mkfile "f" "hi\n" to "/f" owner=0:0) <- %0 %1
-            %3 = exec "make" "all" env "A=1" cwd=/w user=bin network=none security=insecure hostname=h host=db ulimit=nofile=1 shm=64 [/ in=0 rw out=0] [/src in=1 from=/sub ro] [/out scratch discard out=1] linux/amd64 <- %2 %1 no-cache # RUN make
+            %2 = file base=0 (unpack in=1 #0 "/a b" to "/d/" owner=bin mode=0755 parents exclude="*.o") (mkdir "/w" mode=755 mtime=1970-01-01T00:00:00Z) (mkfile "f" "hi\n" to "/f" owner=0:0) <- %0 %1
+            %3 = exec "make" "all" env "A=1" cwd=/w user=bin network=none security=insecure hostname=h host=db ulimit=nofile=1 shm=64 secret=S:s required device=v/c=d [/ in=0 rw out=0] [/src in=1 from=/sub ro] [/out scratch discard out=1] linux/amd64 <- %2 %1 no-cache # RUN make
             %4 = merge <- %0 %3.1
             %5 = diff <- %0 %4
             -> %5 %3.1

@@ -54,6 +54,61 @@ pub struct VertexMeta {
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// Environment that reaches the process and no key: proxies.
     pub proxy_env: Vec<String>,
+    /// Which directory each cache mount of an Exec shows.
+    pub caches: Vec<CacheDirectory>,
+    /// What a process may use up.
+    pub resources: Resources,
+}
+
+/// The directory that a cache mount shows. Neither its name nor its sharing is in a key (S81).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CacheDirectory {
+    /// The index of the mount in its Exec.
+    pub mount: u32,
+    /// The name that mounts share it by.
+    pub id: String,
+    /// What happens when several steps want it at the same time.
+    pub sharing: CacheSharing,
+}
+
+/// What happens when several steps want one cache directory (S68).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum CacheSharing {
+    /// They write at the same time.
+    #[default]
+    Shared,
+    /// The second one gets a new directory.
+    Private,
+    /// The second one waits.
+    Locked,
+}
+
+/// Limits of what a process may use up; none is no limit. In no key (S73).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Resources {
+    /// The control group that the process's own is made in.
+    pub cgroup_parent: Option<String>,
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Memory and swap together in bytes; -1 is no limit.
+    pub memory_swap: Option<i64>,
+    /// The relative share of processors; 1024 is the usual one.
+    pub cpu_shares: Option<u64>,
+    /// The period of the processor quota in microseconds.
+    pub cpu_period: Option<u64>,
+    /// The processor time allowed in each period in microseconds.
+    pub cpu_quota: Option<i64>,
+    /// The processors, such as `0-2,4`.
+    pub cpuset_cpus: Option<String>,
+    /// The memory nodes, such as `0,1`.
+    pub cpuset_mems: Option<String>,
+}
+
+impl Resources {
+    /// True when nothing is limited and no parent is named.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A range of lines of a Dockerfile, both counted from 1.

@@ -6,7 +6,7 @@
 mod steps;
 
 use crate::diagnostic::Diagnostic;
-use crate::pins::{ImageNeed, Pins, SelectionSpec};
+use crate::pins::{ImageNeed, Pins, RemoteNeed, SelectionSpec};
 use crate::plan::{Base, Plan, PlannedStage, PlannedTarget, StageId};
 use acetate_graph::{BuildGraph, Edge, VertexId};
 use acetate_oci::{HistoryEntry, ImageConfig, Platform};
@@ -25,6 +25,11 @@ pub struct Lowered {
     /// Where the layers of an image source are found, by its
     /// [`SourceLocation`](acetate_graph::SourceLocation).
     pub images_used: Vec<ImageNeed>,
+    /// Where a download or repository is found, by its
+    /// [`SourceLocation`](acetate_graph::SourceLocation).
+    pub remotes: Vec<RemoteNeed>,
+    /// `SOURCE_DATE_EPOCH` in seconds.
+    pub epoch: Option<i64>,
     /// The warnings of the plan.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -83,6 +88,8 @@ fn attempt(plan: &Plan, pins: &Pins) -> Result<Lowered, Diagnostic> {
         images,
         selections,
         images_used,
+        remotes: Vec::new(),
+        epoch: plan.epoch,
         diagnostics: plan.diagnostics.clone(),
     })
 }

@@ -162,6 +162,8 @@ impl<'a> Lowering<'a> {
                 owner: copy.owner.clone(),
                 mode: copy.mode.clone(),
                 archives: copy.archives,
+                parents: false,
+                excludes: Vec::new(),
             })
         });
         let files = copy.files.iter().cloned().map(FileAction::Mkfile);
@@ -187,6 +189,7 @@ impl<'a> Lowering<'a> {
     ) -> VertexId {
         let op = Op::File(FileOp {
             base: state.map(|_| 0),
+            accounts: None,
             actions,
         });
         let inputs = state.into_iter().chain(read).collect();
@@ -234,6 +237,8 @@ impl<'a> Lowering<'a> {
             extra_hosts: self.host_names.clone(),
             ulimits: Vec::new(),
             shm_size: None,
+            secret_env: Vec::new(),
+            devices: Vec::new(),
             mounts,
             platform: platform.clone(),
         });

@@ -61,6 +61,8 @@ impl<'a> Contexts<'a> {
             NamedContext::Image(text) if text == "scratch" => Outside::Scratch,
             NamedContext::Image(text) => image(ImageSource::Registry(text.parse()?)),
             NamedContext::Layout => image(ImageSource::Context((*key).to_owned())),
+            // The pin that this becomes is made by the lowering that is not there yet.
+            NamedContext::Remote => Outside::Local((*key).to_owned()),
             NamedContext::Local => Outside::Local((*key).to_owned()),
         }))
     }

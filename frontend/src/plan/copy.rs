@@ -13,7 +13,6 @@ use crate::diagnostic::Diagnostic;
 use crate::pins::{Flavour, SelectionSpec};
 use crate::span::{Span, Spanned};
 use acetate_graph::{Archives, CopyOwner, MkfileAction};
-use acetate_oci::Timestamp;
 
 /// The arguments of either instruction.
 struct Args<'i> {
@@ -121,7 +120,6 @@ impl Walk<'_, '_> {
     ) -> Result<CopyStep, Diagnostic> {
         let dest = path::destination(&self.state.workdir(), &expanded.dest);
         let mode = chmod.map(Chmod::canonical);
-        let mtime = self.ctx.request.epoch.map(|secs| Timestamp::new(secs, 0));
         let owner = expanded.chown.clone().unwrap_or_default();
         let files = expanded
             .files
@@ -132,7 +130,8 @@ impl Walk<'_, '_> {
                 content: content.into_bytes(),
                 mode: mode.clone(),
                 owner: owner.clone(),
-                mtime,
+                // An epoch is in no key: it is applied when layers are written.
+                mtime: None,
             });
         let files: Vec<MkfileAction> = files.collect();
         let paths: Vec<String> = expanded

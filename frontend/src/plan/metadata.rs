@@ -10,7 +10,7 @@ use crate::ast::{
 use crate::diagnostic::Diagnostic;
 use crate::span::Spanned;
 use acetate_graph::MkdirAction;
-use acetate_oci::{Empty, Timestamp};
+use acetate_oci::Empty;
 use std::time::Duration;
 
 /// A name and, if it has one, a value.
@@ -87,7 +87,7 @@ impl Walk<'_, '_> {
             path: workdir,
             mode: 0o755,
             owner: self.state.config.config.user.clone(),
-            mtime: self.ctx.request.epoch.map(|secs| Timestamp::new(secs, 0)),
+            mtime: None,
         };
         self.step(item, "", created_by, StepAction::Mkdir(action));
         Ok(())

@@ -110,8 +110,26 @@ fn attempt(
         targets: walked.targets,
         hostname: run::hostname(request),
         extra_hosts: request.extra_hosts.clone(),
+        epoch: epoch(request)?,
         diagnostics: std::mem::take(&mut findings.list),
     }))
+}
+
+fn epoch(request: &PlanRequest) -> Result<Option<i64>, Diagnostic> {
+    let given = request.build_args.get("SOURCE_DATE_EPOCH");
+    let Some(text) = given
+        .or(request.epoch.as_ref())
+        .filter(|text| !text.is_empty())
+    else {
+        return Ok(None);
+    };
+    let epoch = text.parse::<i64>().ok().filter(|secs| *secs >= 0);
+    epoch.map(Some).ok_or_else(|| {
+        Diagnostic::error(
+            "invalid-epoch",
+            format!("invalid SOURCE_DATE_EPOCH: {text}"),
+        )
+    })
 }
 
 fn warn_of_unknown_filters(

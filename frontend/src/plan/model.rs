@@ -28,6 +28,9 @@ pub struct Plan {
     pub hostname: Option<String>,
     /// Lines for `/etc/hosts` of RUN steps.
     pub extra_hosts: Vec<(String, IpAddr)>,
+    /// `SOURCE_DATE_EPOCH` in seconds. It is in no key: layers, config and history are clamped to
+    /// it when they are written.
+    pub epoch: Option<i64>,
     /// Warnings.
     pub diagnostics: Vec<Diagnostic>,
 }

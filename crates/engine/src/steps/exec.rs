@@ -100,11 +100,11 @@ fn root(op: &ExecOp, inputs: &[Output]) -> Result<Files, StepError> {
         return Err(StepError::internal("a process without a root"));
     };
     match mount.source {
-        MountSource::Scratch => Ok(Files::default()),
         MountSource::Input(n) => {
             let input = inputs.get(n as usize).map(Output::files);
             input.ok_or_else(|| StepError::internal("a process on no input"))
         }
+        _ => Ok(Files::default()),
     }
 }
 

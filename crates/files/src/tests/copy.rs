@@ -261,6 +261,8 @@ fn a_context_that_changes_after_it_was_pinned_fails_the_step() {
         owner: CopyOwner::Root,
         mode: None,
         archives: acetate_graph::Archives::Copy,
+        parents: false,
+        excludes: Vec::new(),
     };
     let context = case.context();
     let input = crate::CopyInput {

@@ -76,6 +76,8 @@ impl Case {
             owner: CopyOwner::Root,
             mode: None,
             archives: Archives::Copy,
+            parents: false,
+            excludes: Vec::new(),
         };
         change(&mut action);
         match self.try_copy(sources, &action) {

@@ -55,6 +55,15 @@ fn exec() -> ExecOp {
         extra_hosts: vec!["db".into()],
         ulimits: vec!["nofile=1:2".into()],
         shm_size: Some(64),
+        secret_env: vec![SecretEnv {
+            name: "S".into(),
+            id: "s".into(),
+            required: true,
+        }],
+        devices: vec![Device {
+            name: "v/c=d".into(),
+            required: false,
+        }],
         mounts: vec![root, mount()],
         platform: platform(),
     }
@@ -68,6 +77,45 @@ fn copy() -> CopyAction {
         owner: CopyOwner::Named("1:1".into()),
         mode: Some("0755".into()),
         archives: Archives::Copy,
+        parents: false,
+        excludes: vec!["*.o".into()],
+    }
+}
+
+fn cache() -> CacheMount {
+    CacheMount {
+        base: None,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+    }
+}
+
+fn secret() -> SecretMount {
+    SecretMount {
+        id: "s".into(),
+        mode: 0o400,
+        uid: 0,
+        gid: 0,
+        required: false,
+    }
+}
+
+fn download() -> DownloadSource {
+    DownloadSource {
+        content: digest("d"),
+        name: "f".into(),
+        mtime: Some(Timestamp { secs: 1, nanos: 0 }),
+    }
+}
+
+fn git() -> GitSource {
+    GitSource {
+        commit: "c0ffee".into(),
+        subdir: "sub".into(),
+        git_dir: None,
+        submodules: true,
+        commit_times: false,
     }
 }
 
@@ -95,6 +143,7 @@ fn mkfile() -> MkfileAction {
 fn file(actions: Vec<FileAction>) -> FileOp {
     FileOp {
         base: Some(0),
+        accounts: None,
         actions,
     }
 }
@@ -121,6 +170,8 @@ fn every_op() -> Vec<Op> {
     vec![
         image(),
         local(),
+        Op::Source(SourceOp::Download(download())),
+        Op::Source(SourceOp::Git(git())),
         Op::Exec(exec()),
         Op::File(file(actions)),
         Op::Merge,
@@ -168,6 +219,13 @@ fn every_field_of_exec_is_inside() {
             |e| e.ulimits.clear(),
             |e| e.shm_size = None,
             |e| e.shm_size = Some(65),
+            |e| e.secret_env[0].name.clear(),
+            |e| e.secret_env[0].id.clear(),
+            |e| e.secret_env[0].required = false,
+            |e| e.secret_env.clear(),
+            |e| e.devices[0].name.clear(),
+            |e| e.devices[0].required = true,
+            |e| e.devices.clear(),
             |e| drop(e.mounts.pop()),
             |e| e.mounts.swap(0, 1),
             |e| e.platform.variant = None,
@@ -190,11 +248,74 @@ fn every_field_of_a_mount_is_inside() {
             |m| m.target = "/x".into(),
             |m| m.source = MountSource::Input(2),
             |m| m.source = MountSource::Scratch,
+            |m| m.source = MountSource::Cache(cache()),
+            |m| {
+                m.source = MountSource::Cache(CacheMount {
+                    base: Some(1),
+                    ..cache()
+                });
+            },
+            |m| {
+                m.source = MountSource::Cache(CacheMount {
+                    mode: 0o700,
+                    ..cache()
+                })
+            },
+            |m| m.source = MountSource::Cache(CacheMount { uid: 9, ..cache() }),
+            |m| m.source = MountSource::Cache(CacheMount { gid: 9, ..cache() }),
+            |m| m.source = MountSource::Tmpfs { size: None },
+            |m| m.source = MountSource::Tmpfs { size: Some(1) },
+            |m| m.source = MountSource::Secret(secret()),
+            |m| m.source = MountSource::Ssh(secret()),
+            |m| {
+                m.source = MountSource::Secret(SecretMount {
+                    id: "o".into(),
+                    ..secret()
+                })
+            },
+            |m| {
+                m.source = MountSource::Secret(SecretMount {
+                    mode: 0,
+                    ..secret()
+                })
+            },
+            |m| m.source = MountSource::Secret(SecretMount { uid: 9, ..secret() }),
+            |m| m.source = MountSource::Secret(SecretMount { gid: 9, ..secret() }),
+            |m| {
+                m.source = MountSource::Secret(SecretMount {
+                    required: true,
+                    ..secret()
+                });
+            },
             |m| m.selector = "/y".into(),
             |m| m.access = MountAccess::ReadWrite,
             |m| m.access = MountAccess::Discard,
             |m| m.output = Some(0),
             |m| m.output = Some(1),
+        ],
+    );
+}
+
+#[test]
+fn every_field_of_a_fetched_source_is_inside() {
+    all_differ(
+        download,
+        |file| Op::Source(SourceOp::Download(file)),
+        &[
+            |d| d.content = digest("e"),
+            |d| d.name = "g".into(),
+            |d| d.mtime = None,
+        ],
+    );
+    all_differ(
+        git,
+        |git| Op::Source(SourceOp::Git(git)),
+        &[
+            |g| g.commit.push('0'),
+            |g| g.subdir.clear(),
+            |g| g.git_dir = Some("https://e.example/r".into()),
+            |g| g.submodules = false,
+            |g| g.commit_times = true,
         ],
     );
 }
@@ -239,6 +360,8 @@ fn every_field_of_a_copy_is_inside() {
             |c| c.mode = None,
             |c| c.mode = Some("u+x".into()),
             |c| c.archives = Archives::Unpack,
+            |c| c.parents = true,
+            |c| c.excludes.clear(),
         ],
     );
 }
@@ -290,10 +413,17 @@ fn the_rest_of_the_fields_is_inside() {
         Op::File(file(vec![])),
         Op::File(FileOp {
             base: None,
+            accounts: None,
             actions: vec![],
         }),
         Op::File(FileOp {
             base: Some(1),
+            accounts: None,
+            actions: vec![],
+        }),
+        Op::File(FileOp {
+            base: None,
+            accounts: Some(0),
             actions: vec![],
         }),
         Op::File(file(vec![
@@ -399,12 +529,14 @@ fn keys_are_fixed() {
     check(
         every_op().iter().map(|op| op_key(op).to_string()).collect(),
         expect![[r#"
-            sha256:6ec180eb36edbfa4a15984596b0b195cd711d93ef06b26f2f5258a1dfff798fd
-            sha256:6f303009543c61de3de4d16086da5edf7597c7007578bd6e8062e460c4f5bde0
-            sha256:a9a340a8af6a1491b55dc2cf07252523b4d258993ef6540210dab30e08069c33
-            sha256:4bea1e20cd8c1b37dc9e1bb488d6d35a28d91ef45ab013023891e2152fc0e3c6
-            sha256:fe80e0ba882be7efbe23eebe70d0f7822826b09caf0da12c957ed8ff00dbff7d
-            sha256:022e23608d518d5b1633beadc7115cec60c5fd3e053bb69c7f3af199bc189b09"#]],
+            sha256:a242f511c55d555d2b44ff8b085212a7253f6c6ef6d9f49b7c794975152f3641
+            sha256:29b43677eb5747c25b96408e2c283610236337ca2e8dbb3fcf4dc766bd9d6c09
+            sha256:d9e5b5fe6c3001c3731cd156965cd800b243f7b12b8996b034259cfebb8506ab
+            sha256:3cb50951638b4e04645b216749b230aad668a88ab5702e00d0abda2b1b09080f
+            sha256:f13042dfefecf84e10a239d1d176de09152c8d96adbe734eff52b5d4b78fc2c4
+            sha256:3662395b30d6dc8568f5197f8a72ef163b64f1bb2752f4803800c9d7ae3afd42
+            sha256:28eba82bbd821213c3ebcbda897ee240fa20a69c7326ad2ef4b74fb619f91ef0
+            sha256:f0bd26748056501c0eddc153d5e4402ac084b39b6507b6d9fed11193402ccbb1"#]],
     );
     let [base, context] = [definition_key(&image(), &[]), definition_key(&local(), &[])];
     let contents = [
@@ -421,10 +553,10 @@ fn keys_are_fixed() {
                 .to_string(),
         ],
         expect![[r#"
-            sha256:b5ed2f13cef1efab02e379c8cbd240d1436b9d5e2bc067c63a9563d085f8f0d0
-            sha256:78a7457235957d54bb24bc52bd950eebfaca534b029900c89418cd7ffea29081
-            sha256:a4d6afeaf431ceb9b241d80fb8cfc4bbc08a4781bb703d68d5483a9ab6a61907
-            sha256:78ba1ddf1902219fe4609a95ae58e8a72dfc20294fed372e686fa5e6b10276a5"#]],
+            sha256:4da31f8775af484357587e7ee02e129c02e513288d9f9d4012f07b2ad245a96d
+            sha256:8a0f084f42a36b95d74e74a80b7d63bd444455962c8fb71aaed7eee9f03523dd
+            sha256:c53b3bde164057cf5723956b88bb3ad23c58118480618f2cb0b77770050f56bb
+            sha256:6e169e9385b16ead8ffe320b60bf15b20ae36a7838f35aba8043c4623cc68d70"#]],
     );
 }
 
@@ -502,7 +634,13 @@ fn any_file() -> impl Strategy<Value = Op> {
         prop::option::of(0_u32..2),
         prop::collection::vec(action, 0..3),
     )
-        .prop_map(|(base, actions)| Op::File(FileOp { base, actions }))
+        .prop_map(|(base, actions)| {
+            Op::File(FileOp {
+                base,
+                accounts: None,
+                actions,
+            })
+        })
 }
 
 fn any_op() -> impl Strategy<Value = Op> {

@@ -1,7 +1,7 @@
 //! Whatever the instructions are: planning ends, and its results fit together.
 
 use super::fixture::Fixture;
-use acetate_graph::{FileAction, MountSource, Op};
+use acetate_graph::{FileAction, Op};
 use proptest::prelude::*;
 
 const LINES: &[&str] = &[
@@ -68,10 +68,7 @@ fn check(lowered: &crate::Lowered) {
             Op::Exec(exec) => exec
                 .mounts
                 .iter()
-                .filter_map(|mount| match mount.source {
-                    MountSource::Input(input) => Some(input),
-                    MountSource::Scratch => None,
-                })
+                .filter_map(|mount| mount.source.input())
                 .collect(),
             Op::File(file) => {
                 let read = file.actions.iter().filter_map(|action| match action {

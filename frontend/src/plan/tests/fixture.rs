@@ -104,7 +104,7 @@ impl Fixture {
             }
             ("no-cache", _) => request.no_cache = true,
             ("filter", _) => request.no_cache_filter.push(value.to_owned()),
-            ("epoch", _) => request.epoch = Some(value.parse().unwrap()),
+            ("epoch", _) => request.epoch = Some(value.to_owned()),
             other => panic!("unknown argument {other:?}"),
         }
     }
@@ -146,6 +146,7 @@ impl Fixture {
                 pins.selections
                     .insert(spec.clone(), Digest::of(format!("{spec:?}").as_bytes()));
             }
+            Need::Remote(..) => panic!("not planned yet"),
             Need::Image(need, _) => {
                 let name = short_name(need);
                 let text = self.images.get(&name).map_or("{}", String::as_str);
@@ -291,6 +292,7 @@ pub(crate) fn needs(text: &str, expected: &Expect) {
                     writeln!(out, "  image {} for {}", short_name(need), need.platform)
                 }
                 Need::Selection(spec, _) => writeln!(out, "  {}", selection_text(spec)),
+                Need::Remote(need, _) => writeln!(out, "  {need:?}"),
             };
         }
     }
@@ -345,6 +347,7 @@ fn vertex_text(out: &mut String, build: &Build, vertex: &Vertex) {
             assert_eq!(build.pins.selections[spec], *selection);
             writeln!(out, "{}", selection_text(spec))
         }
+        Op::Source(SourceOp::Download(_) | SourceOp::Git(_)) => panic!("not lowered yet"),
         Op::Exec(exec) => writeln!(out, "exec{forced} {:?} <- {inputs}", exec.argv),
         Op::File(file) => {
             assert!(file.base.is_none_or(|base| base == 0));
