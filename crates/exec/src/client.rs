@@ -14,9 +14,10 @@ use crate::cancel::CancelToken;
 use crate::error::ExecError;
 use crate::launcher::SUBCOMMAND;
 use crate::log::{LogSink, Stream};
+use crate::mount_spec::MountSpec;
 use crate::outcome::{ExecOutcome, ExitStatus, Timings, Usage};
 use crate::program;
-use crate::request::{Stdio, UserIds};
+use crate::request::Stdio;
 use crate::spec::{Report, StepSpec};
 use crate::userns;
 use crate::wire::{self, FrameReader, Received};
@@ -33,7 +34,7 @@ pub(crate) fn run(
     cancel: &CancelToken,
 ) -> Result<ExecOutcome, ExecError> {
     let clock = Clock::start();
-    check_ids(&spec.user)?;
+    check_ids(spec)?;
     if cancel.is_cancelled() {
         return Ok(clock.outcome(&Heard::default(), ExitStatus::Cancelled));
     }
@@ -67,20 +68,17 @@ fn conclude(clock: &Clock, heard: Heard, status: ChildStatus) -> Result<ExecOutc
 }
 
 /// Ids that do not exist here fail by name, before anything is started.
-fn check_ids(user: &UserIds) -> Result<(), ExecError> {
+fn check_ids(spec: &StepSpec) -> Result<(), ExecError> {
     let (uids, gids) = userns::current_maps();
-    if !uids.contains(user.uid) {
-        return Err(ExecError::UnmappedId {
-            kind: "user",
-            id: user.uid,
-        });
+    let owners = || spec.mounts.iter().filter_map(MountSpec::owner);
+    let mut users = std::iter::once(spec.user.uid).chain(owners().map(|owner| owner.uid));
+    if let Some(id) = users.find(|uid| !uids.contains(*uid)) {
+        return Err(ExecError::UnmappedId { kind: "user", id });
     }
-    let mut groups = std::iter::once(&user.gid).chain(&user.groups);
-    match groups.find(|gid| !gids.contains(**gid)) {
-        Some(gid) => Err(ExecError::UnmappedId {
-            kind: "group",
-            id: *gid,
-        }),
+    let own = std::iter::once(&spec.user.gid).chain(&spec.user.groups);
+    let mut groups = own.copied().chain(owners().map(|owner| owner.gid));
+    match groups.find(|gid| !gids.contains(*gid)) {
+        Some(id) => Err(ExecError::UnmappedId { kind: "group", id }),
         None => Ok(()),
     }
 }

@@ -47,6 +47,22 @@ pub enum ExecError {
         /// Why not.
         reason: String,
     },
+    /// Something that the step asks for cannot be mounted.
+    #[error("mounting `{target}` failed: {reason}")]
+    Mount {
+        /// As requested.
+        target: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A limit cannot be set, and a step never runs without one that it was given.
+    #[error("the limit `{limit}` cannot be set: {reason}")]
+    Limit {
+        /// `memory`, `cpu-quota` and so on: the name of the flag.
+        limit: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// Something of the image is in the way of the sandbox.
     #[error("the image cannot be run: {0}")]
     Image(String),

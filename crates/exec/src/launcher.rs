@@ -11,6 +11,7 @@
 mod config;
 mod dev;
 mod files;
+mod group;
 mod identity;
 mod lookup;
 mod mask;
@@ -19,16 +20,21 @@ mod resolve;
 mod rootfs;
 mod runtime;
 mod scratch;
+mod sources;
 mod step;
+mod step_mounts;
 mod stubs;
 mod supervisor;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::fs::Mode;
 use rustix::process::DumpableBehavior;
 
+use self::group::Group;
+use crate::outcome::ExitStatus;
 use crate::request::Stdio;
 use crate::spec::{Doing, Failure, Report, StepSpec};
 use crate::sys::{self, CloseHow, Forked, Namespaces};
@@ -83,17 +89,36 @@ fn main() -> i32 {
             // The supervisor alone holds the streams and the socket, so that their end means its end.
             drop(control);
             (0..3).for_each(sys::close_stream);
-            i32::from(sys::wait(child, 0).is_err())
+            let ended = sys::wait(child, 0);
+            let is_done = matches!(
+                ended,
+                Ok(Some((_, ExitStatus::Exited(supervisor::DONE), _)))
+            );
+            remove_groups(is_done);
+            i32::from(ended.is_err())
         }
         Err(failure) => {
+            remove_groups(true);
             control.report(&Report::Failed(failure));
             1
         }
     }
 }
 
+/// Removes the step's control groups. A runtime removes its own, unless it was killed.
+fn remove_groups(is_done: bool) {
+    if let Some(spec) = SPEC.get()
+        && (GROUP.get().is_some() || (spec.runtime.is_some() && !is_done))
+    {
+        group::remove_left(spec);
+    }
+}
+
 /// The request, kept for the supervisor that is forked from here.
-static SPEC: std::sync::OnceLock<StepSpec> = std::sync::OnceLock::new();
+static SPEC: OnceLock<StepSpec> = OnceLock::new();
+
+/// The step's control group, where the native executor has to make one.
+static GROUP: OnceLock<Group> = OnceLock::new();
 
 fn launch(control: &Control) -> Result<Forked, Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -101,7 +126,8 @@ fn launch(control: &Control) -> Result<Forked, Failure> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let (spec, stdin): (StepSpec, _) =
         wire::read_first(control.as_fd()).map_err(|error| Failure::Setup {
-            doing: format!("read the request ({error})"),
+            // What the error says may hold a part of the request, and the request holds secrets.
+            doing: format!("read the request ({})", error.kind()),
             errno: error.raw_os_error().unwrap_or(libc::EPROTO),
         })?;
     let spec = SPEC.get_or_init(|| spec);
@@ -119,6 +145,11 @@ fn launch(control: &Control) -> Result<Forked, Failure> {
         None => open_null().doing(|| "open `/dev/null`".into())?,
     };
     sys::replace_stream(&stdin, 0).doing(|| "set the standard input".into())?;
+    if spec.runtime.is_some() {
+        Group::check(spec)?;
+    } else if let Some(group) = Group::make(spec)? {
+        GROUP.get_or_init(|| group);
+    }
     sys::fork_into(Namespaces::PID).doing(|| "start the supervisor".into())
 }
 

@@ -12,14 +12,17 @@
 //! away again without a trace in the layer.
 //!
 //! **Not here.** What enters a key (`graph`), how layers are found and committed (`snapshot`), user names
-//! (`frontend` and `engine`), the contents of `HOME` and `PATH` (the caller), cgroup limits.
+//! (`frontend` and `engine`), the contents of `HOME` and `PATH` (the caller), which directory a cache mount
+//! is and who may use it (`engine`).
 
 mod cancel;
+mod cgroup;
 mod client;
 mod error;
 mod executor;
 mod launcher;
 mod log;
+mod mount_spec;
 mod network;
 mod oci;
 mod outcome;

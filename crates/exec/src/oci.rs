@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use acetate_snapshot::RootMount;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
@@ -16,6 +15,9 @@ use crate::log::{LogSink, Stream};
 use crate::outcome::ExecOutcome;
 use crate::request::{ExecRequest, Network};
 use crate::spec::{Cgroups, RuntimeSpec, StepSpec};
+
+/// What tells crun to leave control groups alone.
+const WITHOUT_CGROUPS: &str = "--cgroup-manager=disabled";
 
 /// An OCI runtime that was seen to work on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Runtime {
         if is_crun {
             // Control groups are of no use to a step without limits, and crun can do without. It still
             // refuses a host that has both versions, if it sees them.
-            let without = vec!["--cgroup-manager=disabled".to_owned()];
+            let without = vec![WITHOUT_CGROUPS.to_owned()];
             variants = vec![
                 (without.clone(), Cgroups::Hidden),
                 (without, Cgroups::Shown),
@@ -144,8 +146,6 @@ impl OciExecutor {
     }
 }
 
-static CONTAINERS: AtomicU64 = AtomicU64::new(0);
-
 impl Executor for OciExecutor {
     fn run(
         &self,
@@ -154,20 +154,18 @@ impl Executor for OciExecutor {
         cancel: &CancelToken,
     ) -> Result<ExecOutcome, ExecError> {
         let program = self.runtime.program.to_str();
-        let number = CONTAINERS.fetch_add(1, Ordering::Relaxed);
-        let runtime = RuntimeSpec {
+        let mut runtime = RuntimeSpec {
             program: program
                 .ok_or_else(|| ExecError::Path(self.runtime.program.clone()))?
                 .into(),
             global_args: self.runtime.global_args.clone(),
             cgroups: self.runtime.cgroups,
-            // Other processes of ours may run at the same time, in other pid namespaces even.
-            id: format!(
-                "acetate-{}-{:x}-{number}",
-                std::process::id(),
-                client::monotonic()
-            ),
         };
+        if !request.limits.is_none() {
+            // Now it cannot do without; what it says against this machine is then the answer.
+            runtime.global_args.retain(|arg| arg != WITHOUT_CGROUPS);
+            runtime.cgroups = Cgroups::Shown;
+        }
         client::run(&StepSpec::new(request, Some(runtime))?, log, cancel)
     }
 }

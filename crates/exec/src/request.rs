@@ -176,8 +176,13 @@ pub struct Ulimit {
     pub hard: Limit,
 }
 
-/// Something mounted over the step's root. Targets are attached in the order of the list, and their
-/// missing mount points are taken away again without a trace (S65).
+/// Something mounted over the step's root.
+///
+/// A mount is attached before those below it, whatever their order in the list; of two at one place
+/// the later covers the earlier. Missing mount points, with missing directories above them, are made and
+/// taken away again without a trace in the layer (S65), or below another mount in what is mounted there; a
+/// directory that the step wrote into stays. Nothing can be mounted in `/proc`, or as `/`, `/dev` or
+/// `/sys`. Every mount is `nodev`; files and sockets also `nosuid` and `noexec`, memory `nosuid`.
 #[derive(Clone, Debug)]
 pub struct StepMount {
     /// Where, absolute, resolved inside the root.
@@ -194,19 +199,21 @@ pub enum MountKind {
     /// The files of another snapshot.
     Snapshot {
         /// How they are mounted; what is written goes where the mount says and is the caller's to
-        /// throw away.
+        /// throw away. Mounts of one step with equal roots show one file system, writes included.
         root: RootMount,
-        /// The file or directory in it, relative to its root; links are followed inside it.
+        /// The file or directory in it, relative to its root, empty for all of it; links are
+        /// followed inside it.
         path: String,
     },
     /// A directory of the host, which what is written stays in: a cache mount.
     Directory {
         /// The directory.
         dir: PathBuf,
-        /// The file or directory in it; a link that leads out of it is an error (S71).
+        /// The file or directory in it, empty for all of it; a link that leads out of it, or is
+        /// absolute, is an error (S71).
         path: String,
     },
-    /// Memory.
+    /// Memory, with the mode of the directory that it covers, or else 1777.
     Tmpfs {
         /// Its size in bytes; none is the kernel's own limit.
         size: Option<u64>,
@@ -224,7 +231,7 @@ pub enum MountKind {
     },
     /// A Unix socket of the host: an SSH agent.
     Socket {
-        /// The socket.
+        /// The socket, which the caller made for this step: its mode and owner are changed.
         path: PathBuf,
         /// Its permission bits for the step.
         mode: u32,
@@ -235,25 +242,37 @@ pub enum MountKind {
     },
 }
 
-/// What a step may use up; none is no limit. Needs control groups that may be written.
+/// What a step may use up; none, or 0, is no limit.
+///
+/// A step with a limit or a parent has a control group of its own while it runs, of version 1 or 2 as
+/// the machine has them. That needs groups that this process may write; without them the step fails and
+/// says what to do. An OCI runtime makes the group itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupLimits {
-    /// The group that the step's own is made in, relative to the top of the hierarchy.
+    /// The group that the step's own is made in, relative to the top of the hierarchy; it is made
+    /// where it is missing, and stays. None is the top.
     pub parent: Option<String>,
     /// Memory in bytes.
     pub memory: Option<u64>,
-    /// Memory and swap together in bytes; -1 is no limit.
+    /// Memory and swap together in bytes, at least `memory`, which it needs; -1 is no limit.
     pub memory_swap: Option<i64>,
-    /// The relative share of processors; 1024 is the usual one.
+    /// The relative share of processors, 2 to 262144; 1024 is the usual one.
     pub cpu_shares: Option<u64>,
     /// The period of the processor quota in microseconds.
     pub cpu_period: Option<u64>,
-    /// The processor time allowed in each period in microseconds.
+    /// The processor time allowed in each period in microseconds; -1 is no limit.
     pub cpu_quota: Option<i64>,
     /// The processors, such as `0-2,4`.
     pub cpuset_cpus: Option<String>,
     /// The memory nodes, such as `0,1`.
     pub cpuset_mems: Option<String>,
+}
+
+impl CgroupLimits {
+    /// Whether a step needs no control group for them.
+    pub fn is_none(&self) -> bool {
+        crate::cgroup::normal(self) == Self::default()
+    }
 }
 
 /// One step to run. [`ExecRequest::new`] gives the plainest one; every field may be changed.
@@ -290,7 +309,8 @@ pub struct ExecRequest {
     pub scripts: Vec<Script>,
     /// What is mounted over the root.
     pub mounts: Vec<StepMount>,
-    /// Variables that hold secrets; they follow `env` and are in no message.
+    /// Variables that hold secrets; they follow `env`, replace entries of the same name in it, and are in
+    /// no message.
     pub secret_env: Vec<(String, Redacted<String>)>,
     /// What it may use up.
     pub limits: CgroupLimits,

@@ -2,14 +2,18 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use acetate_snapshot::RootMount;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup;
+use crate::client;
 use crate::error::ExecError;
+use crate::mount_spec::{self, MountSpec, SecretVariable};
 use crate::outcome::{ExitStatus, Usage};
 use crate::request::{
-    Abi, DEFAULT_PATH, ExecRequest, Network, Script, Security, Stdio, Ulimit, UserIds,
+    Abi, CgroupLimits, DEFAULT_PATH, ExecRequest, Network, Script, Security, Stdio, Ulimit, UserIds,
 };
 
 /// Everything the launcher needs, sent to it over its control socket.
@@ -31,7 +35,12 @@ pub(crate) struct StepSpec {
     pub(crate) scripts: Vec<Script>,
     pub(crate) overlay_api: OverlayApi,
     pub(crate) mount_points: Option<String>,
-    /// The OCI runtime to use, and the container's id; `None` is the native executor.
+    pub(crate) mounts: Vec<MountSpec>,
+    pub(crate) secret_env: Vec<SecretVariable>,
+    pub(crate) limits: CgroupLimits,
+    /// The name of the container and of the control group, which nothing else on the machine has.
+    pub(crate) id: String,
+    /// The OCI runtime to use; `None` is the native executor.
     pub(crate) runtime: Option<RuntimeSpec>,
 }
 
@@ -41,7 +50,6 @@ pub(crate) struct RuntimeSpec {
     pub(crate) program: String,
     pub(crate) global_args: Vec<String>,
     pub(crate) cgroups: Cgroups,
-    pub(crate) id: String,
 }
 
 /// What an OCI runtime sees of the host's control groups.
@@ -63,7 +71,7 @@ pub(crate) enum OverlayApi {
 }
 
 /// [`RootMount`] with paths that can be sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RootSpec {
     Overlay {
         lower: Vec<String>,
@@ -101,7 +109,8 @@ impl TryFrom<&RootMount> for RootSpec {
     }
 }
 
-fn text(path: &Path) -> Result<String, ExecError> {
+/// Returns an absolute path as text.
+pub(crate) fn text(path: &Path) -> Result<String, ExecError> {
     if !path.is_absolute() {
         return Err(ExecError::Invalid(format!(
             "the path `{}` is not absolute",
@@ -120,6 +129,7 @@ impl StepSpec {
         runtime: Option<RuntimeSpec>,
     ) -> Result<Self, ExecError> {
         check(request)?;
+        cgroup::check(&request.limits)?;
         Ok(Self {
             root: RootSpec::try_from(&request.root)?,
             argv: request.argv.clone(),
@@ -137,15 +147,55 @@ impl StepSpec {
             scripts: request.scripts.clone(),
             overlay_api: OverlayApi::default(),
             mount_points: request.mount_points.as_deref().map(text).transpose()?,
+            mounts: request
+                .mounts
+                .iter()
+                .map(MountSpec::new)
+                .collect::<Result<_, _>>()?,
+            secret_env: mount_spec::variables(request)?,
+            limits: cgroup::normal(&request.limits),
+            id: unique_id(),
             runtime,
         })
     }
+
+    /// Returns everything that the step finds in its environment, secrets included.
+    pub(crate) fn whole_environment(&self) -> Vec<String> {
+        let secrets = self.secret_env.iter();
+        let secrets = secrets.map(|secret| format!("{}={}", secret.name, secret.value.expose()));
+        self.env.iter().cloned().chain(secrets).collect()
+    }
 }
 
-/// A step always has a search path, as some runtimes have none of their own (S60).
+static IDS: AtomicU64 = AtomicU64::new(0);
+
+/// Other processes of ours may run at the same time, in other pid namespaces even.
+fn unique_id() -> String {
+    let number = IDS.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "acetate-{}-{:x}-{number}",
+        std::process::id(),
+        client::monotonic()
+    )
+}
+
+/// The environment but its secrets. A step always has a search path, as some runtimes have none of
+/// their own (S60); a secret takes the place of a variable with its name, since which of two a program
+/// reads is up to the program.
 fn environment(request: &ExecRequest) -> Vec<String> {
-    let mut env = request.env.clone();
-    if !env.iter().any(|entry| entry.starts_with("PATH=")) {
+    let is_secret = |name: &str| request.secret_env.iter().any(|(secret, _)| secret == name);
+    let name = |entry: &str| {
+        entry
+            .split_once('=')
+            .map_or("", |(name, _)| name)
+            .to_owned()
+    };
+    let entries = request.env.iter();
+    let mut env: Vec<String> = entries
+        .filter(|entry| !is_secret(&name(entry)))
+        .cloned()
+        .collect();
+    if !env.iter().any(|entry| entry.starts_with("PATH=")) && !is_secret("PATH") {
         env.push(format!("PATH={DEFAULT_PATH}"));
     }
     env
@@ -219,6 +269,10 @@ pub(crate) enum Failure {
     Setup { doing: String, errno: i32 },
     /// The working directory is unusable.
     WorkingDirectory { path: String, reason: String },
+    /// Something could not be mounted for the step.
+    Mount { target: String, reason: String },
+    /// A control group could not be made or limited.
+    Limit { limit: String, reason: String },
     /// The image is in the way.
     Image(String),
     /// The OCI runtime's own error.
@@ -233,6 +287,8 @@ impl From<Failure> for ExecError {
                 source: std::io::Error::from_raw_os_error(errno),
             },
             Failure::WorkingDirectory { path, reason } => Self::WorkingDirectory { path, reason },
+            Failure::Mount { target, reason } => Self::Mount { target, reason },
+            Failure::Limit { limit, reason } => Self::Limit { limit, reason },
             Failure::Image(why) => Self::Image(why),
             Failure::Runtime { runtime, message } => Self::Runtime { runtime, message },
         }

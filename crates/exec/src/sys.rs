@@ -410,3 +410,33 @@ pub(crate) fn limit_capabilities(keep: u64) -> Result<()> {
     };
     set_capabilities(None, sets)
 }
+
+/// Makes every permitted capability effective, inheritable and ambient: programs keep them.
+pub(crate) fn inherit_capabilities() -> Result<()> {
+    use rustix::thread::{
+        CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+    };
+    let permitted = capabilities(None)?.permitted;
+    let sets = CapabilitySets {
+        effective: permitted,
+        permitted,
+        inheritable: permitted,
+    };
+    set_capabilities(None, sets)?;
+    for capability in permitted.iter() {
+        configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(())
+}
+
+/// Returns the number of a loop device that nobody uses; the kernel makes its node where that is missing.
+pub(crate) fn free_loop_device() -> Result<u32> {
+    const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4c82;
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let control = rustix::fs::open("/dev/loop-control", flags, rustix::fs::Mode::empty())?;
+    // SAFETY: this request takes no argument.
+    let number = check(c_long::from(unsafe {
+        libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE)
+    }))?;
+    u32::try_from(number).map_err(|_| Errno::OVERFLOW)
+}

@@ -85,6 +85,44 @@ pub(crate) fn read_first<T: DeserializeOwned>(
     Ok((serde_json::from_slice(&body)?, descriptor))
 }
 
+/// The kernel takes no more in one message.
+pub(crate) const MAX_DESCRIPTORS: usize = 250;
+
+/// Sends descriptors, at most [`MAX_DESCRIPTORS`]. They live on in the socket when the sender is gone.
+pub(crate) fn send_descriptors(
+    socket: BorrowedFd<'_>,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(descriptors));
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::io::retry_on_intr(|| sendmsg(socket, &[IoSlice::new(&[0])], &mut control, flags))?;
+    Ok(())
+}
+
+/// Receives the descriptors of one message, without blocking; none when there is no message.
+pub(crate) fn receive_descriptors(socket: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = rustix::io::retry_on_intr(|| {
+        let mut buffers = [IoSliceMut::new(&mut byte)];
+        recvmsg(socket, &mut buffers, &mut control, flags)
+    });
+    match received {
+        Ok(_) => {}
+        Err(rustix::io::Errno::AGAIN) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno.into()),
+    }
+    let messages = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    Ok(messages.flatten().collect())
+}
+
 /// Cuts frames from bytes that arrive in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
@@ -158,6 +196,20 @@ mod tests {
         assert_eq!(reader.next::<u32>().unwrap(), None);
         drop(left);
         assert_eq!(reader.fill(&right).unwrap(), Received::Closed);
+    }
+
+    #[test]
+    fn descriptors_outlive_their_sender() {
+        let (left, right) = UnixStream::pair().unwrap();
+        assert!(receive_descriptors(right.as_fd()).unwrap().is_empty());
+        let null = std::fs::File::open("/dev/null").unwrap();
+        send_descriptors(left.as_fd(), &vec![null.as_fd(); MAX_DESCRIPTORS]).unwrap();
+        drop((left, null));
+        let got = receive_descriptors(right.as_fd()).unwrap();
+        assert_eq!(got.len(), MAX_DESCRIPTORS);
+        let stat = rustix::fs::fstat(&got[MAX_DESCRIPTORS - 1]).unwrap();
+        assert_eq!(rustix::fs::minor(stat.st_rdev), 3);
+        assert!(receive_descriptors(right.as_fd()).unwrap().is_empty());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::mask::{MASKED, READ_ONLY};
+use crate::cgroup;
 use crate::request::{Security, Ulimit};
 use crate::seccomp;
-use crate::spec::{RuntimeSpec, StepSpec};
+use crate::spec::StepSpec;
 
 /// Every capability by number.
 const CAPABILITIES: [&str; 41] = [
@@ -58,12 +59,7 @@ const CAPABILITIES: [&str; 41] = [
 /// nothing but `/proc`; `/dev` is bound onto itself, which tells every runtime to leave it alone.
 ///
 /// `available` are the capabilities that this process has to give.
-pub(super) fn bundle_config(
-    spec: &StepSpec,
-    runtime: &RuntimeSpec,
-    root: &str,
-    available: u64,
-) -> Value {
+pub(super) fn bundle_config(spec: &StepSpec, root: &str, available: u64) -> Value {
     let sandboxed = spec.security == Security::Sandbox;
     let keep = available & seccomp::capabilities(spec.security, spec.network);
     let capabilities: Vec<&str> = CAPABILITIES
@@ -83,7 +79,7 @@ pub(super) fn bundle_config(
                 "umask": 0o022,
             },
             "args": spec.argv,
-            "env": spec.env,
+            "env": spec.whole_environment(),
             "cwd": spec.cwd,
             "capabilities": {
                 "bounding": capabilities,
@@ -102,7 +98,8 @@ pub(super) fn bundle_config(
         ],
         "linux": {
             "namespaces": [{ "type": "pid" }, { "type": "mount" }],
-            "cgroupsPath": format!("/{}", runtime.id),
+            "cgroupsPath": cgroups_path(spec),
+            "resources": cgroup::oci(&spec.limits),
             "maskedPaths": if sandboxed { json!(MASKED) } else { json!([]) },
             "readonlyPaths": if sandboxed { json!(READ_ONLY) } else { json!([]) },
         },
@@ -110,7 +107,21 @@ pub(super) fn bundle_config(
     if let Some(filter) = seccomp::oci(spec.abi, spec.stdio).filter(|_| sandboxed) {
         config["linux"]["seccomp"] = filter;
     }
+    if !sandboxed {
+        for set in ["inheritable", "ambient"] {
+            config["process"]["capabilities"][set] = json!(capabilities);
+        }
+        // Without a rule a runtime refuses all devices but the usual ones.
+        config["linux"]["resources"]["devices"] = json!([{ "allow": true, "access": "rwm" }]);
+    }
     config
+}
+
+fn cgroups_path(spec: &StepSpec) -> String {
+    match &spec.limits.parent {
+        Some(parent) => format!("/{parent}/{}", spec.id),
+        None => format!("/{}", spec.id),
+    }
 }
 
 fn limit(limit: &Ulimit) -> Value {
@@ -127,32 +138,39 @@ mod tests {
     use acetate_snapshot::RootMount;
 
     use super::*;
-    use crate::request::{ExecRequest, Resource};
-    use crate::spec::Cgroups;
-
-    fn runtime() -> RuntimeSpec {
-        RuntimeSpec {
-            program: "runc".into(),
-            global_args: vec![],
-            cgroups: Cgroups::Shown,
-            id: "acetate-1".into(),
-        }
-    }
+    use crate::request::{CgroupLimits, ExecRequest, Resource};
 
     #[test]
     fn the_configuration_holds_the_request() {
         let mut request = ExecRequest::new(RootMount::Dir("/r".into()), ["make", "all"]);
         request.user.groups = vec![7];
+        request.env = vec!["A=1".into(), "PATH=/b".into(), "KEY=old".into()];
+        request.secret_env = vec![("KEY".into(), "hidden".to_owned().into())];
+        request.limits = CgroupLimits {
+            parent: Some("/builds/".into()),
+            memory: Some(1 << 20),
+            ..CgroupLimits::default()
+        };
         let resource = Resource::Nofile;
         request.ulimits = vec![Ulimit {
             resource,
             soft: Some(5),
             hard: None,
         }];
-        let runtime = runtime();
-        let spec = StepSpec::new(&request, Some(runtime.clone())).unwrap();
-        let config = bundle_config(&spec, &runtime, "/bundle/root", u64::MAX);
+        let spec = StepSpec::new(&request, None).unwrap();
+        let config = bundle_config(&spec, "/bundle/root", u64::MAX);
         assert_eq!(config["process"]["args"], json!(["make", "all"]));
+        assert_eq!(
+            config["process"]["env"],
+            json!(["A=1", "PATH=/b", "KEY=hidden"])
+        );
+        assert_eq!(
+            config["linux"]["resources"],
+            json!({ "memory": { "limit": 1 << 20 } })
+        );
+        let path = config["linux"]["cgroupsPath"].as_str().unwrap();
+        assert!(path.starts_with("/builds/acetate-"), "{path}");
+        assert!(!format!("{spec:?}").contains("hidden"));
         assert_eq!(config["process"]["user"]["additionalGids"], json!([7]));
         assert_eq!(
             config["process"]["rlimits"],
@@ -171,13 +189,20 @@ mod tests {
     fn an_insecure_step_has_everything() {
         let mut request = ExecRequest::new(RootMount::Dir("/r".into()), ["x"]);
         request.security = Security::Insecure;
-        let runtime = runtime();
-        let spec = StepSpec::new(&request, Some(runtime.clone())).unwrap();
-        let config = bundle_config(&spec, &runtime, "/b", !(1 << 24));
+        let spec = StepSpec::new(&request, None).unwrap();
+        let config = bundle_config(&spec, "/b", !(1 << 24));
         let bounding = config["process"]["capabilities"]["bounding"]
             .as_array()
             .unwrap();
         assert_eq!(bounding.len(), 40);
+        assert_eq!(
+            config["process"]["capabilities"]["ambient"],
+            json!(bounding)
+        );
+        assert_eq!(
+            config["linux"]["resources"]["devices"],
+            json!([{ "allow": true, "access": "rwm" }])
+        );
         assert_eq!(config["linux"]["maskedPaths"], json!([]));
         assert!(config["linux"]["seccomp"].is_null());
     }

@@ -23,7 +23,16 @@ const NODES: [(&str, u32, u32); 6] = [
     ("tty", 5, 0),
 ];
 /// More nodes of an insecure step, where the host has them.
-const INSECURE_NODES: [(&str, u32, u32); 2] = [("fuse", 10, 229), ("loop-control", 10, 237)];
+const INSECURE_NODES: [(&str, u32, u32); 6] = [
+    ("kmsg", 1, 11),
+    ("cuse", 10, 203),
+    ("fuse", 10, 229),
+    ("kvm", 10, 232),
+    ("net/tun", 10, 200),
+    ("loop-control", 10, 237),
+];
+/// The loop devices that an insecure step finds beyond the first free one.
+const MORE_LOOPS: u32 = 7;
 
 const LINKS: [(&str, &str); 6] = [
     ("/proc/self/fd", "fd"),
@@ -47,31 +56,47 @@ pub(super) fn mount(spec: &StepSpec, target: BorrowedFd<'_>) -> Result<OwnedFd, 
     }
     attach(dev.as_fd(), target).doing(|| "mount `/dev`".into())?;
     for node in NODES {
-        bind_node(dev.as_fd(), node)?;
+        bind_node(dev.as_fd(), FileType::CharacterDevice, node)?;
     }
     if spec.security == Security::Insecure {
-        let present = |name: &str| statat(CWD, format!("/dev/{name}"), AtFlags::empty()).is_ok();
-        for node in INSECURE_NODES
-            .into_iter()
-            .filter(|(name, ..)| present(name))
-        {
-            bind_node(dev.as_fd(), node)?;
-        }
+        bind_insecure_nodes(dev.as_fd())?;
     }
     write_scripts(spec, dev.as_fd())?;
     mount_filesystems(spec, dev.as_fd())?;
     Ok(dev)
 }
 
+fn bind_insecure_nodes(dev: BorrowedFd<'_>) -> Result<(), Failure> {
+    let present = |name: &str| statat(CWD, format!("/dev/{name}"), AtFlags::empty()).is_ok();
+    let nodes = INSECURE_NODES.into_iter();
+    for node in nodes.filter(|(name, ..)| present(name)) {
+        if let Some((dir, _)) = node.0.split_once('/') {
+            mkdirat(dev, dir, Mode::from_raw_mode(0o755)).doing(|| format!("make `/dev/{dir}`"))?;
+        }
+        bind_node(dev, FileType::CharacterDevice, node)?;
+    }
+    // Without loop devices, or without the right to use them, there are none to give.
+    let Ok(free) = sys::free_loop_device() else {
+        return Ok(());
+    };
+    for number in 0..=free.saturating_add(MORE_LOOPS) {
+        let name = format!("loop{number}");
+        if present(&name) {
+            bind_node(dev, FileType::BlockDevice, (&name, 7, number))?;
+        }
+    }
+    Ok(())
+}
+
 /// Binds one node of the host, after a look at what it is.
-fn bind_node(dev: BorrowedFd<'_>, node: (&str, u32, u32)) -> Result<(), Failure> {
+fn bind_node(dev: BorrowedFd<'_>, kind: FileType, node: (&str, u32, u32)) -> Result<(), Failure> {
     let (name, major, minor) = node;
     let path = format!("/dev/{name}");
     let doing = || format!("bind `{path}`");
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let source = open_tree(CWD, &path, flags).doing(doing)?;
     let stat = statat(&source, "", AtFlags::EMPTY_PATH).doing(doing)?;
-    let is_node = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+    let is_node = FileType::from_raw_mode(stat.st_mode) == kind
         && rustix::fs::major(stat.st_rdev) == major
         && rustix::fs::minor(stat.st_rdev) == minor;
     if !is_node {

@@ -30,7 +30,7 @@ pub(super) fn mount(spec: &StepSpec, rootfs: &Rootfs) -> Result<(), Failure> {
         ("/etc/hosts", "hosts", &hosts),
         ("/etc/resolv.conf", "resolv.conf", &resolver),
     ] {
-        rootfs.scratch.write(name, text)?;
+        drop(rootfs.scratch.write(name, text.as_bytes())?);
         let attributes = PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY;
         let mount = rootfs.scratch.detached(name, attributes)?;
         let target = resolve::open(rootfs.root.as_fd(), path, OFlags::PATH)

@@ -3,9 +3,11 @@
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{Rlimit, setrlimit};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{
+    set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 
-use crate::request::{Ulimit, UserIds};
+use crate::request::{Security, Ulimit, UserIds};
 use crate::spec::{Doing, Failure};
 use crate::{sys, userns};
 
@@ -31,8 +33,12 @@ pub(super) fn new_keyring() -> Result<(), Failure> {
     }
 }
 
-/// Takes on the step's ids and capabilities. Privileges are gone afterwards.
-pub(super) fn become_user(user: &UserIds, keep: u64) -> Result<(), Failure> {
+/// Takes on the step's ids and capabilities. Privileges are gone afterwards, but in an insecure step,
+/// which has them all whoever it runs as.
+pub(super) fn become_user(user: &UserIds, keep: u64, security: Security) -> Result<(), Failure> {
+    if security == Security::Insecure {
+        set_keep_capabilities(true).doing(|| "keep the capabilities".into())?;
+    }
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     match set_thread_groups(&groups) {
         // One mapped id only: the kernel forbids setgroups; the groups stay the caller's.
@@ -43,5 +49,9 @@ pub(super) fn become_user(user: &UserIds, keep: u64) -> Result<(), Failure> {
     set_thread_res_gid(gid, gid, gid).doing(|| format!("become group {}", user.gid))?;
     let uid = Uid::from_raw(user.uid);
     set_thread_res_uid(uid, uid, uid).doing(|| format!("become user {}", user.uid))?;
-    sys::limit_capabilities(keep).doing(|| "drop capabilities".into())
+    match security {
+        Security::Sandbox => sys::limit_capabilities(keep),
+        Security::Insecure => sys::inherit_capabilities(),
+    }
+    .doing(|| "set the capabilities".into())
 }

@@ -8,9 +8,10 @@ use rustix::mount::MountAttrFlags;
 
 use super::rootfs::Rootfs;
 use super::scratch::{PLAIN, attach, detached, is_kind, new_filesystem};
-use super::{dev, files, stubs};
+use super::stubs::Stubs;
+use super::{dev, files, mask, step_mounts};
 use crate::request::{Network, Security};
-use crate::spec::{Doing, Failure, StepSpec};
+use crate::spec::{Doing, Failure, RootSpec, StepSpec};
 use crate::sys::{self, Depth};
 
 const SYSFS_MAGIC: libc::c_long = 0x6265_6572;
@@ -24,6 +25,8 @@ pub(super) enum Proc {
 }
 
 /// Mounts everything below the root.
+///
+/// What was made for mounting is told through `stub_report`, also when not everything could be mounted.
 pub(super) fn mount_all(
     spec: &StepSpec,
     rootfs: &Rootfs,
@@ -35,13 +38,31 @@ pub(super) fn mount_all(
     let writable_path = spec.root.writable();
     // The private tmpfs may cover it (a plain directory); then the mounted root is the directory.
     let writable = match &spec.root {
-        crate::spec::RootSpec::Dir(_) => super::resolve::open(root, "/", flags),
-        crate::spec::RootSpec::Overlay { .. } => {
-            rustix::fs::open(writable_path, flags, Mode::empty())
-        }
+        RootSpec::Dir(_) => super::resolve::open(root, "/", flags),
+        RootSpec::Overlay { .. } => rustix::fs::open(writable_path, flags, Mode::empty()),
     }
     .doing(|| format!("open the directory `{writable_path}`"))?;
-    stubs::ensure(root, writable.as_fd(), stub_report)?;
+    let mut stubs = Stubs::new(root, writable);
+    let mounted = mount_sandbox(spec, rootfs, &mut stubs, proc)
+        .and_then(|()| step_mounts::attach_all(spec, rootfs, &mut stubs));
+    stubs.finish(&stub_report)?;
+    drop(stub_report);
+    mounted?;
+    if spec.network == Network::None {
+        sys::loopback_up().doing(|| "set the loopback device up".into())?;
+    }
+    rustix::system::sethostname(spec.hostname.as_bytes()).doing(|| "set the host name".into())
+}
+
+/// Mounts what every step sees.
+fn mount_sandbox(
+    spec: &StepSpec,
+    rootfs: &Rootfs,
+    stubs: &mut Stubs<'_>,
+    proc: Proc,
+) -> Result<(), Failure> {
+    let root = rootfs.root.as_fd();
+    stubs.ensure_sandbox()?;
     dev::mount(spec, real_dir(root, "dev")?.as_fd())?;
     verify(root, "dev", libc::TMPFS_MAGIC)?;
     mount_sys(spec, root)?;
@@ -52,10 +73,10 @@ pub(super) fn mount_all(
         verify(root, "proc", libc::PROC_SUPER_MAGIC)?;
     }
     files::mount(spec, rootfs)?;
-    if spec.network == Network::None {
-        sys::loopback_up().doing(|| "set the loopback device up".into())?;
+    if proc == Proc::Now && spec.security == Security::Sandbox {
+        mask::apply(rootfs)?;
     }
-    rustix::system::sethostname(spec.hostname.as_bytes()).doing(|| "set the host name".into())
+    Ok(())
 }
 
 /// Opens one of the root's own directories; a link there could lead the mount elsewhere.

@@ -42,23 +42,42 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::i
     }
 }
 
+/// Hears of everything that [`ensure`] makes.
+pub(super) trait Journal {
+    /// Called for each thing before it is made, so that its parent's times can still be noted.
+    fn before(&mut self, made: &Made) -> rustix::io::Result<()>;
+
+    /// Called when the last thing was not made after all, because somebody else was faster.
+    fn not_made(&mut self);
+}
+
+/// For what may stay.
+#[derive(Debug)]
+pub(super) struct Unnoted;
+
+impl Journal for Unnoted {
+    fn before(&mut self, _: &Made) -> rustix::io::Result<()> {
+        Ok(())
+    }
+
+    fn not_made(&mut self) {}
+}
+
 /// Opens `path`, and makes it and its missing parents (0755, 0644 for the file).
-///
-/// `before` is called for each thing before it is made, so that its parent's times can still be noted.
 pub(super) fn ensure(
     root: BorrowedFd<'_>,
     path: &str,
     kind: Kind,
-    before: &mut dyn FnMut(&Made) -> rustix::io::Result<()>,
+    journal: &mut dyn Journal,
 ) -> rustix::io::Result<OwnedFd> {
-    ensure_within(root, path, kind, before, MAX_DEPTH)
+    ensure_within(root, path, kind, journal, MAX_DEPTH)
 }
 
 fn ensure_within(
     root: BorrowedFd<'_>,
     path: &str,
     kind: Kind,
-    before: &mut dyn FnMut(&Made) -> rustix::io::Result<()>,
+    journal: &mut dyn Journal,
     depth: usize,
 ) -> rustix::io::Result<OwnedFd> {
     let flags = match kind {
@@ -69,32 +88,44 @@ fn ensure_within(
         Err(Errno::NOENT) if depth > 0 => {}
         opened => return opened,
     }
-    let trimmed = path.trim_end_matches('/');
-    let (parent_path, name) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
-    let parent = ensure_within(root, parent_path, Kind::Dir, before, depth - 1)?;
+    let (parent_path, name) = split_last(path);
+    let parent = ensure_within(root, parent_path, Kind::Dir, journal, depth - 1)?;
     if matches!(name, "" | "." | "..") {
         // The parent was missing and exists now.
         return open(root, path, flags);
     }
     // A link to something missing: that is what has to be made.
-    if let Some(target) = link_target(parent.as_fd(), name)? {
-        let next = if target.starts_with('/') {
-            target
-        } else {
-            format!("{parent_path}/{target}")
-        };
-        return ensure_within(root, &next, kind, before, depth - 1);
+    match link_target(parent.as_fd(), name) {
+        Ok(Some(target)) => {
+            let next = follow(parent_path, &target);
+            return ensure_within(root, &next, kind, journal, depth - 1);
+        }
+        Ok(None) => {}
+        // It appeared meanwhile.
+        Err(Errno::EXIST) => return ensure_within(root, path, kind, journal, depth - 1),
+        Err(errno) => return Err(errno),
     }
-    let made = Made {
+    journal.before(&Made {
         parent: real_path(root, parent.as_fd())?,
         name: name.to_owned(),
-    };
-    before(&made)?;
-    match kind {
-        Kind::Dir => mkdirat(&parent, name, Mode::from_raw_mode(0o755))?,
+    })?;
+    let made = match kind {
+        Kind::Dir => mkdirat(&parent, name, Mode::from_raw_mode(0o755)),
         Kind::File => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            drop(openat(&parent, name, flags, Mode::from_raw_mode(0o644))?);
+            openat(&parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+        }
+    };
+    match made {
+        Ok(()) => {}
+        // Another step makes the same, or took the parent away that it had made.
+        Err(Errno::EXIST | Errno::NOENT) => {
+            journal.not_made();
+            return ensure_within(root, path, kind, journal, depth - 1);
+        }
+        Err(errno) => {
+            journal.not_made();
+            return Err(errno);
         }
     }
     openat(
@@ -105,10 +136,51 @@ fn ensure_within(
     )
 }
 
+/// Returns where `path` leads: the real path of what [`ensure`] opens or would make.
+pub(super) fn locate(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<String> {
+    locate_within(root, path, MAX_DEPTH)
+}
+
+fn locate_within(root: BorrowedFd<'_>, path: &str, depth: usize) -> rustix::io::Result<String> {
+    match open(root, path, OFlags::PATH) {
+        Err(Errno::NOENT) if depth > 0 => {}
+        opened => return real_path(root, opened?.as_fd()),
+    }
+    let (parent_path, name) = split_last(path);
+    if let Ok(parent) = open(root, parent_path, OFlags::PATH | OFlags::DIRECTORY)
+        && let Ok(Some(target)) = link_target(parent.as_fd(), name)
+    {
+        return locate_within(root, &follow(parent_path, &target), depth - 1);
+    }
+    let parent = locate_within(root, parent_path, depth - 1)?;
+    Ok(match name {
+        "" | "." => parent,
+        ".." => parent
+            .rsplit_once('/')
+            .map_or("", |(above, _)| above)
+            .to_owned(),
+        _ if parent.is_empty() => name.to_owned(),
+        _ => format!("{parent}/{name}"),
+    })
+}
+
+fn split_last(path: &str) -> (&str, &str) {
+    let trimmed = path.trim_end_matches('/');
+    trimmed.rsplit_once('/').unwrap_or(("", trimmed))
+}
+
+fn follow(parent: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        target.to_owned()
+    } else {
+        format!("{parent}/{target}")
+    }
+}
+
 fn link_target(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Option<String>> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {}
-        Ok(_) => return Err(Errno::NOENT),
+        Ok(_) => return Err(Errno::EXIST),
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(errno),
     }
@@ -137,6 +209,20 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, Default)]
+    struct Names(Vec<String>);
+
+    impl Journal for Names {
+        fn before(&mut self, one: &Made) -> rustix::io::Result<()> {
+            self.0.push(format!("{}|{}", one.parent, one.name));
+            Ok(())
+        }
+
+        fn not_made(&mut self) {
+            self.0.pop();
+        }
+    }
+
     fn open_root(dir: &std::path::Path) -> OwnedFd {
         rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap()
     }
@@ -148,15 +234,20 @@ mod tests {
         symlink("../run/x/resolv.conf", dir.path().join("etc/resolv.conf")).unwrap();
         symlink("/elsewhere", dir.path().join("out")).unwrap();
         let root = open_root(dir.path());
-        let mut made = Vec::new();
-        let mut note = |one: &Made| {
-            made.push(format!("{}|{}", one.parent, one.name));
-            Ok(())
-        };
-        ensure(root.as_fd(), "/etc/resolv.conf", Kind::File, &mut note).unwrap();
-        ensure(root.as_fd(), "/out/../a//b/", Kind::Dir, &mut note).unwrap();
+        for (path, real) in [
+            ("/etc/resolv.conf", "run/x/resolv.conf"),
+            ("/out/../a//b/", "a/b"),
+            ("/out/c", "elsewhere/c"),
+            ("/no/./where/../here", "no/here"),
+            ("/", ""),
+        ] {
+            assert_eq!(locate(root.as_fd(), path).unwrap(), real, "{path}");
+        }
+        let mut made = Names::default();
+        ensure(root.as_fd(), "/etc/resolv.conf", Kind::File, &mut made).unwrap();
+        ensure(root.as_fd(), "/out/../a//b/", Kind::Dir, &mut made).unwrap();
         assert_eq!(
-            made,
+            made.0,
             [
                 "|run",
                 "run|x",
@@ -177,7 +268,7 @@ mod tests {
         symlink("loop", dir.path().join("loop")).unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
         let root = open_root(dir.path());
-        let mut nothing = |_: &Made| panic!("nothing is made");
+        let mut nothing = Names::default();
         assert_eq!(
             ensure(root.as_fd(), "/loop/x", Kind::Dir, &mut nothing).unwrap_err(),
             Errno::LOOP
@@ -186,5 +277,8 @@ mod tests {
             ensure(root.as_fd(), "/file/x", Kind::Dir, &mut nothing).unwrap_err(),
             Errno::NOTDIR
         );
+        assert!(nothing.0.is_empty(), "{nothing:?}");
+        assert_eq!(locate(root.as_fd(), "/loop/x"), Err(Errno::LOOP));
+        assert_eq!(locate(root.as_fd(), "/file/x"), Err(Errno::NOTDIR));
     }
 }

@@ -11,6 +11,7 @@ use rustix::mount::{
 };
 
 use super::scratch::{Scratch, detached};
+use super::sources::Sources;
 use crate::spec::{Doing, Failure, OverlayApi, RootSpec, StepSpec};
 use crate::sys::Depth;
 use crate::userns;
@@ -23,21 +24,21 @@ pub(super) const NAME: &str = "root";
 pub(super) struct Rootfs {
     pub(super) root: OwnedFd,
     pub(super) scratch: Scratch,
+    /// What the step's own mounts show, opened as well before the private tmpfs could cover it.
+    pub(super) sources: Sources,
 }
 
 /// Mounts the private tmpfs and in it the step's root.
 pub(super) fn mount_root(spec: &StepSpec) -> Result<Rootfs, Failure> {
-    let source = Source::open(spec)?;
+    let tree = Tree::open(&spec.root, spec.mount_points.as_deref())?;
+    let sources = Sources::open(&spec.mounts)?;
     let scratch = Scratch::mount(&spec.root)?;
-    let target = scratch.mkdir(NAME)?;
-    match source {
-        Source::Dir(tree) => {
-            attach_at(tree.as_fd(), &target).doing(|| "mount the root directory".into())?;
-        }
-        Source::Overlay(parts) => parts.mount(spec.overlay_api, &scratch, &target)?,
-    }
-    let root = scratch.open(NAME)?;
-    Ok(Rootfs { root, scratch })
+    let root = tree.mount(spec.overlay_api, &scratch, NAME)?;
+    Ok(Rootfs {
+        root,
+        scratch,
+        sources,
+    })
 }
 
 fn attach_at(tree: BorrowedFd<'_>, target: &OwnedFd) -> rustix::io::Result<()> {
@@ -45,27 +46,29 @@ fn attach_at(tree: BorrowedFd<'_>, target: &OwnedFd) -> rustix::io::Result<()> {
     move_mount(tree, "", target, "", flags)
 }
 
-/// What is mounted, opened before the private tmpfs covers it.
-enum Source {
+/// A file system of layers or of one directory, opened before the private tmpfs covers it.
+#[derive(Debug)]
+pub(super) enum Tree {
     Overlay(Parts),
     Dir(OwnedFd),
 }
 
 /// The directories of an overlay, opened.
-struct Parts {
+#[derive(Debug)]
+pub(super) struct Parts {
     lower: Vec<OwnedFd>,
     upper: OwnedFd,
     work: OwnedFd,
 }
 
-impl Source {
-    fn open(spec: &StepSpec) -> Result<Self, Failure> {
-        match &spec.root {
+impl Tree {
+    pub(super) fn open(root: &RootSpec, mount_points: Option<&str>) -> Result<Self, Failure> {
+        match root {
             RootSpec::Dir(path) => {
                 let dir = open_dir(path)?;
                 detached(dir.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV, Depth::One)
                     .map(Self::Dir)
-                    .doing(|| format!("bind the root directory `{path}`"))
+                    .doing(|| format!("bind the directory `{path}`"))
             }
             RootSpec::Overlay { lower, upper, work } => {
                 let work = open_dir(work)?;
@@ -74,7 +77,7 @@ impl Source {
                     .map(|path| open_dir(path))
                     .collect::<Result<Vec<_>, _>>()?;
                 // Without it, and where no more layers fit, mount points are made in place.
-                if let Some(mount_points) = &spec.mount_points
+                if let Some(mount_points) = mount_points
                     && lower.len() < RootMount::MAX_LOWERS
                 {
                     lower.push(open_dir(mount_points)?);
@@ -86,6 +89,29 @@ impl Source {
                 }))
             }
         }
+    }
+
+    /// Mounts it in the private tmpfs as `name`, and opens it there.
+    pub(super) fn mount(
+        &self,
+        api: OverlayApi,
+        scratch: &Scratch,
+        name: &str,
+    ) -> Result<OwnedFd, Failure> {
+        let target = scratch.mkdir(name)?;
+        match self {
+            Self::Dir(tree) => {
+                attach_at(tree.as_fd(), &target).doing(|| "mount the root directory".into())?;
+            }
+            Self::Overlay(parts) => {
+                let doing = || format!("mount the overlay of {} layers", parts.lower.len());
+                match parts.mount_new(api).doing(doing)? {
+                    Some(tree) => attach_at(tree.as_fd(), &target).doing(doing)?,
+                    None => parts.mount_classic(scratch, name).doing(doing)?,
+                }
+            }
+        }
+        scratch.open(name)
     }
 }
 
@@ -109,15 +135,6 @@ fn flags() -> impl Iterator<Item = &'static str> {
 }
 
 impl Parts {
-    fn mount(&self, api: OverlayApi, scratch: &Scratch, target: &OwnedFd) -> Result<(), Failure> {
-        let doing = || format!("mount the overlay of {} layers", self.lower.len());
-        match self.mount_new(api) {
-            Ok(Some(tree)) => attach_at(tree.as_fd(), target).doing(doing),
-            Ok(None) => self.mount_classic(scratch).doing(doing),
-            Err(errno) => Err(errno).doing(doing),
-        }
-    }
-
     /// Mounts by the new API; `None` where the kernel has no `lowerdir+` (before Linux 6.7).
     fn mount_new(&self, api: OverlayApi) -> rustix::io::Result<Option<OwnedFd>> {
         if api == OverlayApi::Classic {
@@ -147,7 +164,7 @@ impl Parts {
     }
 
     /// Mounts by mount(2), whose data is one page: about 200 layers by their short names.
-    fn mount_classic(&self, scratch: &Scratch) -> rustix::io::Result<()> {
+    fn mount_classic(&self, scratch: &Scratch, name: &str) -> rustix::io::Result<()> {
         let lower: Vec<String> = self.lower.iter().map(short).collect();
         let mut options = vec![
             format!("lowerdir={}", lower.join(":")),
@@ -157,7 +174,7 @@ impl Parts {
         options.extend(RootMount::OVERLAY_OPTIONS.map(|(name, value)| format!("{name}={value}")));
         options.extend(flags().map(ToOwned::to_owned));
         let data = std::ffi::CString::new(options.join(",")).map_err(|_| Errno::INVAL)?;
-        let target = format!("{}/{NAME}", scratch.path());
+        let target = format!("{}/{name}", scratch.path());
         mount(
             "overlay",
             target,
@@ -181,8 +198,7 @@ pub(super) fn isolate_mounts() -> Result<(), Failure> {
 /// Enters the root and forgets everything outside of it.
 pub(super) fn pivot(rootfs: Rootfs) -> Result<(), Failure> {
     use rustix::mount::{UnmountFlags, unmount};
-    let Rootfs { root, scratch } = rootfs;
-    drop(scratch);
+    let Rootfs { root, .. } = rootfs;
     let enter = || {
         rustix::process::fchdir(&root)?;
         rustix::process::pivot_root(".", ".")?;

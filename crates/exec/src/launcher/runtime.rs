@@ -78,8 +78,9 @@ fn prepare(
         .permitted
         .bits();
     let root = format!("{bundle}/{}", rootfs::NAME);
-    let config = bundle_config(spec, runtime, &root, available);
-    rootfs.scratch.write("config.json", &config.to_string())?;
+    let config = bundle_config(spec, &root, available);
+    let config = config.to_string();
+    drop(rootfs.scratch.write("config.json", config.as_bytes())?);
     if spec.security == Security::Sandbox && spec.network == Network::Host {
         sys::scope_abstract_sockets().doing(|| "restrict abstract sockets".into())?;
     }
@@ -96,7 +97,7 @@ fn prepare(
     for word in ["--root", &state, "--log", &log, "--log-format", "json"] {
         argv.push(word.to_owned());
     }
-    for word in ["run", "--bundle", bundle, &runtime.id] {
+    for word in ["run", "--bundle", bundle, &spec.id] {
         argv.push(word.to_owned());
     }
     Ok(Prepared::Command(argv))
@@ -156,17 +157,6 @@ pub(super) fn logged_error(log: &str) -> Option<String> {
         })
         .filter_map(|entry| text(&entry, "msg"))
         .next_back()
-}
-
-/// Removes the empty control groups of a runtime that was killed.
-pub(super) fn remove_cgroups(id: &str) {
-    let base = "/sys/fs/cgroup";
-    let hierarchies = std::fs::read_dir(base).into_iter().flatten().flatten();
-    let candidates = hierarchies.map(|entry| entry.path()).chain([base.into()]);
-    for dir in candidates {
-        // Most hierarchies have none; a busy one is left to the host.
-        let _absent = std::fs::remove_dir(dir.join(id));
-    }
 }
 
 #[cfg(test)]

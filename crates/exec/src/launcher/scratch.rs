@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::spec::{Doing, Failure, RootSpec};
@@ -31,7 +31,7 @@ impl Scratch {
             RootSpec::Dir(dir) => dir,
         };
         let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-        let mount = new_filesystem("tmpfs", &[("mode", "0700")], attributes)?;
+        let mount = memory(attributes).doing(|| "make a new tmpfs".into())?;
         move_mount(
             mount.as_fd(),
             "",
@@ -65,18 +65,18 @@ impl Scratch {
             .doing(|| format!("open the private `{name}`"))
     }
 
-    /// Writes a file into it.
-    pub(super) fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+    /// Writes a file (0644) into it and returns it.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<OwnedFd, Failure> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let doing = || format!("write the private file `{name}`");
         let file = openat(&self.mount, name, flags, Mode::from_raw_mode(0o644)).doing(doing)?;
-        let mut rest = text.as_bytes();
+        let mut rest = bytes;
         while !rest.is_empty() {
             let written =
                 rustix::io::retry_on_intr(|| rustix::io::write(&file, rest)).doing(doing)?;
             rest = &rest[written..];
         }
-        Ok(())
+        Ok(file)
     }
 
     /// Returns a detached mount of one thing in it.
@@ -135,6 +135,16 @@ pub(super) fn new_filesystem(
         fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
     };
     make().doing(|| format!("make a new {kind}"))
+}
+
+/// Makes the private tmpfs. It holds secrets, which must not reach a swap device either: new kernels
+/// have an option for that, which root of a user namespace may not use.
+fn memory(attributes: MountAttrFlags) -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "mode", "0700")?;
+    let _unknown = fsconfig_set_flag(context.as_fd(), "noswap");
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 /// Whether the file system at `fd` is of this kind.

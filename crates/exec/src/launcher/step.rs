@@ -7,9 +7,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::mounts::Proc;
-use super::resolve::{self, Kind};
+use super::resolve::{self, Kind, Unnoted};
 use super::rootfs::{self, Rootfs};
-use super::{Control, identity, lookup, mask, mounts};
+use super::{Control, GROUP, identity, lookup, mounts};
 use crate::client::monotonic;
 use crate::request::{Network, Security, Stdio};
 use crate::seccomp;
@@ -32,12 +32,12 @@ pub(super) fn run(spec: &StepSpec, control: &Control, stub_report: OwnedFd) -> i
 }
 
 fn prepare(spec: &StepSpec, stub_report: OwnedFd) -> Result<(), Failure> {
+    if let Some(group) = GROUP.get() {
+        group.join()?;
+    }
     rootfs::isolate_mounts()?;
     let rootfs = rootfs::mount_root(spec)?;
     mounts::mount_all(spec, &rootfs, stub_report, Proc::Now)?;
-    if spec.security == Security::Sandbox {
-        mask::apply(&rootfs)?;
-    }
     drop(make_working_directory(spec, &rootfs)?);
     set_streams(spec, rootfs.root.as_fd())?;
     rootfs::pivot(rootfs)?;
@@ -46,12 +46,13 @@ fn prepare(spec: &StepSpec, stub_report: OwnedFd) -> Result<(), Failure> {
     identity::become_user(
         &spec.user,
         seccomp::capabilities(spec.security, spec.network),
+        spec.security,
     )
 }
 
 /// Makes the working directory where it is missing (S64); unlike mount points it stays in the layer.
 pub(super) fn make_working_directory(spec: &StepSpec, rootfs: &Rootfs) -> Result<OwnedFd, Failure> {
-    resolve::ensure(rootfs.root.as_fd(), &spec.cwd, Kind::Dir, &mut |_| Ok(()))
+    resolve::ensure(rootfs.root.as_fd(), &spec.cwd, Kind::Dir, &mut Unnoted)
         .map_err(|errno| unusable(&spec.cwd, errno))
 }
 
@@ -107,13 +108,17 @@ fn enter_working_directory(path: &str) -> Result<(), Failure> {
     })
 }
 
-/// All that needs privileges and must come before they are dropped.
+/// All that needs privileges and must come before they are dropped. The limits come last: what comes
+/// before may need more than they leave.
 fn limit(spec: &StepSpec) -> Result<(), Failure> {
-    identity::set_limits(&spec.ulimits)?;
     identity::new_keyring()?;
-    if spec.security == Security::Insecure {
-        return Ok(());
+    if spec.security == Security::Sandbox {
+        confine(spec)?;
     }
+    identity::set_limits(&spec.ulimits)
+}
+
+fn confine(spec: &StepSpec) -> Result<(), Failure> {
     if spec.network == Network::Host {
         // False where the kernel has no such scope; the documentation says what is weaker then.
         sys::scope_abstract_sockets().doing(|| "restrict abstract sockets".into())?;
@@ -133,7 +138,7 @@ fn become_program(spec: &StepSpec) -> i32 {
             .filter_map(|word| CString::new(word.as_str()).ok())
             .collect()
     };
-    let (argv, env) = (words(&spec.argv), words(&spec.env));
+    let (argv, env) = (words(&spec.argv), words(&spec.whole_environment()));
     if sys::close_from(3, CloseHow::OnExec).is_err() {
         return 126;
     }

@@ -1,189 +1,356 @@
 //! Mount points that the image lacks: made so that the layer never shows it.
 //!
-//! An overlay gets them from an extra layer at the very bottom. Where an upper layer hides that one (a
-//! deleted or opaque directory), and for a plain directory, they are made in place, noted, and removed
-//! through the writable directory once the step has ended.
+//! An overlay gets those of the sandbox from an extra layer at the very bottom. Where an upper layer hides
+//! that one (a deleted or opaque directory), for a plain directory, and for what the step asks to mount,
+//! they are made in place, noted, and removed through the writable directory once the step has ended.
+//!
+//! A mount point below a directory that other steps use at the same time (a cache mount) is locked while
+//! it is one: removing it would take the mount of another step away. Whoever uses it last removes it.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+mod layer;
+mod removal;
+
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, openat, statat, unlinkat,
-    utimensat,
+    AtFlags, FileType, FlockOperation, MemfdFlags, Mode, OFlags, Stat, Timespec, Timestamps, flock,
+    memfd_create, openat, statat, utimensat,
 };
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
-use super::resolve::{self, Kind, Made};
-use crate::client::monotonic;
+pub use self::layer::mount_points;
+pub(super) use self::removal::remove;
+use self::removal::{Attributes, Stub, Tree};
+use super::resolve::{self, Journal, Kind, Made};
 use crate::spec::{Doing, Failure};
+use crate::wire;
 
 /// Directories that must exist in every root.
-pub(super) const DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
+const DIRS: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Files that must exist in every root.
-pub(super) const FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
+const FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
-/// Makes the layer of mount points that steps on one file system share, or finds it, in `dir`.
-///
-/// Give its path to [`ExecRequest::mount_points`](crate::ExecRequest::mount_points). It never changes, several
-/// processes may make it at once, and it may be deleted whenever no step runs.
-///
-/// # Errors
-/// When `dir` cannot be written to.
-pub fn mount_points(dir: &Path) -> io::Result<PathBuf> {
-    let path = dir.join("mount-points");
-    if path.is_dir() {
-        return Ok(path);
-    }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent = rustix::fs::open(dir, flags, Mode::empty())?;
-    let name = format!("mount-points.{}.{}", std::process::id(), monotonic());
-    layer(parent.as_fd(), &name)?;
-    match std::fs::rename(dir.join(&name), &path) {
-        // Another process was first.
-        Err(_) if path.is_dir() => std::fs::remove_dir_all(dir.join(&name))?,
-        renamed => renamed?,
-    }
-    Ok(path)
+/// How often a mount point is looked at again because another step took it away.
+const TRIES: u32 = 100;
+
+/// Something mounted over a part of the root, as far as mount points below it are concerned.
+#[derive(Debug)]
+pub(super) struct Cover {
+    /// Its real path in the root.
+    pub(super) at: String,
+    pub(super) keeps: Keeps,
 }
 
-/// Makes the extra bottom layer as `name` in a directory.
-pub(super) fn layer(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
-    let layer = make_dir(parent, name)?;
-    for name in ["proc", "sys", "dev"] {
-        make_dir(layer.as_fd(), name)?;
-    }
-    let etc = make_dir(layer.as_fd(), "etc")?;
-    for name in ["hosts", "resolv.conf"] {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&etc, name, flags, Mode::from_raw_mode(0o644))?;
-    }
-    // Its own times would be seen where the image has no such directory: one fixed time for all steps.
-    for name in ["etc", "proc", "sys", "dev"] {
-        set_times(layer.as_fd(), name, &[(0, 0); 2])?;
-    }
-    Ok(layer)
+/// What becomes of what is made below a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// It is gone with the step.
+    Nothing,
+    /// It stays in a directory that belongs to this step.
+    Own(Kept),
+    /// It stays in a directory that other steps may use at the same time.
+    Shared(Kept),
 }
 
-/// Makes a directory and opens it.
-fn make_dir(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
-    openat(parent, name, flags, Mode::empty())
+/// The directory that something stays in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The number of the mount in the request.
+    pub(super) mount: usize,
+    /// What of its directory is mounted: a real path.
+    pub(super) path: String,
 }
 
-/// Something that was made in place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stub {
-    parent: String,
-    name: String,
-    /// Times of the parent before.
-    times: Times,
-    /// How the parent and its parents were, the deepest first, as far as making the stub copied them
-    /// into the writable directory.
-    copied: Vec<Attributes>,
+/// The mount points that were made so far.
+#[derive(Debug)]
+pub(super) struct Stubs<'a> {
+    root: BorrowedFd<'a>,
+    writable: OwnedFd,
+    covers: Vec<Cover>,
+    made: Vec<Stub>,
+    /// Held until the step has ended; stubs name them by number.
+    locks: Vec<OwnedFd>,
 }
 
-/// Access and modification time, in seconds and nanoseconds.
-type Times = [(i64, i64); 2];
-
-/// What tells a directory that was only copied up from one that the step changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Attributes {
-    mode: u32,
-    owner: (u32, u32),
-    modified: (i64, i64),
+/// A mount point.
+#[derive(Debug)]
+pub(super) struct Point {
+    pub(super) target: OwnedFd,
+    /// Whether it was there before.
+    pub(super) existed: bool,
 }
 
-/// Opens every mount point of the sandbox, and makes those that are missing.
-///
-/// What was made is written to `report`, for [`remove`].
-pub(super) fn ensure(
-    root: BorrowedFd<'_>,
-    writable: BorrowedFd<'_>,
-    report: OwnedFd,
-) -> Result<(), Failure> {
-    let mut made = Vec::new();
-    for dir in DIRS {
-        ensure_one(root, writable, dir, Kind::Dir, &mut made)?;
+impl<'a> Stubs<'a> {
+    /// `writable` is where what is written to the root goes.
+    pub(super) fn new(root: BorrowedFd<'a>, writable: OwnedFd) -> Self {
+        Self {
+            root,
+            writable,
+            covers: Vec::new(),
+            made: Vec::new(),
+            locks: Vec::new(),
+        }
     }
-    for file in FILES {
-        ensure_one(root, writable, file, Kind::File, &mut made)?;
+
+    /// Makes every mount point of the sandbox that is missing.
+    pub(super) fn ensure_sandbox(&mut self) -> Result<(), Failure> {
+        let dirs = DIRS.map(|path| (path, Kind::Dir));
+        for (path, kind) in dirs.into_iter().chain(FILES.map(|path| (path, Kind::File))) {
+            self.ensure(path, kind)
+                .map_err(|errno| Failure::Image(format!("`{path}` is no mount point ({errno})")))?;
+        }
+        Ok(())
     }
-    if made.is_empty() {
-        return Ok(());
+
+    /// Notes that something was mounted.
+    pub(super) fn cover(&mut self, cover: Cover) {
+        self.covers.push(cover);
     }
-    for stub in made.iter().rev() {
-        open_parent(root, &stub.parent)
-            .and_then(|parent| set_times(parent.as_fd(), ".", &stub.times))
-            .doing(|| format!("restore the times of `/{}`", stub.parent))?;
+
+    /// Opens a mount point, and makes it where it is missing; directories around keep their times.
+    pub(super) fn ensure(&mut self, path: &str, kind: Kind) -> rustix::io::Result<Point> {
+        let first = self.made.len();
+        let mut noting = Noting {
+            stubs: self,
+            times: Vec::new(),
+        };
+        let opened = resolve::ensure(noting.stubs.root, path, kind, &mut noting);
+        for (parent, times) in noting.times.into_iter().rev() {
+            let dir = open_parent(self.root, &parent)?;
+            set_times(dir.as_fd(), ".", &times)?;
+        }
+        let existed = self.made.len() == first;
+        for made in first..self.made.len() {
+            self.lock_made(made);
+        }
+        opened.map(|target| Point { target, existed })
     }
-    let bytes = serde_json::to_vec(&made).unwrap_or_default();
-    File::from(report)
-        .write_all(&bytes)
-        .map_err(|error| Failure::Setup {
+
+    /// The same for something that the step asks to mount, which may lie below another such mount.
+    pub(super) fn ensure_step(&mut self, path: &str, kind: Kind) -> rustix::io::Result<Point> {
+        for _ in 0..TRIES {
+            let point = self.ensure(path, kind)?;
+            let real = resolve::real_path(self.root, point.target.as_fd())?;
+            let (parent, name) = split(&real);
+            if point.existed
+                && let Keeps::Shared(kept) = self.keeps(parent)
+                && !self.lock_existing(&point.target, &kept, parent, name)?
+            {
+                continue;
+            }
+            return Ok(point);
+        }
+        Err(Errno::AGAIN)
+    }
+
+    fn keeps(&self, parent: &str) -> Keeps {
+        // The latest of those that cover the most.
+        let over = self
+            .covers
+            .iter()
+            .filter(|c| below(parent, &c.at).is_some());
+        let Some(cover) = over.max_by_key(|cover| cover.at.len()) else {
+            return Keeps::Nothing;
+        };
+        cover.keeps.inside(below(parent, &cover.at).unwrap_or(""))
+    }
+
+    fn is_covered(&self, parent: &str) -> bool {
+        self.covers.iter().any(|c| below(parent, &c.at).is_some())
+    }
+
+    /// Says that a mount point in a shared directory is one of ours.
+    fn lock_made(&mut self, index: usize) {
+        let stub = &self.made[index];
+        if !stub.shared {
+            return;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = open_parent(self.root, &stub.seen_in)
+            .and_then(|parent| openat(parent, &stub.name, flags, Mode::empty()));
+        let locked = opened.and_then(|file| {
+            rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared)).map(|()| file)
+        });
+        // Without a lock it is never removed.
+        if let Ok(file) = locked {
+            self.made[index].lock = Some(self.locks.len());
+            self.locks.push(file);
+        }
+    }
+
+    /// Protects a mount point that was there before; false when it was taken away meanwhile.
+    ///
+    /// When somebody else has it locked it is their mount point, and may be ours to remove in the end.
+    fn lock_existing(
+        &mut self,
+        target: &OwnedFd,
+        kept: &Kept,
+        parent: &str,
+        name: &str,
+    ) -> rustix::io::Result<bool> {
+        let stat = stat_dir(target.as_fd())?;
+        let is_stub = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => true,
+            FileType::RegularFile => stat.st_size == 0,
+            _ => false,
+        };
+        if !is_stub {
+            return Ok(true);
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let path = format!("/proc/self/fd/{}", target.as_raw_fd());
+        let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else {
+            return Ok(true);
+        };
+        let try_lock = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let is_theirs = try_lock == Err(Errno::WOULDBLOCK);
+        if rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared)).is_err() {
+            return Ok(true);
+        }
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let now = open_parent(self.root, parent).and_then(|dir| statat(dir, name, flags));
+        if !now.is_ok_and(|now| (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino)) {
+            return Ok(false);
+        }
+        if is_theirs {
+            self.made.push(Stub {
+                tree: Tree::Mount(kept.mount),
+                parent: kept.path.clone(),
+                seen_in: parent.to_owned(),
+                name: name.to_owned(),
+                copied: Vec::new(),
+                shared: true,
+                lock: Some(self.locks.len()),
+            });
+        }
+        self.locks.push(file);
+        Ok(true)
+    }
+
+    /// Tells the supervisor what to remove; the locks travel with it.
+    pub(super) fn finish(self, report: &OwnedFd) -> Result<(), Failure> {
+        if self.made.is_empty() && self.locks.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: std::io::Error| Failure::Setup {
             doing: "note what was made for mounting".into(),
             errno: error.raw_os_error().unwrap_or(libc::EIO),
-        })
+        };
+        let note = memfd_create("stubs", MemfdFlags::CLOEXEC)
+            .doing(|| "note what was made for mounting".into())?;
+        let mut note = std::fs::File::from(note);
+        let bytes = serde_json::to_vec(&self.made).unwrap_or_default();
+        note.write_all(&bytes).map_err(failed)?;
+        // What finds no place is not locked for longer than this process lives, and is not removed.
+        let locks = self.locks.iter().take(wire::MAX_DESCRIPTORS - 1);
+        let descriptors: Vec<BorrowedFd<'_>> = std::iter::once(note.as_fd())
+            .chain(locks.map(AsFd::as_fd))
+            .collect();
+        wire::send_descriptors(report.as_fd(), &descriptors).map_err(failed)
+    }
 }
 
-fn ensure_one(
+impl Keeps {
+    /// The same for a directory `below` the mount.
+    fn inside(&self, below: &str) -> Self {
+        let deeper = |kept: &Kept| Kept {
+            mount: kept.mount,
+            path: join(&kept.path, below),
+        };
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Own(kept) => Self::Own(deeper(kept)),
+            Self::Shared(kept) => Self::Shared(deeper(kept)),
+        }
+    }
+}
+
+/// Notes what is made, with the times of the directories around it.
+struct Noting<'s, 'a> {
+    stubs: &'s mut Stubs<'a>,
+    times: Vec<(String, Times)>,
+}
+
+impl Journal for Noting<'_, '_> {
+    fn before(&mut self, made: &Made) -> rustix::io::Result<()> {
+        let stubs = &mut *self.stubs;
+        let parent = open_parent(stubs.root, &made.parent)?;
+        let times = times_of(&stat_dir(parent.as_fd())?);
+        let mut stub = Stub {
+            tree: Tree::Root,
+            parent: made.parent.clone(),
+            seen_in: made.parent.clone(),
+            name: made.name.clone(),
+            copied: Vec::new(),
+            shared: false,
+            lock: None,
+        };
+        if stubs.is_covered(&made.parent) {
+            let keeps = stubs.keeps(&made.parent);
+            stub.shared = matches!(keeps, Keeps::Shared(_));
+            match keeps {
+                Keeps::Nothing => stub.tree = Tree::Gone,
+                Keeps::Own(kept) | Keeps::Shared(kept) => {
+                    stub.tree = Tree::Mount(kept.mount);
+                    stub.parent = kept.path;
+                }
+            }
+        } else {
+            stub.copied = copied(stubs.root, stubs.writable.as_fd(), &made.parent)?;
+        }
+        stubs.made.push(stub);
+        self.times.push((made.parent.clone(), times));
+        Ok(())
+    }
+
+    fn not_made(&mut self) {
+        // The times are those of before in any case.
+        self.stubs.made.pop();
+    }
+}
+
+/// Returns how the parents of a mount point were, the deepest first, as far as making it copies them
+/// into the writable directory.
+fn copied(
     root: BorrowedFd<'_>,
     writable: BorrowedFd<'_>,
-    path: &str,
-    kind: Kind,
-    made: &mut Vec<Stub>,
-) -> Result<(), Failure> {
-    let mut note = |one: &Made| {
-        made.push(Stub::before(root, writable, one)?);
-        Ok(())
-    };
-    resolve::ensure(root, path, kind, &mut note)
-        .map(drop)
-        .map_err(|errno| Failure::Image(format!("`{path}` is no mount point ({errno})")))
-}
-
-impl Stub {
-    fn before(
-        root: BorrowedFd<'_>,
-        writable: BorrowedFd<'_>,
-        made: &Made,
-    ) -> rustix::io::Result<Self> {
-        let times = times_of(&stat_dir(open_parent(root, &made.parent)?.as_fd())?);
-        let mut copied = Vec::new();
-        let mut path = made.parent.as_str();
-        while !path.is_empty() {
-            match open_parent(writable, path) {
-                Ok(_) => break,
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(errno) => return Err(errno),
-            }
-            copied.push(Attributes::of(&stat_dir(open_parent(root, path)?.as_fd())?));
-            path = split(path).0;
+    parent: &str,
+) -> rustix::io::Result<Vec<Attributes>> {
+    let mut copied = Vec::new();
+    let mut path = parent;
+    while !path.is_empty() {
+        match open_parent(writable, path) {
+            Ok(_) => break,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+            Err(errno) => return Err(errno),
         }
-        Ok(Self {
-            parent: made.parent.clone(),
-            name: made.name.clone(),
-            times,
-            copied,
-        })
+        let dir = open_parent(root, path)?;
+        copied.push(Attributes::of(&stat_dir(dir.as_fd())?));
+        path = split(path).0;
     }
-}
-
-impl Attributes {
-    fn of(stat: &Stat) -> Self {
-        Self {
-            mode: stat.st_mode,
-            owner: (stat.st_uid, stat.st_gid),
-            modified: times_of(stat)[1],
-        }
-    }
+    Ok(copied)
 }
 
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn join(path: &str, below: &str) -> String {
+    match (path, below) {
+        ("", path) | (path, "") => path.to_owned(),
+        (path, below) => format!("{path}/{below}"),
+    }
+}
+
+/// Returns `path` from `top` on, when it is that or below it.
+fn below<'p>(path: &'p str, top: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(top)?;
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('/')
+    }
 }
 
 fn stat_dir(dir: BorrowedFd<'_>) -> rustix::io::Result<Stat> {
@@ -198,6 +365,9 @@ fn open_parent(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> 
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(root, path, flags, Mode::empty(), resolve)
 }
+
+/// Access and modification time, in seconds and nanoseconds.
+type Times = [(i64, i64); 2];
 
 #[expect(
     clippy::unnecessary_cast,
@@ -228,67 +398,22 @@ fn set_times(dir: BorrowedFd<'_>, name: &str, times: &Times) -> rustix::io::Resu
     utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// Removes what [`ensure`] reported, newest first, where the step left it empty.
-///
-/// The times of the directories around stay as the step left them.
-pub(super) fn remove(writable: &str, report: &[u8]) -> Result<(), Failure> {
-    let stubs: Vec<Stub> = serde_json::from_slice(report).map_err(|_| Failure::Setup {
-        doing: "read what was made for mounting".into(),
-        errno: libc::EPROTO,
-    })?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(writable, flags, Mode::empty())
-        .doing(|| format!("open the directory `{writable}`"))?;
-    for stub in stubs.iter().rev() {
-        remove_one(root.as_fd(), stub)
-            .doing(|| format!("remove the mount point `/{}/{}`", stub.parent, stub.name))?;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn remove_one(root: BorrowedFd<'_>, stub: &Stub) -> rustix::io::Result<()> {
-    let parent = match open_parent(root, &stub.parent) {
-        // The step moved or deleted it, with the mount point in it.
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-        opened => opened?,
-    };
-    unlink_empty(parent.as_fd(), &stub.name)?;
-    let mut path = stub.parent.as_str();
-    for attributes in &stub.copied {
-        let (above, name) = split(path);
-        let dir = open_parent(root, path)?;
-        if Attributes::of(&stat_dir(dir.as_fd())?) != *attributes {
-            break;
+    #[test]
+    fn paths_below_a_mount_are_told_from_those_beside_it() {
+        for (path, top, expected) in [
+            ("a/b", "a", Some("b")),
+            ("a", "a", Some("")),
+            ("ab", "a", None),
+            ("b/a", "a", None),
+        ] {
+            assert_eq!(below(path, top), expected, "{path} {top}");
         }
-        if unlink_empty(open_parent(root, above)?.as_fd(), name)? == Unlinked::No {
-            break;
-        }
-        path = above;
-    }
-    Ok(())
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unlinked {
-    Yes,
-    No,
-}
-
-/// Removes an empty file or directory; its parent keeps its times.
-fn unlink_empty(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Unlinked> {
-    let stat = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(Unlinked::No),
-        stat => stat?,
-    };
-    let flags = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => AtFlags::REMOVEDIR,
-        FileType::RegularFile if stat.st_size == 0 => AtFlags::empty(),
-        _ => return Ok(Unlinked::No),
-    };
-    let times = times_of(&stat_dir(parent)?);
-    match unlinkat(parent, name, flags) {
-        Ok(()) => set_times(parent, ".", &times).map(|()| Unlinked::Yes),
-        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Unlinked::No),
-        Err(errno) => Err(errno),
+        assert_eq!(join("", "a/b"), "a/b");
+        assert_eq!(join("a", ""), "a");
+        assert_eq!(join("a", "b"), "a/b");
     }
 }

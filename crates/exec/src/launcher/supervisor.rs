@@ -2,25 +2,27 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::{Control, SPEC, runtime, step, stubs};
+use super::{Control, GROUP, SPEC, runtime, step, stubs};
 use crate::client::monotonic;
 use crate::outcome::{ExitStatus, Usage};
 use crate::request::Network;
 use crate::spec::{Doing, Failure, Report, RuntimeSpec, StepSpec};
 use crate::sys::{self, Forked, Namespaces};
-use crate::wire::{FrameReader, Received};
+use crate::wire::{self, FrameReader, Received};
 
 /// Runs the step below this process and returns this process's exit code.
 pub(super) fn run(control: &Control) -> i32 {
     let Some(spec) = SPEC.get() else { return 1 };
     match supervise(spec, control) {
-        Ok(()) => 0,
+        Ok(Finish::Reported) => DONE,
+        // Whatever is left, the launcher removes it.
+        Ok(Finish::Abandoned) => 1,
         Err(failure) => {
             control.report(&Report::Failed(failure));
             1
@@ -28,9 +30,25 @@ pub(super) fn run(control: &Control) -> i32 {
     }
 }
 
-fn supervise(spec: &StepSpec, control: &Control) -> Result<(), Failure> {
+/// The exit code of a supervisor whose step came to its own end.
+pub(super) const DONE: i32 = 0;
+
+/// How supervising ended.
+enum Finish {
+    Reported,
+    /// The caller is gone, or wants the step gone.
+    Abandoned,
+}
+
+fn supervise(spec: &StepSpec, control: &Control) -> Result<Finish, Failure> {
     let children = sys::child_events().doing(|| "watch the step".into())?;
-    let (stubs_read, stubs_write) = pipe_with(PipeFlags::CLOEXEC).doing(|| "open a pipe".into())?;
+    let (stubs_read, stubs_write) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .doing(|| "open a pair of sockets".into())?;
     let runtime_log = match &spec.runtime {
         // Not closed on exec: the runtime writes its own errors there.
         Some(_) => Some(
@@ -54,19 +72,20 @@ fn supervise(spec: &StepSpec, control: &Control) -> Result<(), Failure> {
     let (status, usage) = match wait_for(child, control, &children)? {
         End::Exited(status, usage) => (status, usage),
         End::Abandoned => {
-            if let Some(runtime) = &spec.runtime {
-                clean_runtime(runtime);
-            }
-            return Ok(());
+            sys::kill_all();
+            while matches!(sys::wait(-1, 0), Ok(Some(_))) {}
+            // The root is of no use any more, but cache mounts are. There is nobody to tell a failure.
+            let _gone = remove_stubs(spec, &stubs_read);
+            return Ok(Finish::Abandoned);
         }
     };
     let at = monotonic();
-    remove_stubs(spec, stubs_read)?;
+    remove_stubs(spec, &stubs_read)?;
     if let (Some(runtime), Some(log)) = (&spec.runtime, runtime_log) {
         check_runtime(runtime, log)?;
     }
     control.report(&Report::Exited { status, usage, at });
-    Ok(())
+    Ok(Finish::Reported)
 }
 
 /// Starts the step's process in the namespaces that its executor wants from us.
@@ -79,7 +98,12 @@ fn fork_step(spec: &StepSpec) -> rustix::io::Result<Forked> {
         // The runtime makes the pid namespace itself, and needs to see the cgroups.
         return sys::fork_into(namespaces);
     }
-    namespaces = namespaces.and(Namespaces::PID).and(Namespaces::CGROUP);
+    namespaces = namespaces.and(Namespaces::PID);
+    if GROUP.get().is_some() {
+        // It first has to join its group.
+        return sys::fork_into(namespaces);
+    }
+    namespaces = namespaces.and(Namespaces::CGROUP);
     match sys::fork_into(namespaces) {
         // A kernel without cgroups.
         Err(rustix::io::Errno::INVAL) => sys::fork_into(namespaces.without(Namespaces::CGROUP)),
@@ -118,19 +142,13 @@ fn wait_for(child: i32, control: &Control, children: &OwnedFd) -> Result<End, Fa
     }
 }
 
-fn remove_stubs(spec: &StepSpec, pipe: OwnedFd) -> Result<(), Failure> {
-    let mut made = Vec::new();
-    File::from(pipe)
-        .read_to_end(&mut made)
-        .map_err(|error| Failure::Setup {
-            doing: "read what was made for mounting".into(),
-            errno: error.raw_os_error().unwrap_or(libc::EIO),
-        })?;
-    if made.is_empty() {
-        Ok(())
-    } else {
-        stubs::remove(spec.root.writable(), &made)
-    }
+/// Takes the mount points away that the step's process has made.
+fn remove_stubs(spec: &StepSpec, socket: &OwnedFd) -> Result<(), Failure> {
+    let report = wire::receive_descriptors(socket.as_fd()).map_err(|error| Failure::Setup {
+        doing: "read what was made for mounting".into(),
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+    })?;
+    stubs::remove(spec, report)
 }
 
 /// Tells a failure of the runtime from a failure of the step: only the first is logged.
@@ -146,11 +164,4 @@ fn check_runtime(runtime: &RuntimeSpec, log: OwnedFd) -> Result<(), Failure> {
         }),
         None => Ok(()),
     }
-}
-
-/// Kills the runtime and its container, and removes the control groups that it can no longer remove.
-fn clean_runtime(runtime: &RuntimeSpec) {
-    sys::kill_all();
-    while matches!(sys::wait(-1, 0), Ok(Some(_))) {}
-    runtime::remove_cgroups(&runtime.id);
 }

@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
 pub(crate) const NATIVE: &[Test] = &[("whiteouts_and_renames", whiteouts_and_renames)];
 
 /// Puts the times of a directory into the past, where a change is seen.
-fn age(path: &Path) {
+pub(crate) fn age(path: &Path) {
     let then = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
     let times = fs::FileTimes::new().set_accessed(then).set_modified(then);
     fs::File::open(path).unwrap().set_times(times).unwrap();
@@ -39,12 +39,12 @@ fn etc_layer() -> tempfile::TempDir {
     layer
 }
 
-fn mtime(path: &Path) -> (i64, i64) {
+pub(crate) fn mtime(path: &Path) -> (i64, i64) {
     let meta = fs::symlink_metadata(path).unwrap();
     (meta.mtime(), meta.mtime_nsec())
 }
 
-const AGED: (i64, i64) = (1_000_000_000, 123_456_789);
+pub(crate) const AGED: (i64, i64) = (1_000_000_000, 123_456_789);
 
 fn a_step_that_does_nothing(f: &Fixture) {
     let layer = etc_layer();

@@ -45,7 +45,7 @@ fn is_alive(pid: i32) -> bool {
     fs::exists(format!("/proc/{pid}")).unwrap()
 }
 
-fn children_of(parent: i32) -> Vec<i32> {
+pub(crate) fn children_of(parent: i32) -> Vec<i32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{parent}/task")) else {
         return Vec::new();
     };
@@ -102,14 +102,22 @@ fn cancelled_before(f: &Fixture) {
 }
 
 fn a_killed_caller_leaves_nothing(f: &Fixture) {
-    let seconds = unique(f, 2);
+    killed_caller(f, "0", 2);
+    if crate::groups::is_possible() {
+        killed_caller(f, "268435456", 4);
+    }
+}
+
+/// Kills the caller of a step that has this much memory; 0 is no limit.
+fn killed_caller(f: &Fixture, memory: &str, number: u32) {
+    let seconds = unique(f, number);
     let step = f.step(&["true"]);
     let RootMount::Overlay { lower, upper, work } = &step.request.root else {
         unreachable!()
     };
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let victim = Command::new(std::env::current_exe().unwrap())
-        .args(["__role-victim", f.name, &seconds])
+        .args(["__role-victim", f.name, &seconds, memory])
         .args([&lower[0], upper, work])
         .stdout(Stdio::null())
         .spawn()
@@ -170,7 +178,7 @@ fn cgroups_of(pid: u32) -> Vec<PathBuf> {
 pub(crate) fn victim() -> i32 {
     let mut args = std::env::args().skip(2);
     let mut next = || args.next().unwrap();
-    let (name, seconds) = (next(), next());
+    let (name, seconds, memory) = (next(), next(), next());
     let mut path = || PathBuf::from(next());
     let root = RootMount::Overlay {
         lower: vec![path()],
@@ -178,7 +186,8 @@ pub(crate) fn victim() -> i32 {
         work: path(),
     };
     let script = format!("(setsid sleep {seconds} &); sleep {seconds} & sleep {seconds}");
-    let request = request(root, &["sh", "-c", &script]);
+    let mut request = request(root, &["sh", "-c", &script]);
+    request.limits.memory = Some(memory.parse().unwrap());
     let executor: Box<dyn Executor> = if name == "native" {
         Box::new(NativeExecutor)
     } else {
@@ -216,14 +225,7 @@ fn a_killed_launcher_is_an_error(f: &Fixture) {
         .unwrap_err();
     assert!(matches!(error, ExecError::Launcher(_)), "{error:?}");
     eventually("the step is dead", || processes(&seconds).is_empty());
-    remove_cgroups();
-}
-
-/// A runtime's control groups stay when the supervisor itself is killed; nobody else can know them.
-fn remove_cgroups() {
-    for group in cgroups_of(std::process::id()) {
-        eventually("the group is empty", || fs::remove_dir(&group).is_ok());
-    }
+    assert!(cgroups_of(std::process::id()).is_empty());
 }
 
 /// A death signal bound to the parent's thread would fire here.

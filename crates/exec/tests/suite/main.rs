@@ -10,11 +10,18 @@
 
 mod basics;
 mod fixture;
+mod groups;
+mod insecure;
 mod layers;
 mod lifecycle;
+mod mounts;
 mod rootless;
 mod sandbox;
+mod secrets;
+mod sources;
 mod speed;
+mod targets;
+mod traces;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -50,6 +57,12 @@ fn main() {
             sandbox::TESTS,
             layers::TESTS,
             lifecycle::TESTS,
+            targets::TESTS,
+            mounts::TESTS,
+            traces::TESTS,
+            secrets::TESTS,
+            insecure::TESTS,
+            groups::TESTS,
         ]
         .concat();
         for test in common {
@@ -59,6 +72,7 @@ fn main() {
             for test in [
                 sandbox::NATIVE,
                 layers::NATIVE,
+                groups::NATIVE,
                 rootless::TESTS,
                 speed::TESTS,
             ]
@@ -77,6 +91,7 @@ fn role_main(role: &str) -> i32 {
     match role {
         "__role-victim" => lifecycle::victim(),
         "__role-inherit" => basics::inherit(),
+        "__role-unified" => groups::unified(),
         "__role-rootless" => rootless::user(),
         other => panic!("unknown role {other}"),
     }

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -40,6 +41,19 @@ static int abstract_socket(const char *name, int listening) {
     return report("own", connect(other, (void *)&address, length));
 }
 
+static int talk(const char *path, const char *text) {
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connect(fd, (void *)&address, sizeof(address))) return report("talk", -1);
+    if (write(fd, text, strlen(text)) < 0 || shutdown(fd, SHUT_WR)) return report("talk", -1);
+    char answer[256];
+    ssize_t length = read(fd, answer, sizeof(answer));
+    if (length < 0) return report("talk", -1);
+    printf("%.*s\n", (int)length, answer);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     setvbuf(stdout, 0, _IONBF, 0);
@@ -47,6 +61,8 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "threads")) return threads();
     if (!strcmp(what, "euid")) return printf("%d %d\n", getuid(), geteuid()), 0;
     if (!strcmp(what, "connect")) return abstract_socket(argv[2], 0);
+    if (!strcmp(what, "talk")) return talk(argv[2], argv[3]);
+    if (!strcmp(what, "open")) return report("open", open(argv[2], argc > 3 ? O_RDWR : O_RDONLY));
     if (!strcmp(what, "listen")) return abstract_socket(argv[2], 1);
     if (!strcmp(what, "calls")) {
         report("keyctl", syscall(SYS_keyctl, 0, -3, 0));

@@ -6,11 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use acetate_exec::{ExecError, NativeExecutor, Network, UserIds};
+use acetate_exec::{ExecError, MountKind, NativeExecutor, Network, Security, UserIds};
 use acetate_snapshot::RootMount;
 
-use crate::Test;
-use crate::fixture::{Fixture, chain, make_base, request, run_with};
+use crate::fixture::{Fixture, Step, chain, make_base, names, request, run_with};
+use crate::{Test, secrets, sources};
 
 pub(crate) const TESTS: &[Test] = &[
     ("with_ranges", with_ranges),
@@ -72,6 +72,17 @@ fn with_ranges(_: &Fixture) {
         "net lo",
         "network host true",
         "unmapped the user id 70000 is not mapped in this user namespace",
+        "snapshot alpha rw",
+        "copy alpha ro",
+        "directory alpha rw",
+        "memory size=1024k",
+        "secret 440 1000 5 hidden",
+        "variable hidden",
+        "socket 600 1000 5 HELLO",
+        "left []",
+        "mount owner the group id 70000 is not mapped",
+        "insecure 000001ff",
+        "limit the limit `memory` cannot be set: ",
     ] {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }
@@ -79,7 +90,21 @@ fn with_ranges(_: &Fixture) {
 
 fn with_a_single_id(_: &Fixture) {
     let text = as_nobody("somebody:100000:65536\n");
-    for line in ["ids 1", "uid 0", "unmapped the user id 70000"] {
+    for line in [
+        "ids 1",
+        "uid 0",
+        "unmapped the user id 70000",
+        "snapshot alpha rw",
+        "copy alpha ro",
+        "directory alpha rw",
+        "memory size=1024k",
+        "secret 400 0 0 hidden",
+        "variable hidden",
+        "socket 600 0 0 HELLO",
+        "left []",
+        "mount owner the group id 70000 is not mapped",
+        "limit the limit `memory` cannot be set: ",
+    ] {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }
 }
@@ -127,7 +152,74 @@ pub(crate) fn user() -> i32 {
     let error = run_with(&NativeExecutor, &request).unwrap_err();
     assert!(matches!(error, ExecError::UnmappedId { .. }));
     println!("unmapped {error}");
+    mounts(&home, &base, n_ids);
     0
+}
+
+/// Every kind of mount, for a user of the namespace where it has more than one.
+fn mounts(home: &Path, base: &Path, n_ids: u32) {
+    let (uid, gid, mode) = if n_ids > 1 {
+        (1000, 5, 0o440)
+    } else {
+        (0, 0, 0o400)
+    };
+    let script = "for d in /new/snapshot /new/copy /new/directory; do \
+                  echo $(basename $d) $(cat $d/a.txt) $(touch $d/x 2>/dev/null && echo rw || echo ro); done; \
+                  echo memory $(grep ' /m ' /proc/mounts | grep -o size=1024k); \
+                  echo secret $(stat -c '%a %u %g' /run/secrets/s) $(cat /run/secrets/s); \
+                  echo variable $TOKEN; \
+                  echo socket $(stat -c '%a %u %g' /run/agent) $(/test/prog talk /run/agent hello)";
+    let mut request = prepare(home, base, "m", script);
+    (request.user.uid, request.user.gid) = (uid, gid);
+    let step = Step {
+        upper: request.root.writable().into(),
+        request: request.clone(),
+        dir: tempfile::tempdir_in(home).unwrap(),
+    };
+    let snap = sources::overlay(&step, "snap");
+    let [copy, cache] = ["copy", "cache"].map(|name| sources::files(&step, name));
+    for writable in [snap.writable(), &cache] {
+        fs::set_permissions(writable, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let size = Some(1 << 20);
+    let path = secrets::echo(&step);
+    request.mounts = vec![
+        sources::mount("/new/snapshot", sources::snapshot(&snap, "")),
+        sources::read_only("/new/copy", sources::snapshot(&RootMount::Dir(copy), "")),
+        sources::mount("/new/directory", sources::directory(&cache)),
+        sources::mount("/m", MountKind::Tmpfs { size }),
+        sources::read_only(
+            "/run/secrets/s",
+            sources::owned_secret("hidden\n", mode, uid, gid),
+        ),
+        sources::mount("/run/agent", secrets::socket(&path, 0o600, uid, gid)),
+    ];
+    request.secret_env = vec![("TOKEN".into(), "hidden".to_owned().into())];
+    let ran = run_with(&NativeExecutor, &request).unwrap_or_else(|e| panic!("{}", chain(&e)));
+    print!("{}", ran.stdout);
+    println!("left [{}]", names(&step.upper).join(" "));
+    let mut request = prepare(home, base, "o", "true");
+    request.mounts = vec![sources::mount(
+        "/s",
+        sources::owned_secret("", 0, 0, 70_000),
+    )];
+    println!(
+        "mount owner {}",
+        run_with(&NativeExecutor, &request).unwrap_err()
+    );
+    let insecure = say(
+        home,
+        base,
+        "i",
+        "echo $(grep CapEff /proc/self/status)",
+        |request| {
+            request.security = Security::Insecure;
+        },
+    );
+    println!("{}", insecure.replace("CapEff: ", "insecure ").trim());
+    let mut request = prepare(home, base, "l", "true");
+    request.limits.memory = Some(64 << 20);
+    println!("limit {}", run_with(&NativeExecutor, &request).unwrap_err());
 }
 
 fn prepare(home: &Path, base: &Path, name: &str, script: &str) -> acetate_exec::ExecRequest {
