@@ -1,0 +1,30 @@
+use crate::Config;
+use crate::leases::Leases;
+use crate::metrics::Metrics;
+use crate::storage::Disk;
+use std::sync::Arc;
+
+/// All that requests are answered from.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) leases: Leases,
+    pub(crate) metrics: Metrics,
+}
+
+impl App {
+    pub(crate) fn new(config: Config, disk: Arc<Disk>) -> Self {
+        Self {
+            config,
+            disk,
+            leases: Leases::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// The objects, for collecting and verifying.
+    pub fn disk(&self) -> &Arc<Disk> {
+        &self.disk
+    }
+}

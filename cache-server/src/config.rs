@@ -1,0 +1,30 @@
+use crate::auth::Policy;
+use crate::gc::Marks;
+use acetate_cache_api::Namespace;
+use std::path::PathBuf;
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where objects are kept.
+    pub dir: PathBuf,
+    /// Bytes that all objects may use together; none is the whole disk.
+    pub max_bytes: Option<u64>,
+    /// When room is made.
+    pub marks: Marks,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Namespaces, with all below them, whose records are bytes that nobody looks into: what ccache
+    /// and sccache keep.
+    pub opaque: Vec<Namespace>,
+    /// The hosts that requests may name, when only those may; guards an open server on loopback
+    /// against pages of other sites (DNS rebinding).
+    pub only_hosts: Option<Vec<String>>,
+}
+
+impl Config {
+    /// True when records of this namespace are results of actions, to be checked.
+    pub fn is_checked(&self, namespace: &Namespace) -> bool {
+        !self.opaque.iter().any(|opaque| namespace.is_within(opaque))
+    }
+}

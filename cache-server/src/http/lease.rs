@@ -1,0 +1,218 @@
+//! Level 2: leases, and many records at once.
+
+use super::answer::{empty, json};
+use super::guard::allow;
+use super::object::find;
+use super::write::small_body;
+use super::{Failure, operation};
+use crate::App;
+use crate::auth::Access;
+use crate::gc::collect;
+use acetate_cache_api::lease::{Claim, Lease};
+use acetate_cache_api::{Kind, Namespace, Route};
+use acetate_oci::Digest;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest that anybody waits in one request.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// `{namespace}/leases/{key}[/{lease}]`, `{namespace}/ac:batchGet`, `{namespace}/stats`,
+/// `{namespace}/gc`.
+pub(super) async fn level_2(
+    app: &Arc<App>,
+    rest: &str,
+    request: Request,
+) -> Result<Response, Failure> {
+    let segments: Vec<&str> = rest.split('/').collect();
+    if let Some((&"ac:batchGet", namespace)) = segments.split_last() {
+        return batch_get(app, parse(namespace)?, request).await;
+    }
+    if let Some((&"stats", namespace)) = segments.split_last() {
+        allow(app, request.headers(), &parse(namespace)?, Access::Read)?;
+        return json(&operation::Stats::of(app)?);
+    }
+    if let Some((&"gc", namespace)) = segments.split_last() {
+        allow(app, request.headers(), &parse(namespace)?, Access::Admin)?;
+        let (disk, marks) = (Arc::clone(&app.disk), app.config.marks);
+        let removed = acetate_stdx::blocking(move || collect(&disk, &marks)).await?;
+        return json(&removed);
+    }
+    let at = segments.iter().position(|segment| *segment == "leases");
+    let at = at.ok_or(Failure::NotFound)?;
+    let namespace = parse(&segments[..at])?;
+    let (key, lease) = match segments[at + 1..] {
+        [key] => (key, None),
+        [key, lease] => (key, Some(lease)),
+        _ => return Err(Failure::NotFound),
+    };
+    let key = Digest::from_hex(key).map_err(|_| Failure::Bad(format!("`{key}` is no key")))?;
+    let route = Route {
+        namespace,
+        kind: Kind::Action,
+        key,
+    };
+    leases(app, route, lease, request).await
+}
+
+fn parse(segments: &[&str]) -> Result<Namespace, Failure> {
+    Namespace::from_segments(segments.iter().copied())
+        .map_err(|error| Failure::Bad(error.to_string()))
+}
+
+async fn leases(
+    app: &Arc<App>,
+    route: Route,
+    lease: Option<&str>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let method = request.method().clone();
+    let access = if method == Method::GET {
+        Access::Read
+    } else {
+        Access::Write
+    };
+    allow(app, request.headers(), &route.namespace, access)?;
+    match (method, lease) {
+        (Method::POST, None) => claim(app, &route, request).await,
+        (Method::GET, None) => {
+            let (parts, _) = request.into_parts();
+            wait(app, &route, &parts).await
+        }
+        (Method::PUT, Some(lease)) => Ok(empty(if app.leases.beat(&route, lease) {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::GONE
+        })),
+        (Method::DELETE, Some(lease)) => Ok(empty(if app.leases.give_up(&route, lease) {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::GONE
+        })),
+        _ => Err(Failure::MethodNotAllowed),
+    }
+}
+
+async fn claim(app: &Arc<App>, route: &Route, request: Request) -> Result<Response, Failure> {
+    let headers = request.headers().clone();
+    let body = small_body(request).await?;
+    let claim: Claim = if body.is_empty() {
+        Claim::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?
+    };
+    if find(app, route, &headers)?.is_some() {
+        return json(&Lease::Done);
+    }
+    let lease = app.leases.claim(route, claim);
+    match lease {
+        Lease::Granted { .. } => app.metrics.leases_granted.one(),
+        _ => app.metrics.leases_held.one(),
+    }
+    json(&lease)
+}
+
+async fn wait(app: &Arc<App>, route: &Route, request: &Parts) -> Result<Response, Failure> {
+    let query = request.uri.query().unwrap_or("");
+    let wait = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("wait=")?.parse().ok());
+    let patience = Duration::from_secs(wait.unwrap_or(0)).min(MAX_WAIT);
+    if find(app, route, &request.headers)?.is_some() {
+        return json(&Lease::Done);
+    }
+    let state = app.leases.wait(route, patience).await;
+    if find(app, route, &request.headers)?.is_some() {
+        return json(&Lease::Done);
+    }
+    json(&state)
+}
+
+#[derive(Deserialize)]
+struct BatchGet {
+    keys: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Records {
+    records: Vec<Record>,
+}
+
+#[derive(Serialize)]
+struct Record {
+    key: String,
+    namespace: String,
+    body: String,
+}
+
+/// More keys than any graph has steps.
+const MAX_KEYS: usize = 20_000;
+/// The bytes of all bodies of one answer; what is left out is asked for again.
+const MAX_BODIES: u64 = 4 << 20;
+
+/// Answers for all keys that there is a record of; the others are misses.
+async fn batch_get(
+    app: &Arc<App>,
+    namespace: Namespace,
+    request: Request,
+) -> Result<Response, Failure> {
+    if request.method() != Method::POST {
+        return Err(Failure::MethodNotAllowed);
+    }
+    allow(app, request.headers(), &namespace, Access::Read)?;
+    let headers = request.headers().clone();
+    let body = small_body(request).await?;
+    let asked: BatchGet =
+        serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
+    if asked.keys.len() > MAX_KEYS {
+        return Err(Failure::Bad(format!("more than {MAX_KEYS} keys")));
+    }
+    let app = Arc::clone(app);
+    let found = acetate_stdx::blocking(move || records(&app, &namespace, &headers, &asked.keys));
+    json(&found.await?)
+}
+
+fn records(
+    app: &App,
+    namespace: &Namespace,
+    headers: &HeaderMap,
+    keys: &[String],
+) -> Result<Records, Failure> {
+    let mut records = Vec::new();
+    let mut room = MAX_BODIES;
+    for key in keys {
+        let digest =
+            Digest::from_hex(key).map_err(|_| Failure::Bad(format!("`{key}` is no key")))?;
+        let route = Route {
+            namespace: namespace.clone(),
+            kind: Kind::Action,
+            key: digest,
+        };
+        let Some((level, found)) = find(app, &route, headers)? else {
+            app.metrics.misses.one();
+            continue;
+        };
+        let Some(left) = room.checked_sub(found.size) else {
+            break;
+        };
+        room = left;
+        app.metrics.hits.one();
+        let mut body = vec![0; usize::try_from(found.size).unwrap_or(0)];
+        let read = found.file.read_exact_at(&mut body, 0);
+        read.map_err(|error| Failure::Bad(format!("the record cannot be read: {error}")))?;
+        records.push(Record {
+            key: key.clone(),
+            namespace: level.to_string(),
+            body: STANDARD.encode(&body),
+        });
+    }
+    Ok(Records { records })
+}

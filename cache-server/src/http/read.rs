@@ -1,0 +1,135 @@
+//! Bodies of answers: whole files and ranges of them.
+
+use super::Failure;
+use crate::storage::Found;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use tokio_util::bytes::Bytes;
+
+/// Up to this size a file is read at once: it is in the page cache, and a thread costs more.
+const SMALL: u64 = 64 << 10;
+/// How much of a large file is read at a time.
+const PIECE: usize = 512 << 10;
+
+/// Answers with a file.
+pub(super) fn file(
+    found: Found,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let range = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
+    let (start, end, status) = match range.map(|range| parse(range, found.size)) {
+        None | Some(Range::Ignored) => (0, found.size, StatusCode::OK),
+        Some(Range::Part(start, end)) => (start, end, StatusCode::PARTIAL_CONTENT),
+        Some(Range::Unsatisfiable) => return Ok(unsatisfiable(found.size)),
+    };
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        body(found.file, start, end)?
+    };
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+    let kind = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let text = format!("bytes {start}-{}/{}", end - 1, found.size);
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(header::CONTENT_RANGE, value);
+        }
+    }
+    Ok(response)
+}
+
+fn unsatisfiable(size: u64) -> Response {
+    let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+fn body(file: std::fs::File, start: u64, end: u64) -> Result<Body, Failure> {
+    let len = end - start;
+    if len <= SMALL {
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        let read = file.read_exact_at(&mut bytes, start);
+        read.map_err(|error| Failure::Bad(format!("the object cannot be read: {error}")))?;
+        return Ok(Body::from(bytes));
+    }
+    let file = Arc::new(file);
+    let pieces = (start..end).step_by(PIECE);
+    let stream = futures_util::stream::iter(pieces).then(move |at| {
+        let file = Arc::clone(&file);
+        let len = (PIECE as u64).min(end - at);
+        acetate_stdx::blocking(move || piece(&file, at, len))
+    });
+    Ok(Body::from_stream(stream))
+}
+
+fn piece(file: &std::fs::File, at: u64, len: u64) -> io::Result<Bytes> {
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(Bytes::from(bytes))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    /// Of another unit or of several parts: the whole is as good an answer (RFC 9110, 14.2).
+    Ignored,
+    /// From, to.
+    Part(u64, u64),
+    Unsatisfiable,
+}
+
+fn parse(header: &str, size: u64) -> Range {
+    let Some((first, last)) = header
+        .strip_prefix("bytes=")
+        .and_then(|r| r.split_once('-'))
+    else {
+        return Range::Ignored;
+    };
+    let part = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => (first, size.min(last.saturating_add(1))),
+        (Ok(first), Err(_)) if last.is_empty() => (first, size),
+        (Err(_), Ok(last)) if first.is_empty() => (size.saturating_sub(last), size),
+        _ => return Range::Ignored,
+    };
+    if part.0 < part.1 {
+        Range::Part(part.0, part.1)
+    } else {
+        Range::Unsatisfiable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Range, parse};
+
+    #[test]
+    fn ranges() {
+        for (header, range) in [
+            ("bytes=0-3", Range::Part(0, 4)),
+            ("bytes=5-", Range::Part(5, 10)),
+            ("bytes=-3", Range::Part(7, 10)),
+            ("bytes=-30", Range::Part(0, 10)),
+            ("bytes=8-100", Range::Part(8, 10)),
+            ("bytes=9-18446744073709551615", Range::Part(9, 10)),
+            ("bytes=10-", Range::Unsatisfiable),
+            ("bytes=-0", Range::Unsatisfiable),
+            ("bytes=3-2", Range::Ignored),
+            ("bytes=0-1,3-4", Range::Ignored),
+            ("lines=0-3", Range::Ignored),
+            ("bytes=", Range::Ignored),
+        ] {
+            assert_eq!(parse(header, 10), range, "{header}");
+        }
+    }
+}

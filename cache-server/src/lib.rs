@@ -1,0 +1,36 @@
+//! The cache that a fleet shares: content by digest and records by key, over HTTP.
+//!
+//! **What.** [`App`] answers requests, [`serve`] listens. Level 0 of the protocol is what Bazel
+//! and ccache speak: `GET`, `HEAD` and `PUT` of `/{namespace}/ac/{key}` and `/{namespace}/cas/{digest}`.
+//! Level 1 asks and answers for many objects at once, level 2 tells who is making a record just now.
+//!
+//! **Main types.** [`App`], [`Config`], [`storage::Disk`], [`auth::Policy`], [`leases::Leases`].
+//!
+//! **Invariants.** Content under a digest has that digest. A record is served only when all that
+//! it names is here, and accepted only then. Nothing half-written is ever visible. What a token
+//! does not say is not allowed, and without a file of tokens nothing is open by mistake.
+//!
+//! **Not here.** Graphs and Dockerfiles: the server never sees one. Signatures are made and
+//! checked by clients, so that a server that was broken into can harm nobody who asks for them.
+
+mod app;
+pub mod auth;
+mod config;
+#[cfg(debug_assertions)]
+mod fail;
+pub mod gc;
+mod http;
+pub mod leases;
+mod metrics;
+mod open;
+mod record;
+mod serve;
+pub mod storage;
+
+pub use app::App;
+pub use config::Config;
+pub use open::open;
+pub use serve::serve;
+
+#[cfg(debug_assertions)]
+pub(crate) use fail::fail_point;

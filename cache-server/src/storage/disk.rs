@@ -1,0 +1,450 @@
+use super::upload::{Upload, fail_point};
+use super::{Index, Object};
+use acetate_cache_api::{Kind, Namespace, Route};
+use acetate_oci::Digest;
+use acetate_stdx::atomic::Durability;
+use acetate_stdx::clock::Clock;
+use acetate_stdx::lock::{FileLock, Sharing, Target};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A tree of more bytes is nobody's list of chunks.
+const MAX_TREE: u64 = 16 << 20;
+
+/// Objects on a disk.
+#[derive(Debug)]
+pub struct Disk {
+    dir: PathBuf,
+    index: Index,
+    clock: Arc<dyn Clock>,
+    /// Bytes of all objects, and those that uploads may still write.
+    used: AtomicU64,
+    reserved: AtomicU64,
+    max_bytes: Option<u64>,
+    touched: Mutex<HashSet<(Namespace, Kind, Digest)>>,
+    _lock: FileLock,
+}
+
+/// An object that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Its bytes.
+    pub file: File,
+    /// How many there are.
+    pub size: u64,
+}
+
+/// Room for an upload; given back when it ends.
+#[derive(Debug)]
+pub struct Reservation {
+    disk: Arc<Disk>,
+    bytes: u64,
+}
+
+/// What went wrong with an object.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The bytes are not those that the name says.
+    #[error("content of `{expected}` has the digest `{found}`")]
+    WrongContent {
+        /// The name.
+        expected: Digest,
+        /// What the bytes are.
+        found: Digest,
+    },
+    /// There is no room.
+    #[error("there is no room for {0} bytes")]
+    Full(u64),
+    /// Another server works on the directory.
+    #[error("`{0}` is in use by another server")]
+    Busy(PathBuf),
+    /// A file could not be read or written.
+    #[error("failed to {action} `{path}`: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The index could not be used.
+    #[error("the index failed: {0}")]
+    Index(#[from] rusqlite::Error),
+    /// The index was written by another version.
+    #[error("the index has version {0}")]
+    IndexVersion(i64),
+}
+
+impl StorageError {
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// True when the disk has no room, by our own count or by the kernel's.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            _ => false,
+        }
+    }
+}
+
+impl Disk {
+    /// Opens a directory, making it when it is missing. `max_bytes` is what objects may use together.
+    pub fn open(
+        dir: &Path,
+        max_bytes: Option<u64>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StorageError> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        for sub in ["cas", "ac", "tmp"] {
+            let path = dir.join(sub);
+            let made = builder.create(&path);
+            made.map_err(|error| StorageError::io("make", &path, error))?;
+        }
+        let path = dir.join("lock");
+        let lock = FileLock::acquire_now(&path, Target::File, Sharing::Exclusive);
+        let lock = lock.map_err(|error| StorageError::io("lock", &path, error))?;
+        let lock = lock.ok_or_else(|| StorageError::Busy(dir.to_owned()))?;
+        // The lock is ours, so whoever made these is dead.
+        empty(&dir.join("tmp"))?;
+        let (index, is_new) = Index::open(&dir.join("index.sqlite"))?;
+        let disk = Self {
+            dir: dir.to_owned(),
+            index,
+            clock,
+            used: AtomicU64::new(0),
+            reserved: AtomicU64::new(0),
+            max_bytes,
+            touched: Mutex::default(),
+            _lock: lock,
+        };
+        if is_new {
+            disk.add_all()?;
+        }
+        let used = disk.index.sum(Kind::Action)?.bytes + disk.index.sum(Kind::Content)?.bytes;
+        disk.used.store(used, Ordering::Relaxed);
+        Ok(disk)
+    }
+
+    /// What to remove first.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The time.
+    pub fn now(&self) -> i64 {
+        self.clock.now().0
+    }
+
+    /// Bytes of all objects.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that all objects may use together.
+    pub fn max_bytes(&self) -> Option<u64> {
+        self.max_bytes
+    }
+
+    /// Where an object is kept. Content of all namespaces is one collection.
+    fn path(&self, route: &Route) -> PathBuf {
+        let hex = route.key.hex();
+        let dir = match route.kind {
+            Kind::Content => self.dir.join("cas"),
+            Kind::Action => self.ac_dir(&route.namespace),
+        };
+        dir.join(&hex[..2]).join(hex)
+    }
+
+    /// A namespace's directory is the hash of its name: no name can lead out of it or be too long.
+    fn ac_dir(&self, namespace: &Namespace) -> PathBuf {
+        let name = Digest::of(namespace.to_string().as_bytes()).hex();
+        self.dir.join("ac").join(name)
+    }
+
+    /// Opens an object; its use is noted.
+    pub fn open_object(&self, route: &Route) -> Result<Option<Found>, StorageError> {
+        let path = self.path(route);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StorageError::io("open", &path, error)),
+        };
+        let metadata = file.metadata();
+        let size = metadata
+            .map_err(|error| StorageError::io("look at", &path, error))?
+            .len();
+        self.touch(route);
+        Ok(Some(Found { file, size }))
+    }
+
+    /// The size of an object, if it is here. A use only where a record was asked for.
+    pub fn size_of(&self, route: &Route) -> Option<u64> {
+        std::fs::metadata(self.path(route)).ok().map(|m| m.len())
+    }
+
+    /// Notes a use, to be written down with many others.
+    pub fn touch(&self, route: &Route) {
+        let namespace = match route.kind {
+            Kind::Action => route.namespace.clone(),
+            Kind::Content => Namespace::root(),
+        };
+        let mut touched = self
+            .touched
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        touched.insert((namespace, route.kind, route.key));
+    }
+
+    /// Writes down the uses that were noted.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        let touched = {
+            let mut touched = self
+                .touched
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            std::mem::take(&mut *touched)
+        };
+        if touched.is_empty() {
+            return Ok(());
+        }
+        let touched: Vec<_> = touched.into_iter().collect();
+        self.index.touch(&touched, self.now())
+    }
+
+    /// Sets room aside for an upload before any of it is written.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, StorageError> {
+        if let Some(max) = self.max_bytes {
+            let claimed = self.reserved.fetch_add(bytes, Ordering::SeqCst) + bytes;
+            if self.used() + claimed > max {
+                self.reserved.fetch_sub(bytes, Ordering::SeqCst);
+                return Err(StorageError::Full(bytes));
+            }
+        } else {
+            self.reserved.fetch_add(bytes, Ordering::SeqCst);
+        }
+        let disk = Arc::clone(self);
+        Ok(Reservation { disk, bytes })
+    }
+
+    /// Begins to write an object.
+    pub fn upload(&self) -> Result<Upload, StorageError> {
+        Upload::create(&self.dir.join("tmp"))
+    }
+
+    /// Makes an object visible. `saved_ms` is what a hit on it saves, `refs` is the content that it
+    /// names.
+    pub fn publish(
+        &self,
+        upload: Upload,
+        route: &Route,
+        saved_ms: u64,
+        refs: &[Digest],
+    ) -> Result<(), StorageError> {
+        if route.kind == Kind::Action {
+            self.name(&route.namespace)?;
+        }
+        let expected = (route.kind == Kind::Content).then_some(&route.key);
+        let size = upload.publish(&self.path(route), expected)?;
+        let object = self.object(route, size);
+        let before = self.index.put(&object, saved_ms, refs)?;
+        self.used.fetch_add(size, Ordering::Relaxed);
+        if let Some(before) = before {
+            self.used
+                .fetch_sub(before.min(self.used()), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, route: &Route) -> Result<bool, StorageError> {
+        let path = self.path(route);
+        let there = match std::fs::remove_file(&path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(StorageError::io("remove", &path, error)),
+        };
+        fail_point("after-remove");
+        let size = self
+            .index
+            .remove(&self.object(route, 0).namespace, route.kind, &route.key)?;
+        if let Some(size) = size {
+            self.used
+                .fetch_sub(size.min(self.used()), Ordering::Relaxed);
+        }
+        Ok(there)
+    }
+
+    fn object(&self, route: &Route, size: u64) -> Object {
+        let namespace = match route.kind {
+            Kind::Action => route.namespace.clone(),
+            Kind::Content => Namespace::root(),
+        };
+        Object {
+            namespace,
+            kind: route.kind,
+            key: route.key,
+            size,
+            used: self.now(),
+        }
+    }
+
+    /// Adds everything that is here to a new index.
+    fn add_all(&self) -> Result<(), StorageError> {
+        for (key, size) in files_of(&self.dir.join("cas"))? {
+            let route = content(key);
+            self.index.put(&self.object(&route, size), 0, &[])?;
+        }
+        for namespace in self.namespaces()? {
+            for (key, size) in files_of(&self.ac_dir(&namespace))? {
+                let route = Route {
+                    namespace: namespace.clone(),
+                    kind: Kind::Action,
+                    key,
+                };
+                let path = self.path(&route);
+                let body =
+                    std::fs::read(&path).map_err(|error| StorageError::io("read", &path, error))?;
+                let (saved_ms, refs) = self.needs(&body).unwrap_or_default();
+                self.index
+                    .put(&self.object(&route, size), saved_ms, &refs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a record saves and which content it names, that of its trees included; none when it is
+    /// no record of that kind, or a tree of it is not here.
+    pub fn needs(&self, body: &[u8]) -> Option<(u64, Vec<Digest>)> {
+        let trees = |tree: &Digest| {
+            let found = self.open_object(&content(*tree)).ok()??;
+            (found.size <= MAX_TREE)
+                .then(|| {
+                    let mut bytes = Vec::new();
+                    io::Read::read_to_end(&mut &found.file, &mut bytes).map(|_| bytes)
+                })?
+                .ok()
+        };
+        crate::record::needs(body, trees)
+    }
+
+    /// All namespaces that ever had a record.
+    pub fn namespaces(&self) -> Result<Vec<Namespace>, StorageError> {
+        let dir = self.dir.join("ac");
+        let io = |error| StorageError::io("list", &dir, error);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&dir).map_err(io)? {
+            let name = std::fs::read_to_string(entry.map_err(io)?.path().join("name"));
+            found.extend(name.ok().and_then(|name| name.parse::<Namespace>().ok()));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The name of a namespace stands beside its records, so that a lost index loses none.
+    fn name(&self, namespace: &Namespace) -> Result<(), StorageError> {
+        let dir = self.ac_dir(namespace);
+        let path = dir.join("name");
+        if path.exists() {
+            return Ok(());
+        }
+        let io = |error| StorageError::io("write", &path, error);
+        std::fs::create_dir_all(&dir).map_err(io)?;
+        let text = namespace.to_string();
+        acetate_stdx::atomic::publish(&path, text.as_bytes(), Durability::Synced).map_err(io)
+    }
+
+    /// Hashes all content and removes what is damaged; gives the numbers of sound and damaged objects.
+    pub fn verify(&self) -> Result<(u64, u64), StorageError> {
+        let (mut sound, mut damaged) = (0, 0);
+        for (key, _) in files_of(&self.dir.join("cas"))? {
+            let route = content(key);
+            let path = self.path(&route);
+            let bytes = hash_file(&path).map_err(|error| StorageError::io("read", &path, error))?;
+            if bytes == key {
+                sound += 1;
+            } else {
+                damaged += 1;
+                self.remove(&route)?;
+            }
+        }
+        Ok((sound, damaged))
+    }
+}
+
+/// The path of content, which is one collection for all namespaces.
+fn content(key: Digest) -> Route {
+    Route {
+        namespace: Namespace::root(),
+        kind: Kind::Content,
+        key,
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.disk.reserved.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+fn hash_file(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = acetate_oci::DigestHasher::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let n = io::Read::read(&mut file, &mut buffer)?;
+        if n == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..n]);
+    }
+}
+
+/// The objects of a collection, by the shards that they are in.
+fn files_of(dir: &Path) -> Result<Vec<(Digest, u64)>, StorageError> {
+    let mut found = Vec::new();
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| StorageError::io("list", &path, error)
+    };
+    for shard in std::fs::read_dir(dir).map_err(io(dir))? {
+        let shard = shard.map_err(io(dir))?.path();
+        if !shard.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(&shard).map_err(io(&shard))? {
+            let file = file.map_err(io(&shard))?;
+            let key = file
+                .file_name()
+                .to_str()
+                .and_then(|name| Digest::from_hex(name).ok());
+            let size = file.metadata().map_err(io(&shard))?.len();
+            found.extend(key.map(|key| (key, size)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes everything below a directory.
+fn empty(dir: &Path) -> Result<(), StorageError> {
+    let removed = std::fs::remove_dir_all(dir)
+        .and_then(|()| std::fs::DirBuilder::new().mode(0o700).create(dir));
+    removed.map_err(|error| StorageError::io("empty", dir, error))
+}

@@ -1,0 +1,14 @@
+//! The server as clients see it: started as a program on a free port.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see the helpers of a test as one"
+)]
+
+mod access;
+mod clients;
+mod content;
+mod killed;
+mod leases;
+mod records;
+mod room;
+mod server;
