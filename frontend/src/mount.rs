@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::ast::{Mount, MountField, MountKind, MountSharing, MountSpec};
+use crate::remote;
 use crate::span::{Span, Spanned};
 use crate::suggest::did_you_mean;
 
@@ -171,6 +172,9 @@ impl Draft {
         if kind == MountKind::Secret {
             check_secret(mount, self.sharing)?;
         }
+        if kind == MountKind::Ssh && mount.source.as_ref().is_some_and(|it| !it.is_empty()) {
+            return Err(error("ssh does not support source"));
+        }
         if self.sharing.is_some() && kind != MountKind::Cache {
             let kind = kind.as_str();
             return Err(error(format!("invalid cache sharing set for {kind} mount")));
@@ -232,13 +236,8 @@ fn sharing(value: &str) -> Result<MountSharing, MountError> {
     }
 }
 
-/// Reads a boolean in the spellings of Go's `strconv`.
 fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(error(format!("invalid value for {key}: {value}"))),
-    }
+    remote::boolean(value).ok_or_else(|| error(format!("invalid value for {key}: {value}")))
 }
 
 fn number(key: &str, value: &str, radix: u32) -> Result<u32, MountError> {
@@ -301,6 +300,21 @@ fn fields(raw: &Spanned<String>) -> Result<Vec<MountField>, MountError> {
             value,
             span,
         });
+        at += len;
+        if text[at..].is_empty() {
+            return Ok(found);
+        }
+        at += 1;
+    }
+}
+
+/// Splits a list at commas as the value of a mount is split.
+pub(crate) fn split_fields(text: &str) -> Result<Vec<String>, MountError> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    loop {
+        let (field, len) = field(&text[at..])?;
+        found.push(field);
         at += len;
         if text[at..].is_empty() {
             return Ok(found);

@@ -45,6 +45,10 @@ pub enum RemoteNeed {
 }
 
 /// A repository at some commit.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the address that is on or off"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GitNeed {
     /// Where it is: `https://host/x.git`, `ssh://git@host/x`, `git@host:x`.

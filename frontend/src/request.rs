@@ -1,6 +1,7 @@
 use acetate_graph::{NetworkMode, Resources};
 use acetate_oci::Platform;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Everything beside the Dockerfile that decides what is built.
@@ -33,13 +34,15 @@ pub struct PlanRequest {
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// The host name of RUN steps; `buildkitsandbox` when absent (S60).
     pub hostname: Option<String>,
-    /// `SOURCE_DATE_EPOCH` of the environment, as it stands there; `--build-arg` and a global ARG go
-    /// before it (S53, S98).
+    /// `SOURCE_DATE_EPOCH` of the environment, as it stands there. It counts like a `--build-arg`
+    /// where there is none, so a global ARG comes after it (S53, S98); empty counts as absent.
     pub epoch: Option<String>,
     /// What the main context is.
     pub context: MainContext,
     /// `.dockerignore` of the main context, for the checks.
     pub ignore: Option<String>,
+    /// Experimental checks that are made whatever the file says; `all` stands for every one.
+    pub checks: Vec<String>,
     /// `--allow`.
     pub allow: BTreeSet<Entitlement>,
     /// `--ulimit`, as `name=soft:hard`, sorted by name.
@@ -74,6 +77,17 @@ pub enum Entitlement {
     Device(Option<String>),
 }
 
+impl fmt::Display for Entitlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NetworkHost => f.write_str("network.host"),
+            Self::SecurityInsecure => f.write_str("security.insecure"),
+            Self::Device(None) => f.write_str("device"),
+            Self::Device(Some(name)) => write!(f, "device={name}"),
+        }
+    }
+}
+
 impl PlanRequest {
     /// A request for the last stage on one platform, with nothing else set.
     pub fn new(build_platform: Platform) -> Self {
@@ -93,12 +107,41 @@ impl PlanRequest {
             epoch: None,
             context: MainContext::Local,
             ignore: None,
+            checks: Vec::new(),
             allow: BTreeSet::new(),
             ulimits: Vec::new(),
             shm_size: None,
             resources: Resources::default(),
         }
     }
+}
+
+impl PlanRequest {
+    /// The platforms that images are wanted for, never none.
+    pub(crate) fn target_platforms(&self) -> &[Platform] {
+        match self.platforms.as_slice() {
+            [] => std::slice::from_ref(&self.build_platform),
+            platforms => platforms,
+        }
+    }
+
+    /// Says whether something was granted.
+    pub(crate) fn allows(&self, wanted: &Entitlement) -> bool {
+        self.allow.iter().any(|granted| match (granted, wanted) {
+            (Entitlement::Device(None), Entitlement::Device(_)) => true,
+            (Entitlement::Device(Some(granted)), Entitlement::Device(Some(wanted))) => {
+                is_device(granted, wanted)
+            }
+            _ => granted == wanted,
+        })
+    }
+}
+
+/// `vendor/class` and `vendor/class=*` are all devices of the class.
+fn is_device(granted: &str, wanted: &str) -> bool {
+    let class = granted.strip_suffix("=*").unwrap_or(granted);
+    granted == wanted
+        || (!class.contains('=') && wanted.split_once('=').is_some_and(|(of, _)| of == class))
 }
 
 /// What a `--build-context` stands for. Where it lies is the caller's business.

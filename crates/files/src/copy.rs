@@ -1,9 +1,11 @@
+use crate::fill::Check;
 use crate::mode::ModeSpec;
-use crate::selection::{Item, Pick, Selection};
-use crate::staging::{Attrs, Check, Implied, Staging};
-use crate::{FilesError, LinkGroup, NodeKind, Owner, Tree, unpack};
+use crate::selection::{Item, Part, Pick, Selection, SelectionOptions};
+use crate::staging::{Attrs, Implied, Staging};
+use crate::{FilesError, LinkGroup, Node, NodeKind, Owner, Tree, unpack};
 use acetate_graph::{Archives, CopyAction, CopyOwner, CopySource};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 /// What a copy reads from, with what its sources select.
@@ -24,6 +26,9 @@ impl std::fmt::Debug for CopyInput<'_> {
 }
 
 /// Carries out one copy action.
+///
+/// Sources that are paths are found now, with the action's excludes and parents; a pinned
+/// selection was found with them.
 pub fn copy(
     staging: &mut Staging<'_>,
     action: &CopyAction,
@@ -32,7 +37,10 @@ pub fn copy(
     let mut copy = Copy::new(staging, action, input)?;
     let selection = selected(action, input)?;
     let sources: Vec<&[Pick]> = selection.iter().map(Vec::as_slice).collect();
-    if sources.len() > 1 && !copy.goes_into_dir(action)? {
+    if action.parents {
+        // What comes along with its directories is put into a directory, even if it is nothing.
+        copy.make_dir(&action.dest)?;
+    } else if sources.len() > 1 && !copy.goes_into_dir(action)? {
         return Err(FilesError::SeveralSources {
             dest: action.dest.clone(),
         });
@@ -57,7 +65,12 @@ fn selected(action: &CopyAction, input: CopyInput<'_>) -> Result<Vec<Vec<Pick>>,
                 .unwrap_or_default(),
             (CopySource::Slot(_), None) => Vec::new(),
             (CopySource::Path(path), _) => {
-                let mut found = Selection::find(input.tree, std::slice::from_ref(path))?;
+                let options = SelectionOptions {
+                    sources: std::slice::from_ref(path),
+                    excludes: &action.excludes,
+                    parents: action.parents,
+                };
+                let mut found = Selection::find(input.tree, &options)?;
                 found.slots.pop().map(|slot| slot.picks).unwrap_or_default()
             }
         });
@@ -73,7 +86,7 @@ struct Copy<'c, 's, 'b> {
     unpacked: Option<Owner>,
     mode: Option<ModeSpec>,
     implied: Implied,
-    links: HashMap<LinkGroup, PathBuf>,
+    links: Links,
 }
 
 impl<'c, 's, 'b> Copy<'c, 's, 'b> {
@@ -85,7 +98,7 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         let owner = match &action.owner {
             CopyOwner::Keep => None,
             CopyOwner::Root => Some(Owner::default()),
-            CopyOwner::Named(spec) => Some(Owner::resolve(spec, staging)?),
+            CopyOwner::Named(spec) => Some(Owner::resolve(spec, staging.accounts())?),
         };
         let mode = action.mode.as_deref().map(ModeSpec::parse).transpose()?;
         let implied = Implied {
@@ -102,7 +115,7 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
             owner,
             mode,
             implied,
-            links: HashMap::new(),
+            links: Links::default(),
         })
     }
 
@@ -146,20 +159,24 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         let Some(archive) = unpack::detect(&item.node.path, content)? else {
             return Ok(false);
         };
-        let place = self.staging.place(dest)?;
-        self.staging.make_dirs(&place, &self.implied)?;
+        let place = self.make_dir(dest)?;
         unpack::unpack(self.staging, archive, &place, self.unpacked.as_ref(), item)?;
         Ok(true)
     }
 
     /// Copies what a directory holds; of the directory itself only the place is made (S32, S33).
     fn directory(&mut self, pick: &Pick, dest: &str) -> Result<(), FilesError> {
-        let place = self.staging.place(dest)?;
-        self.staging.make_dirs(&place, &self.implied)?;
+        let place = self.make_dir(dest)?;
         for item in &pick.below {
             self.item(item, &place.join(&item.rel))?;
         }
         Ok(())
+    }
+
+    fn make_dir(&mut self, dest: &str) -> Result<PathBuf, FilesError> {
+        let place = self.staging.place(dest)?;
+        self.staging.make_dirs(&place, &self.implied)?;
+        Ok(place)
     }
 
     fn item(&mut self, item: &Item, place: &Path) -> Result<(), FilesError> {
@@ -179,21 +196,33 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
             mtime: node.mtime,
             xattrs: &node.xattrs,
         };
-        match &node.kind {
-            NodeKind::Dir => self.staging.put_dir(place, &attrs),
-            NodeKind::Symlink(target) => self.staging.put_symlink(place, target, &attrs),
-            NodeKind::File { .. } => self.file(item, place, &attrs),
-            kind => self.staging.put_node(place, kind, &attrs),
+        match (&node.kind, item.part) {
+            (NodeKind::Dir, Part::Way) => self.staging.put_way(place, &attrs),
+            (NodeKind::Dir, Part::Whole) => self.staging.put_dir(place, &attrs),
+            (NodeKind::Symlink(target), _) => {
+                self.links.forget(place);
+                self.staging.put_symlink(place, target, &attrs)
+            }
+            (NodeKind::File { .. }, _) => self.file(item, place, &attrs),
+            (kind, _) => {
+                self.links.forget(place);
+                self.staging.put_node(place, kind, &attrs)
+            }
         }
     }
 
     fn file(&mut self, item: &Item, place: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
-        if let Some(group) = &item.node.link {
-            if let Some(first) = self.links.get(group) {
-                return self.staging.put_link(place, first);
+        if let Some(first) = self.links.first(&item.node) {
+            // Two names of one file that meet in one place.
+            if first == place {
+                return Ok(());
             }
-            self.links.insert(group.clone(), place.to_owned());
+            let first = first.to_owned();
+            self.links.forget(place);
+            return self.staging.put_link(place, &first);
         }
+        self.links.forget(place);
+        self.links.put(&item.node, place);
         let content = self.tree.open(&item.node)?;
         let check = if item.digest.is_some() && !is_immutable(item) {
             Check::Hash
@@ -210,6 +239,38 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
     }
 }
 
+/// Where the first name of each file with several names was put (S52).
+#[derive(Debug, Default)]
+struct Links {
+    /// By group: which name it was, and where it is now.
+    first: HashMap<LinkGroup, (PathBuf, PathBuf)>,
+    /// The groups by the places of their first names.
+    places: HashMap<PathBuf, LinkGroup>,
+}
+
+impl Links {
+    /// Where another name of this file is. The same name once more is no link, but a second copy.
+    fn first(&self, node: &Node) -> Option<&Path> {
+        let (source, place) = self.first.get(node.link.as_ref()?)?;
+        (*source != node.path).then_some(place)
+    }
+
+    fn put(&mut self, node: &Node, place: &Path) {
+        let Some(group) = &node.link else { return };
+        if let Entry::Vacant(entry) = self.first.entry(group.clone()) {
+            entry.insert((node.path.clone(), place.to_owned()));
+            self.places.insert(place.to_owned(), group.clone());
+        }
+    }
+
+    /// Something else is put there.
+    fn forget(&mut self, place: &Path) {
+        if let Some(group) = self.places.remove(place) {
+            self.first.remove(&group);
+        }
+    }
+}
+
 /// A digest that the tree itself knew needs no second look: snapshots do not change.
 fn is_immutable(item: &Item) -> bool {
     matches!(
@@ -221,7 +282,7 @@ fn is_immutable(item: &Item) -> bool {
     )
 }
 
-/// `/x/`, `/x/.` and the root name directories, whether or not they exist.
-fn ends_as_dir(dest: &str) -> bool {
-    dest.ends_with('/') || dest.ends_with("/.") || dest == "."
+/// `/x/`, `/x/.`, `.` and nothing name directories, whether or not they exist.
+pub(crate) fn ends_as_dir(dest: &str) -> bool {
+    dest.is_empty() || dest.ends_with('/') || dest.ends_with("/.") || dest == "."
 }

@@ -1,3 +1,4 @@
+use acetate_pattern::{IgnoreError, PatternError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -5,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A plain source path is not there.
-    #[error("`{}`: not found", slash(path))]
+    #[error("\"{}\": not found", slash(path))]
     NotFound {
         /// The path as the user wrote it.
         path: PathBuf,
@@ -35,13 +36,11 @@ pub enum FilesError {
         dest: String,
     },
     /// A wildcard is malformed.
-    #[error("bad pattern `{pattern}`: {reason}")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A pattern of what is left out is malformed.
+    #[error("bad `--exclude`: {0}")]
+    Exclude(String),
     /// A mode is malformed.
     #[error("invalid chmod parameter: '{0}'. it should be octal string and between 0 and 07777")]
     Mode(String),
@@ -61,6 +60,12 @@ pub enum FilesError {
         slash(path)
     )]
     WhiteoutName {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The device node that stands for a deletion.
+    #[error("`{}`: a layer cannot hold the device 0:0", slash(path))]
+    WhiteoutDevice {
         /// The path.
         path: PathBuf,
     },
@@ -95,6 +100,14 @@ pub enum FilesError {
 }
 
 impl FilesError {
+    /// Words an error of `--exclude` without the number of a line, for there are none.
+    pub(crate) fn exclude(error: IgnoreError) -> Self {
+        Self::Exclude(match error {
+            IgnoreError::Pattern { source, .. } => source.to_string(),
+            lone @ IgnoreError::LoneExclamation { .. } => lone.to_string(),
+        })
+    }
+
     /// Wraps an error of the operating system.
     pub(crate) fn io<E: Into<io::Error>>(
         action: &'static str,
@@ -109,12 +122,19 @@ impl FilesError {
     }
 }
 
-/// Shows a path from the root, as users write it.
+/// Shows a path from the root, as users write it; a terminal must not obey what it is shown.
 fn slash(path: &Path) -> String {
     let text = path.display().to_string();
-    if text.starts_with('/') {
-        text
-    } else {
-        format!("/{text}")
+    let mut out = String::new();
+    if !text.starts_with('/') {
+        out.push('/');
     }
+    for letter in text.chars() {
+        if letter.is_control() {
+            out.extend(letter.escape_default());
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }

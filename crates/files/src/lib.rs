@@ -13,17 +13,22 @@
 
 mod copy;
 mod error;
+mod fill;
 mod fingerprint;
+mod frames;
 mod host_tree;
 mod make;
 mod mode;
 mod owner;
+mod parents;
 pub mod resolve;
 mod selection;
+mod selection_hasher;
 mod staging;
 mod tree;
 mod unpack;
 mod view_tree;
+mod walk;
 mod xattrs;
 
 pub use copy::{CopyInput, copy};
@@ -33,9 +38,10 @@ pub use host_tree::HostTree;
 pub use make::{mkdir, mkfile};
 pub use mode::ModeSpec;
 pub use owner::{Account, Owner};
-pub use selection::{Attributes, Item, Pick, Selection, Slot};
+pub use selection::{Attributes, Item, Part, Pick, Selection, SelectionOptions, Slot};
 pub use staging::Staging;
 pub use tree::{Content, LinkGroup, Node, NodeKind, Tree};
+pub use unpack::tar_of;
 pub use view_tree::ViewTree;
 
 use std::os::unix::ffi::OsStrExt;

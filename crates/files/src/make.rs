@@ -1,7 +1,9 @@
 //! Makes directories and small files: WORKDIR and heredocs.
 
+use crate::copy::ends_as_dir;
+use crate::fill::Check;
 use crate::mode::ModeSpec;
-use crate::staging::{Attrs, Check, Implied, Staging};
+use crate::staging::{Attrs, Implied, Staging};
 use crate::{Content, FilesError, Owner, Tree};
 use acetate_graph::{MkdirAction, MkfileAction};
 use std::collections::BTreeMap;
@@ -29,7 +31,7 @@ pub fn mkfile(staging: &mut Staging<'_>, action: &MkfileAction) -> Result<(), Fi
     let mtime = action.mtime.unwrap_or(staging.now());
     let mut place = staging.place(&action.dest)?;
     let is_dir = staging.lookup(&place)?.is_some_and(|node| node.is_dir());
-    if is_dir || action.dest.ends_with('/') {
+    if is_dir || ends_as_dir(&action.dest) {
         place.push(&action.name);
     }
     let dir_mode = mode.as_ref().and_then(ModeSpec::octal).unwrap_or(0o755);
@@ -59,6 +61,6 @@ fn owner(staging: &Staging<'_>, spec: &str) -> Result<Owner, FilesError> {
     if spec.is_empty() {
         Ok(Owner::default())
     } else {
-        Owner::resolve(spec, staging)
+        Owner::resolve(spec, staging.accounts())
     }
 }

@@ -107,10 +107,13 @@ fn split(spec: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// A number that can be an owner: the largest one means nobody to the kernel.
 fn number(text: &str) -> Option<u32> {
-    text.bytes()
+    let number = text
+        .bytes()
         .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())?
+        .then(|| text.parse().ok())?;
+    number.filter(|number| *number != u32::MAX)
 }
 
 fn resolve_group(group: &str, base: &dyn Tree) -> Result<u32, FilesError> {
@@ -120,7 +123,7 @@ fn resolve_group(group: &str, base: &dyn Tree) -> Result<u32, FilesError> {
     let text = read(base, GROUP)?;
     let found = text.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok())?
+        (fields.next() == Some(group)).then(|| number(fields.nth(1)?))?
     });
     found.ok_or_else(|| no_such("group", group, "/etc/group"))
 }
@@ -128,7 +131,7 @@ fn resolve_group(group: &str, base: &dyn Tree) -> Result<u32, FilesError> {
 /// The gid of a line of /etc/group, and whether `user` is one of its members.
 fn membership(line: &str, user: &str) -> Option<(u32, bool)> {
     let mut fields = line.split(':').skip(2);
-    let gid = fields.next()?.parse().ok()?;
+    let gid = number(fields.next()?)?;
     Some((
         gid,
         fields
@@ -146,8 +149,8 @@ fn find_user(base: &dyn Tree, wanted: impl Fn(&User) -> bool) -> Result<Option<U
 fn parse_user(line: &str) -> Option<User> {
     let mut fields = line.split(':');
     let name = fields.next()?.to_owned();
-    let uid = fields.nth(1)?.parse().ok()?;
-    let gid = fields.next()?.parse().ok()?;
+    let uid = number(fields.nth(1)?)?;
+    let gid = number(fields.next()?)?;
     let home = fields.nth(1).unwrap_or("").to_owned();
     Some(User {
         name,

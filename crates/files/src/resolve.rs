@@ -1,7 +1,7 @@
 //! Follows paths inside a tree: symbolic links, clamping at the root, wildcards.
 
 use crate::{FilesError, Node, NodeKind, Tree};
-use acetate_pattern::GoPattern;
+use acetate_pattern::{GoPattern, has_meta};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -41,7 +41,7 @@ pub struct Found {
 pub fn sources(tree: &dyn Tree, pattern: &str) -> Result<Vec<Found>, FilesError> {
     let clean = clean(Path::new(pattern));
     let text = clean.to_string_lossy();
-    if !acetate_pattern::has_meta(&text) {
+    if !has_meta(&text) {
         let not_found = || FilesError::NotFound {
             path: PathBuf::from(pattern),
         };
@@ -64,51 +64,35 @@ pub fn sources(tree: &dyn Tree, pattern: &str) -> Result<Vec<Found>, FilesError>
     Ok(found)
 }
 
-/// Expands a wildcard component by component, which equals matching it against every whole path,
-/// for `*` and `?` do not cross a slash, and reads only directories that can match.
+/// Finds what matches a wildcard, sorted.
+///
+/// The components before the first wildcard are a plain path, whose links are followed. The rest is
+/// matched against whole paths below that, through real directories only, and what matches is
+/// not looked into.
 fn matches(tree: &dyn Tree, pattern: &str) -> Result<Vec<PathBuf>, FilesError> {
-    let bad = |reason: String| FilesError::Pattern {
-        pattern: pattern.to_owned(),
-        reason,
+    let components: Vec<&str> = pattern.split('/').collect();
+    let n_plain = components.iter().take_while(|c| !has_meta(c)).count();
+    let (plain, wild) = components.split_at(n_plain);
+    let matcher = GoPattern::new(&wild.join("/"))?;
+    let start = follow(tree, Path::new(&plain.join("/")))?;
+    let Some(start) = start.filter(Node::is_dir) else {
+        return Ok(Vec::new());
     };
-    let mut paths = vec![PathBuf::new()];
-    for component in pattern.split('/') {
-        let matcher = GoPattern::new(component).map_err(|error| bad(error.to_string()))?;
-        let mut next = Vec::new();
-        for path in paths {
-            let Some(dir) = follow(tree, &path)? else {
-                continue;
-            };
-            if !dir.is_dir() {
-                continue;
-            }
-            if !acetate_pattern::has_meta(component) {
-                next.push(path.join(component));
-                continue;
-            }
-            for node in tree.read_dir(&dir.path)? {
-                if matcher.matches(node.name().as_bytes()) {
-                    next.push(path.join(node.name()));
-                }
+    let mut found = Vec::new();
+    let mut todo = vec![start.path.clone()];
+    while let Some(dir) = todo.pop() {
+        for node in tree.read_dir(&dir)? {
+            let rel = node.path.strip_prefix(&start.path).unwrap_or(&node.path);
+            let rel = rel.as_os_str().as_bytes();
+            if matcher.matches(rel) {
+                found.push(node.path);
+            } else if node.is_dir() && matcher.may_match_below(rel) {
+                todo.push(node.path);
             }
         }
-        paths = next;
     }
-    let mut out = Vec::new();
-    for path in paths {
-        let parent = path
-            .parent()
-            .map_or(Ok(None), |parent| follow(tree, parent))?;
-        let Some(parent) = parent else { continue };
-        if tree
-            .lookup(&parent.path.join(path.file_name().unwrap_or_default()))?
-            .is_some()
-        {
-            out.push(path);
-        }
-    }
-    out.sort();
-    Ok(out)
+    found.sort();
+    Ok(found)
 }
 
 /// Takes `.` and `..` out of a path and clamps it at the root (S40); no link is looked at.

@@ -1,14 +1,28 @@
 use crate::fingerprint::WORTH_REMEMBERING;
 use crate::resolve::{self, Found};
-use crate::{DigestMemory, FilesError, Fingerprint, LinkGroup, Node, NodeKind, Tree};
-use acetate_graph::canonical::CanonicalHasher;
+use crate::selection_hasher::SelectionHasher;
+use crate::walk::{self, Filter};
+use crate::{DigestMemory, FilesError, Fingerprint, Node, NodeKind, Tree, parents};
 use acetate_oci::{Digest, DigestHasher};
+use acetate_pattern::IgnoreMatcher;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// What is selected out of a tree, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SelectionOptions<'a> {
+    /// Plain paths, which must exist, and wildcards, which need not match.
+    pub sources: &'a [String],
+    /// Patterns of what is left out, in the syntax of ignore files. They are relative to each
+    /// directory that is copied; of a file they meet the name.
+    pub excludes: &'a [String],
+    /// The directories that lead to a source come along, from its first `/./` on.
+    pub parents: bool,
+}
 
 /// What the sources of one COPY or ADD select, in order.
 #[derive(Debug, Clone)]
@@ -44,6 +58,18 @@ pub struct Item {
     pub node: Node,
     /// The digest of a regular file's bytes, once it was read.
     pub digest: Option<Digest>,
+    /// Why it is here.
+    pub part: Part,
+}
+
+/// The part that something has in a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It is copied.
+    Whole,
+    /// It is a directory that leads to something copied. Where it exists already it keeps its owner
+    /// and time, and takes the mode.
+    Way,
 }
 
 /// Which attributes a use depends on; what it overwrites anyway leaves the digest.
@@ -56,17 +82,20 @@ pub struct Attributes {
 }
 
 impl Selection {
-    /// Finds what `sources` select, without reading any content.
-    pub fn find(tree: &dyn Tree, sources: &[String]) -> Result<Self, FilesError> {
-        let slots: Result<Vec<Slot>, FilesError> = sources
-            .iter()
-            .map(|source| {
-                let found = resolve::sources(tree, source)?;
-                let picks: Result<Vec<Pick>, FilesError> =
-                    found.into_iter().map(|found| pick(tree, found)).collect();
-                Ok(Slot { picks: picks? })
-            })
-            .collect();
+    /// Finds what the sources select, without reading any content, and without looking into
+    /// directories that can hold nothing of it.
+    pub fn find(tree: &dyn Tree, options: &SelectionOptions<'_>) -> Result<Self, FilesError> {
+        let excludes = options.excludes.iter().map(String::as_str);
+        let excludes = IgnoreMatcher::from_patterns(excludes).map_err(FilesError::exclude)?;
+        let slot = |source: &String| -> Result<Slot, FilesError> {
+            let picks = if options.parents {
+                parents::picks(tree, source, &excludes)?
+            } else {
+                picks(tree, source, &excludes)?
+            };
+            Ok(Slot { picks })
+        };
+        let slots: Result<Vec<Slot>, FilesError> = options.sources.iter().map(slot).collect();
         Ok(Self { slots: slots? })
     }
 
@@ -146,16 +175,15 @@ impl Selection {
     ///
     /// Names are relative to each selected thing and times do not count (S74, S75).
     pub fn digest(&self, attributes: Attributes) -> Digest {
-        let mut hasher = CanonicalHasher::new("acetate/selection/v1");
-        hasher.number(u64::from(attributes.owner) << 1 | u64::from(attributes.mode));
-        hasher.number(self.slots.len() as u64);
+        let mut hasher = SelectionHasher::new(attributes);
+        hasher.canonical.number(self.slots.len() as u64);
         for slot in &self.slots {
-            hasher.number(slot.picks.len() as u64);
+            hasher.canonical.number(slot.picks.len() as u64);
             for pick in &slot.picks {
-                pick.hash(&mut hasher, attributes);
+                hasher.pick(pick);
             }
         }
-        hasher.finish()
+        hasher.canonical.finish()
     }
 
     /// The bytes of all regular files.
@@ -174,6 +202,20 @@ impl Selection {
 }
 
 impl Item {
+    /// Makes an item whose digest is what the tree knows.
+    pub(crate) fn new(rel: PathBuf, node: Node, part: Part) -> Self {
+        let digest = match node.kind {
+            NodeKind::File { digest, .. } => digest,
+            _ => None,
+        };
+        Self {
+            rel,
+            node,
+            digest,
+            part,
+        }
+    }
+
     fn is_unread(&self) -> bool {
         matches!(self.node.kind, NodeKind::File { .. }) && self.digest.is_none()
     }
@@ -208,154 +250,47 @@ fn digest_of(tree: &dyn Tree, node: &Node) -> Result<Digest, FilesError> {
     }
 }
 
-fn pick(tree: &dyn Tree, found: Found) -> Result<Pick, FilesError> {
-    let below = if found.node.is_dir() {
-        below(tree, &found.node.path)?
-    } else {
-        Vec::new()
-    };
-    let digest = known_digest(&found.node);
-    let root = Item {
-        rel: PathBuf::new(),
-        node: found.node,
-        digest,
-    };
-    Ok(Pick {
-        name: found.name,
-        root,
-        below,
-    })
-}
-
-fn known_digest(node: &Node) -> Option<Digest> {
-    match node.kind {
-        NodeKind::File { digest, .. } => digest,
-        _ => None,
-    }
-}
-
-/// Lists all below a directory, parents first, without hidden directories that show nothing.
-fn below(tree: &dyn Tree, root: &Path) -> Result<Vec<Item>, FilesError> {
-    let mut items: Vec<Item> = Vec::new();
-    let mut todo = vec![root.to_owned()];
-    while let Some(dir) = todo.pop() {
-        for node in tree.read_dir(&dir)? {
-            if node.is_dir() {
-                todo.push(node.path.clone());
+/// Finds what one source selects without the directories that lead to it.
+fn picks(tree: &dyn Tree, source: &str, excludes: &IgnoreMatcher) -> Result<Vec<Pick>, FilesError> {
+    let is_plain = !acetate_pattern::has_meta(source);
+    let mut picks = Vec::new();
+    for found in resolve::sources(tree, source)? {
+        match pick(tree, found, excludes)? {
+            Picked::Pick(pick) => picks.push(pick),
+            Picked::Hidden if is_plain => {
+                let path = PathBuf::from(source);
+                return Err(FilesError::NotFound { path });
             }
-            let rel = node
-                .path
-                .strip_prefix(root)
-                .unwrap_or(&node.path)
-                .to_owned();
-            items.push(Item {
-                rel,
-                digest: known_digest(&node),
-                node,
-            });
+            Picked::Hidden | Picked::Excluded => {}
         }
     }
-    items.sort_by(|a, b| a.rel.cmp(&b.rel));
-    drop_empty_hidden(tree, &mut items);
-    Ok(items)
+    Ok(picks)
 }
 
-/// Children sort behind their directory, so one pass from the back sees them first.
-fn drop_empty_hidden(tree: &dyn Tree, items: &mut Vec<Item>) {
-    let mut kept: Vec<Item> = Vec::with_capacity(items.len());
-    for item in items.drain(..).rev() {
-        let shown = !item.node.is_dir()
-            || !tree.hides(&item.node.path)
-            || kept
-                .last()
-                .is_some_and(|next| next.rel.starts_with(&item.rel));
-        if shown {
-            kept.push(item);
-        }
-    }
-    kept.reverse();
-    *items = kept;
+enum Picked {
+    Pick(Pick),
+    /// A directory of which an ignore file leaves nothing.
+    Hidden,
+    /// A file that `--exclude` names.
+    Excluded,
 }
 
-impl Pick {
-    fn hash(&self, hasher: &mut CanonicalHasher, attributes: Attributes) {
-        let is_dir = self.root.node.is_dir();
-        hasher.number(u64::from(is_dir));
-        if is_dir {
-            hasher.number(self.below.len() as u64);
-            let mut first_names = HashMap::new();
-            for item in &self.below {
-                hasher.bytes(item.rel.as_os_str().as_bytes());
-                let first = item
-                    .node
-                    .link
-                    .as_ref()
-                    .map(|link| first_name(&mut first_names, link, &item.rel));
-                item.hash(hasher, attributes, first);
-            }
-        } else {
-            hasher.bytes(self.name.as_bytes());
-            self.root.hash(hasher, attributes, None);
+fn pick(tree: &dyn Tree, found: Found, excludes: &IgnoreMatcher) -> Result<Picked, FilesError> {
+    let Found { name, node } = found;
+    if !node.is_dir() && excludes.matches(name.as_bytes()) {
+        return Ok(Picked::Excluded);
+    }
+    let mut below = Vec::new();
+    if node.is_dir() {
+        let filter = Filter {
+            include: None,
+            excludes,
+        };
+        below = walk::below(tree, &node.path, Path::new(""), filter)?;
+        if below.is_empty() && walk::is_hidden_dir(tree, &node) {
+            return Ok(Picked::Hidden);
         }
     }
-}
-
-/// The first name of a group of hard links; none for that name itself.
-fn first_name(names: &mut HashMap<LinkGroup, PathBuf>, link: &LinkGroup, rel: &Path) -> PathBuf {
-    let first = names.entry(link.clone()).or_insert_with(|| rel.to_owned());
-    if first == rel {
-        PathBuf::new()
-    } else {
-        first.clone()
-    }
-}
-
-impl Item {
-    fn hash(&self, hasher: &mut CanonicalHasher, attributes: Attributes, link: Option<PathBuf>) {
-        let node = &self.node;
-        if attributes.owner {
-            hasher.number(u64::from(node.uid));
-            hasher.number(u64::from(node.gid));
-        }
-        if attributes.mode && !matches!(node.kind, NodeKind::Symlink(_)) {
-            hasher.number(u64::from(node.mode));
-        }
-        match &node.kind {
-            NodeKind::File { .. } => {
-                hasher.number(1);
-                hasher.bytes(self.digest.as_ref().map_or(&[], |digest| digest.as_bytes()));
-            }
-            NodeKind::Dir => {
-                hasher.number(2);
-            }
-            NodeKind::Symlink(target) => {
-                hasher.number(3);
-                hasher.bytes(target.as_os_str().as_bytes());
-            }
-            NodeKind::CharDevice(major, minor) => {
-                hasher
-                    .number(4)
-                    .number(u64::from(*major))
-                    .number(u64::from(*minor));
-            }
-            NodeKind::BlockDevice(major, minor) => {
-                hasher
-                    .number(5)
-                    .number(u64::from(*major))
-                    .number(u64::from(*minor));
-            }
-            NodeKind::Fifo => {
-                hasher.number(6);
-            }
-        }
-        hasher.bytes(
-            link.as_deref()
-                .map_or(&[], |link| link.as_os_str().as_bytes()),
-        );
-        hasher.number(node.xattrs.len() as u64);
-        for (name, value) in &node.xattrs {
-            hasher.bytes(name);
-            hasher.bytes(value);
-        }
-    }
+    let root = Item::new(PathBuf::new(), node, Part::Whole);
+    Ok(Picked::Pick(Pick { name, root, below }))
 }

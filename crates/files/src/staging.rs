@@ -1,11 +1,13 @@
+use crate::fill::{self, Check, Failed};
 use crate::{Content, FilesError, Node, NodeKind, Owner, Tree, resolve};
-use acetate_oci::{Digest, DigestHasher, Timestamp};
+use acetate_oci::{Digest, Timestamp};
+use acetate_snapshot::TarReader;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// A layer that is being written, seen together with the base that it lies on.
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 /// the base is repeated in the layer before something is put into it.
 pub struct Staging<'a> {
     base: &'a dyn Tree,
+    accounts: Option<&'a dyn Tree>,
     root: PathBuf,
     fd: OwnedFd,
     /// The times that directories have at the end, since writing into them changes them.
@@ -55,6 +58,7 @@ impl<'a> Staging<'a> {
             .map_err(FilesError::io("open the layer", root))?;
         let mut staging = Self {
             base,
+            accounts: None,
             root: root.to_owned(),
             fd,
             dir_times: BTreeMap::new(),
@@ -62,6 +66,20 @@ impl<'a> Staging<'a> {
         };
         staging.adopt_root()?;
         Ok(staging)
+    }
+
+    /// Has names of users and groups looked up in another tree than the one that is written onto.
+    #[must_use]
+    pub fn with_accounts(self, accounts: &'a dyn Tree) -> Self {
+        Self {
+            accounts: Some(accounts),
+            ..self
+        }
+    }
+
+    /// The tree in which names of users and groups are looked up.
+    pub(crate) fn accounts(&self) -> &dyn Tree {
+        self.accounts.unwrap_or(self)
     }
 
     /// The time of what has no other.
@@ -154,14 +172,19 @@ impl<'a> Staging<'a> {
                     path: path.to_owned(),
                 });
             }
-            None => {
-                self.copy_up_parent(path)?;
-                self.mkdir(path)?;
-                self.set_attrs(path, attrs, Fresh::Dir)?;
-            }
+            None => return self.put_new_dir(path, attrs),
         }
         self.dir_times.insert(path.to_owned(), attrs.mtime);
         Ok(())
+    }
+
+    /// Makes a directory that leads to something, or gives the one that is there the mode.
+    pub(crate) fn put_way(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+        if !self.lookup(path)?.is_some_and(|node| node.is_dir()) {
+            return self.put_dir(path, attrs);
+        }
+        self.copy_up(path)?;
+        self.set_mode(path, attrs.mode)
     }
 
     /// Writes a regular file, replacing what is no directory, and returns the digest of its bytes
@@ -174,21 +197,27 @@ impl<'a> Staging<'a> {
         check: Check,
     ) -> Result<Option<Digest>, FilesError> {
         let mut file = self.create(path)?;
-        let digest = fill(&mut file, content, check).map_err(FilesError::io("write", path))?;
+        let filled = fill::fill(&mut file, content, check);
+        let digest = filled.map_err(FilesError::io("write", path))?;
         self.set_file_attrs(&file, path, attrs)?;
         Ok(digest)
     }
 
-    /// Writes a regular file from a stream that outlives no call, such as an entry of an archive.
-    pub(crate) fn put_stream(
+    /// Writes a regular file out of an archive, holes included; `broken` says what an error of
+    /// reading it means.
+    pub(crate) fn put_sparse<R: Read>(
         &mut self,
         path: &Path,
-        content: &mut dyn Read,
+        content: &mut TarReader<R>,
         attrs: &Attrs<'_>,
+        broken: impl FnOnce(std::io::Error, &TarReader<R>) -> FilesError,
     ) -> Result<(), FilesError> {
         let mut file = self.create(path)?;
-        std::io::copy(content, &mut file).map_err(FilesError::io("write", path))?;
-        self.set_file_attrs(&file, path, attrs)
+        match fill::sparse(&mut file, content) {
+            Ok(()) => self.set_file_attrs(&file, path, attrs),
+            Err(Failed::Write(error)) => Err(FilesError::io("write", path)(error)),
+            Err(Failed::Read(error)) => Err(broken(error, content)),
+        }
     }
 
     fn create(&mut self, path: &Path) -> Result<File, FilesError> {
@@ -224,7 +253,7 @@ impl<'a> Staging<'a> {
         self.clear(path)?;
         let (file_type, device) = match *kind {
             NodeKind::CharDevice(0, 0) => {
-                return Err(FilesError::WhiteoutName {
+                return Err(FilesError::WhiteoutDevice {
                     path: path.to_owned(),
                 });
             }
@@ -244,6 +273,64 @@ impl<'a> Staging<'a> {
             .map_err(FilesError::io("link", path))
     }
 
+    /// Makes a directory in the place of something that is none.
+    pub(crate) fn replace_by_dir(
+        &mut self,
+        path: &Path,
+        attrs: &Attrs<'_>,
+    ) -> Result<(), FilesError> {
+        check_name(path)?;
+        self.remove(path)?;
+        self.put_new_dir(path, attrs)
+    }
+
+    fn put_new_dir(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+        self.copy_up_parent(path)?;
+        self.mkdir(path)?;
+        self.set_attrs(path, attrs, Fresh::Dir)?;
+        self.dir_times.insert(path.to_owned(), attrs.mtime);
+        Ok(())
+    }
+
+    /// Removes what is no directory from the layer; in the base it is hidden by what comes instead.
+    fn remove(&mut self, path: &Path) -> Result<(), FilesError> {
+        match rustix::fs::unlinkat(&self.fd, path, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(FilesError::io("replace", path)(error)),
+        }
+    }
+
+    /// True when the layer itself has something at `path`.
+    pub(crate) fn holds(&self, path: &Path) -> Result<bool, FilesError> {
+        match rustix::fs::statat(&self.fd, dot(path), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(error) => Err(FilesError::io("read", path)(error)),
+        }
+    }
+
+    /// Repeats something of the base in the layer that is no directory.
+    pub(crate) fn repeat(&mut self, path: &Path, node: &Node) -> Result<(), FilesError> {
+        let attrs = Attrs {
+            mode: node.mode,
+            owner: Owner {
+                uid: node.uid,
+                gid: node.gid,
+            },
+            mtime: node.mtime,
+            xattrs: &node.xattrs,
+        };
+        match &node.kind {
+            NodeKind::File { .. } => {
+                let content = self.base.open(node)?;
+                self.put_file(path, content, &attrs, Check::Trust)?;
+                Ok(())
+            }
+            NodeKind::Symlink(target) => self.put_symlink(path, target, &attrs),
+            kind => self.put_node(path, kind, &attrs),
+        }
+    }
+
     /// Gets `path` out of the way of something that is no directory, and its parent into the layer.
     fn clear(&mut self, path: &Path) -> Result<(), FilesError> {
         check_name(path)?;
@@ -253,10 +340,7 @@ impl<'a> Staging<'a> {
                     path: path.to_owned(),
                 });
             }
-            Some(_) => match rustix::fs::unlinkat(&self.fd, path, AtFlags::empty()) {
-                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(FilesError::io("replace", path)(error)),
-            },
+            Some(_) => self.remove(path)?,
             None => {}
         }
         self.copy_up_parent(path)
@@ -304,17 +388,10 @@ impl<'a> Staging<'a> {
 
     /// Owner first: changing it clears set-id bits.
     fn set_attrs(&self, path: &Path, attrs: &Attrs<'_>, fresh: Fresh) -> Result<(), FilesError> {
-        let at = dot(path);
         if fresh == Fresh::No || attrs.owner != Owner::default() || path.as_os_str().is_empty() {
             self.chown(path, &attrs.owner)?;
         }
-        rustix::fs::chmodat(
-            &self.fd,
-            at,
-            Mode::from_raw_mode(attrs.mode),
-            AtFlags::empty(),
-        )
-        .map_err(FilesError::io("set the mode of", path))?;
+        self.set_mode(path, attrs.mode)?;
         for (name, value) in attrs.xattrs {
             let Ok(name) = CString::new(name.clone()) else {
                 continue;
@@ -355,6 +432,12 @@ impl<'a> Staging<'a> {
             .map_err(FilesError::io("set the time of", path))
     }
 
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), FilesError> {
+        let mode = Mode::from_raw_mode(mode);
+        rustix::fs::chmodat(&self.fd, dot(path), mode, AtFlags::empty())
+            .map_err(FilesError::io("set the mode of", path))
+    }
+
     fn chown(&self, path: &Path, owner: &Owner) -> Result<(), FilesError> {
         let uid = Some(rustix::fs::Uid::from_raw(owner.uid));
         let gid = Some(rustix::fs::Gid::from_raw(owner.gid));
@@ -374,13 +457,6 @@ enum Fresh {
     /// A directory of mode 0700 that is ours; its time is set at the end.
     Dir,
     No,
-}
-
-/// Whether bytes are hashed while they are copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Check {
-    Hash,
-    Trust,
 }
 
 /// The layer, and where it holds nothing the base.
@@ -482,32 +558,5 @@ fn times(time: Timestamp) -> Timestamps {
     Timestamps {
         last_access: spec,
         last_modification: spec,
-    }
-}
-
-/// Copies bytes; the kernel does it where nobody has to see them.
-fn fill(file: &mut File, content: Content, check: Check) -> std::io::Result<Option<Digest>> {
-    match (content, check) {
-        (Content::File(mut source), Check::Trust) => {
-            if rustix::fs::ioctl_ficlone(file.as_fd(), source.as_fd()).is_err() {
-                std::io::copy(&mut source, file)?;
-            }
-            Ok(None)
-        }
-        (mut content, _) => {
-            let mut hasher = DigestHasher::new();
-            let mut buffer = vec![0; 64 * 1024];
-            loop {
-                match content.read(&mut buffer) {
-                    Ok(0) => return Ok(Some(hasher.finish())),
-                    Ok(n) => {
-                        hasher.update(&buffer[..n]);
-                        file.write_all(&buffer[..n])?;
-                    }
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
     }
 }

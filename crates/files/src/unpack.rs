@@ -1,15 +1,15 @@
 //! Unpacks archives that ADD finds by their content: tar, plain or in gzip, bzip2, xz or zstd.
 
+use crate::frames::Frames;
 use crate::selection::Item;
 use crate::staging::{Attrs, Implied, Staging};
-use crate::{Content, FilesError, NodeKind, Owner, Tree, resolve};
-use acetate_oci::{Digest, HashingReader, Timestamp};
+use crate::{Content, FilesError, Node, NodeKind, Owner, Tree, bytes_path, resolve};
+use acetate_oci::{Digest, HashingReader};
+use acetate_snapshot::{BadLayer, TarEntry, TarKind, TarReader, TarRules};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::io::{self, Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
-use tar::EntryType;
 
 /// An archive whose first bytes said what it is.
 pub(crate) struct Archive {
@@ -21,23 +21,25 @@ pub(crate) struct Archive {
 
 type Raw = Rc<RefCell<HashingReader<Content>>>;
 
-/// How many bytes are looked at: a tar header and a little of any compression's frame.
+/// How many bytes are looked at: the header of a tar.
 const PEEK: usize = 512;
+const BUFFER: usize = 128 * 1024;
 
 /// Tells by content whether a file is an archive; names do not matter (S55).
 pub(crate) fn detect(path: &Path, content: Content) -> Result<Option<Archive>, FilesError> {
     let raw: Raw = Rc::new(RefCell::new(HashingReader::new(content)));
     let mut shared = Shared(Rc::clone(&raw));
+    // An error of the disk is one; an error in what only looks compressed is none.
     let head = peek(&mut shared).map_err(FilesError::io("read", path))?;
-    let stream = Cursor::new(head.clone()).chain(shared);
-    let Some(mut tar) = decompressor(&head, stream) else {
+    let stream = BufReader::with_capacity(BUFFER, Cursor::new(head).chain(shared));
+    let Ok(mut tar) = Frames::new(stream) else {
         return Ok(None);
     };
     // What cannot be decompressed or holds no tar is a file like any other.
     let Ok(first) = peek(&mut tar) else {
         return Ok(None);
     };
-    if !is_tar(&first) {
+    if !acetate_snapshot::is_tar(&first) {
         return Ok(None);
     }
     Ok(Some(Archive {
@@ -46,7 +48,14 @@ pub(crate) fn detect(path: &Path, content: Content) -> Result<Option<Archive>, F
     }))
 }
 
+/// The tar that a file holds, decompressed while it is read; none when it is no archive.
+pub fn tar_of(path: &Path, content: Content) -> Result<Option<Box<dyn Read>>, FilesError> {
+    Ok(detect(path, content)?.map(|archive| archive.tar))
+}
+
 /// Unpacks into the directory `place`; with `owner` every entry belongs to it (S57).
+///
+/// Nothing of what is there is deleted, but files that entries replace.
 pub(crate) fn unpack(
     staging: &mut Staging<'_>,
     archive: Archive,
@@ -55,27 +64,25 @@ pub(crate) fn unpack(
     item: &Item,
 ) -> Result<(), FilesError> {
     let path = &item.node.path;
-    let broken = |error: io::Error| FilesError::Archive {
-        path: path.clone(),
-        reason: error.to_string(),
-    };
-    let mut tar = tar::Archive::new(archive.tar);
+    let broken = |bad: BadLayer| broken(path, bad.to_string());
+    let input = BufReader::with_capacity(BUFFER, archive.tar);
+    let mut tar = TarReader::new(input, TarRules::Archive);
     let mut unpacker = Unpacker {
         staging,
         place,
         owner,
+        archive: path,
     };
-    for entry in tar.entries().map_err(broken)? {
-        let entry = entry.map_err(broken)?;
-        unpacker.entry(entry, path)?;
+    while let Some(entry) = tar.next_entry().map_err(broken)? {
+        unpacker.entry(&entry, &mut tar)?;
     }
     verify(archive.raw, item, tar.into_inner())
 }
 
-/// The archive's own bytes must be those that the key was made from.
-fn verify(raw: Raw, item: &Item, mut rest: Box<dyn Read>) -> Result<(), FilesError> {
+/// The frames must be whole, and the archive's own bytes those that the key was made from.
+fn verify(raw: Raw, item: &Item, mut rest: impl Read) -> Result<(), FilesError> {
     let path = &item.node.path;
-    io::copy(&mut rest, &mut io::sink()).map_err(FilesError::io("read", path))?;
+    io::copy(&mut rest, &mut io::sink()).map_err(|error| broken(path, error.to_string()))?;
     io::copy(&mut Shared(Rc::clone(&raw)), &mut io::sink())
         .map_err(FilesError::io("read", path))?;
     drop(rest);
@@ -90,6 +97,14 @@ fn verify(raw: Raw, item: &Item, mut rest: Box<dyn Read>) -> Result<(), FilesErr
     }
 }
 
+fn broken(path: &Path, reason: String) -> FilesError {
+    FilesError::Archive {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// Reads the one reader that several parts hold.
 struct Shared(Raw);
 
 impl Read for Shared {
@@ -98,221 +113,156 @@ impl Read for Shared {
     }
 }
 
-fn peek(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+fn peek(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(PEEK);
-    reader.by_ref().take(PEEK as u64).read_to_end(&mut head)?;
+    reader.take(PEEK as u64).read_to_end(&mut head)?;
     Ok(head)
-}
-
-fn decompressor(head: &[u8], stream: impl Read + 'static) -> Option<Box<dyn Read>> {
-    Some(match head {
-        [0x1f, 0x8b, 0x08, ..] => Box::new(flate2::read::MultiGzDecoder::new(stream)),
-        [b'B', b'Z', b'h', ..] => Box::new(bzip2::read::MultiBzDecoder::new(stream)),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(lzma_rust2::XzReader::new(stream, true)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(stream).ok()?),
-        _ => Box::new(stream),
-    })
-}
-
-/// A first header whose checksum is right.
-fn is_tar(head: &[u8]) -> bool {
-    let Ok(block) = <&[u8; 512]>::try_from(head) else {
-        return false;
-    };
-    let header = tar::Header::from_byte_slice(block);
-    let sum = block.iter().enumerate().map(|(n, byte)| {
-        // The checksum counts itself as blanks.
-        u32::from(if (148..156).contains(&n) { b' ' } else { *byte })
-    });
-    header
-        .cksum()
-        .is_ok_and(|written| written == sum.sum::<u32>())
-        && block[0] != 0
 }
 
 struct Unpacker<'u, 's, 'b> {
     staging: &'s mut Staging<'b>,
     place: &'u Path,
     owner: Option<&'u Owner>,
+    archive: &'u Path,
 }
 
 impl Unpacker<'_, '_, '_> {
     fn entry<R: Read>(
         &mut self,
-        mut entry: tar::Entry<'_, R>,
-        archive: &Path,
+        entry: &TarEntry,
+        content: &mut TarReader<R>,
     ) -> Result<(), FilesError> {
-        let broken = |reason: String| FilesError::Archive {
-            path: archive.to_owned(),
-            reason,
-        };
-        let bad = |error: io::Error| broken(error.to_string());
-        let name = entry.path().map_err(bad)?.into_owned();
-        if name
-            .components()
-            .any(|c| c == std::path::Component::ParentDir)
-        {
-            return Err(broken(format!(
-                "`{}` leads out of the archive",
-                name.display()
-            )));
+        let name = self.inside(entry, &entry.name)?;
+        // The directory that is unpacked into is no part of the archive.
+        if name.as_os_str().is_empty() {
+            return Ok(());
         }
-        let place = self.target(&name)?;
-        let xattrs = xattrs(&mut entry).map_err(bad)?;
-        let header = entry.header();
+        let place = self.make_place(&name)?;
         let attrs = Attrs {
-            mode: header.mode().map_err(bad)? & 0o7777,
-            owner: self.owner_of(header).map_err(bad)?,
-            mtime: time(&mut entry).map_err(bad)?,
-            xattrs: &xattrs,
+            mode: entry.mode,
+            owner: self.owner.cloned().unwrap_or(Owner {
+                uid: entry.uid,
+                gid: entry.gid,
+            }),
+            mtime: entry.mtime,
+            xattrs: &entry.xattrs,
         };
-        let header = entry.header().clone();
-        match header.entry_type() {
-            EntryType::Directory => self.directory(&place, &attrs),
-            EntryType::Symlink => {
-                let target = entry.link_name().map_err(bad)?;
-                let target = target.ok_or_else(|| broken("a link without a target".to_owned()))?;
-                self.staging.put_symlink(&place, &target, &attrs)
+        match &entry.kind {
+            TarKind::Dir => self.directory(&place, &attrs),
+            TarKind::File { .. } => self.file(content, &place, &attrs),
+            TarKind::Symlink(target) => {
+                self.staging
+                    .put_symlink(&place, &bytes_path(target), &attrs)
             }
-            EntryType::Link => {
-                let target = entry.link_name().map_err(bad)?;
-                let target = target.ok_or_else(|| broken("a link without a target".to_owned()))?;
-                let first = self.target(&resolve::clean(&target))?;
-                self.staging.put_link(&place, &first)
-            }
-            EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                let device = |n: io::Result<Option<u32>>| n.map(Option::unwrap_or_default);
-                let major = device(header.device_major()).map_err(bad)?;
-                let minor = device(header.device_minor()).map_err(bad)?;
-                let kind = match header.entry_type() {
-                    EntryType::Char => NodeKind::CharDevice(major, minor),
-                    EntryType::Block => NodeKind::BlockDevice(major, minor),
-                    _ => NodeKind::Fifo,
-                };
+            TarKind::Hardlink(target) => self.link(entry, target, &place),
+            TarKind::CharDevice { major, minor } => {
+                let kind = NodeKind::CharDevice(*major, *minor);
                 self.staging.put_node(&place, &kind, &attrs)
             }
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(&mut entry, &place, &attrs, archive)
+            TarKind::BlockDevice { major, minor } => {
+                let kind = NodeKind::BlockDevice(*major, *minor);
+                self.staging.put_node(&place, &kind, &attrs)
             }
-            // Global headers carry comments of the archiver, such as a commit id.
-            EntryType::XGlobalHeader => Ok(()),
-            other => Err(broken(format!("an entry of unknown type {other:?}"))),
+            TarKind::Fifo => self.staging.put_node(&place, &NodeKind::Fifo, &attrs),
         }
+    }
+
+    /// Cleans a name; one that climbs out of the archive is refused.
+    fn inside(&self, entry: &TarEntry, name: &[u8]) -> Result<PathBuf, FilesError> {
+        let path = bytes_path(name);
+        let mut out = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => out.push(name),
+                // Above the root is the root; above the archive is nothing.
+                Component::ParentDir if !out.pop() && !path.is_absolute() => {
+                    return Err(self.refuse(entry, "leads out of it with `..`"));
+                }
+                _ => {}
+            }
+        }
+        if name.is_empty() {
+            return Err(self.refuse(entry, "has no name"));
+        }
+        Ok(out)
     }
 
     /// Where an entry goes: links in its parents are followed inside the root, and missing parents
     /// are made.
-    fn target(&mut self, name: &Path) -> Result<PathBuf, FilesError> {
-        let clean = resolve::clean(name);
-        let Some(file_name) = clean.file_name() else {
-            return Ok(self.place.to_owned());
-        };
-        let parent = self.place.join(clean.parent().unwrap_or(Path::new("")));
-        let parent = resolve::place(self.staging, &parent)?;
+    fn make_place(&mut self, name: &Path) -> Result<PathBuf, FilesError> {
+        let place = self.locate(name)?;
         let implied = Implied {
             mode: 0o755,
             owner: self.owner.cloned().unwrap_or_default(),
             mtime: self.staging.now(),
         };
-        self.staging.make_dirs(&parent, &implied)?;
-        Ok(parent.join(file_name))
+        if let Some(parent) = place.parent() {
+            self.staging.make_dirs(parent, &implied)?;
+        }
+        Ok(place)
     }
 
+    /// The place of a name, the links of its parents followed.
+    fn locate(&self, name: &Path) -> Result<PathBuf, FilesError> {
+        let parent = self.place.join(name.parent().unwrap_or(Path::new("")));
+        let parent = resolve::place(self.staging, &parent)?;
+        Ok(parent.join(name.file_name().unwrap_or_default()))
+    }
+
+    /// A link to a directory stays, as the base may have moved that; anything else gives way.
     fn directory(&mut self, place: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
-        match self.staging.lookup(place)? {
-            // A link to a directory stays, as with any untar that follows links in parents.
-            Some(node) if matches!(node.kind, NodeKind::Symlink(_)) => {
-                let behind = resolve::place(self.staging, place)?;
-                self.staging.put_dir(&behind, attrs)
-            }
-            _ => self.staging.put_dir(place, attrs),
+        let found = self.staging.lookup(place)?;
+        if found.is_none_or(|node| node.is_dir()) {
+            return self.staging.put_dir(place, attrs);
         }
+        let behind = resolve::place(self.staging, place)?;
+        let leads_to_dir = self.staging.lookup(&behind)?.is_some_and(|n| n.is_dir());
+        if leads_to_dir {
+            return self.staging.put_dir(&behind, attrs);
+        }
+        self.staging.replace_by_dir(place, attrs)
+    }
+
+    fn link(&mut self, entry: &TarEntry, target: &[u8], place: &Path) -> Result<(), FilesError> {
+        let first = self.inside(entry, target)?;
+        let first = self.locate(&first)?;
+        if first == place {
+            return Err(self.refuse(entry, "is a hard link to itself"));
+        }
+        match self.staging.lookup(&first)? {
+            None => Err(self.refuse(entry, "is a hard link to what does not exist")),
+            Some(node) if node.is_dir() => Err(self.refuse(entry, "is a hard link to a directory")),
+            Some(node) => {
+                self.keep(&first, &node)?;
+                self.staging.put_link(place, &first)
+            }
+        }
+    }
+
+    /// Gets what is linked to into the layer: a layer holds all names that it makes for a file.
+    fn keep(&mut self, path: &Path, node: &Node) -> Result<(), FilesError> {
+        if self.staging.holds(path)? {
+            return Ok(());
+        }
+        self.staging.repeat(path, node)
     }
 
     fn file<R: Read>(
         &mut self,
-        entry: &mut tar::Entry<'_, R>,
+        content: &mut TarReader<R>,
         place: &Path,
         attrs: &Attrs<'_>,
-        archive: &Path,
     ) -> Result<(), FilesError> {
+        let archive = self.archive;
         self.staging
-            .put_stream(place, entry, attrs)
-            .map_err(|error| match error {
-                FilesError::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
-                    FilesError::Archive {
-                        path: archive.to_owned(),
-                        reason: source.to_string(),
-                    }
-                }
-                error => error,
+            .put_sparse(place, content, attrs, |error, tar| {
+                broken(archive, tar.error(error).to_string())
             })
     }
 
-    fn owner_of(&self, header: &tar::Header) -> io::Result<Owner> {
-        if let Some(owner) = self.owner {
-            return Ok(owner.clone());
-        }
-        let id = |id: u64| {
-            u32::try_from(id).map_err(|_| io::Error::other(format!("owner {id} is out of range")))
-        };
-        Ok(Owner {
-            uid: id(header.uid()?)?,
-            gid: id(header.gid()?)?,
-        })
+    fn refuse(&self, entry: &TarEntry, reason: &str) -> FilesError {
+        let name = String::from_utf8_lossy(&entry.name);
+        let name = name.escape_debug();
+        broken(self.archive, format!("entry `{name}` {reason}"))
     }
-}
-
-/// The time of an entry, with the fraction that a PAX header adds.
-fn time<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Timestamp> {
-    let secs = entry.header().mtime()?;
-    let mut time = Timestamp::from_secs(i64::try_from(secs).map_err(io::Error::other)?);
-    if let Some(text) = pax(entry, "mtime")?
-        && let Ok(text) = String::from_utf8(text)
-        && let Some(exact) = parse_pax_time(&text)
-    {
-        time = exact;
-    }
-    Ok(time)
-}
-
-fn parse_pax_time(text: &str) -> Option<Timestamp> {
-    let (secs, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let whole: i64 = secs.parse().ok()?;
-    let digits = format!("{fraction:0<9}");
-    let nanos: u32 = digits.get(..9)?.parse().ok()?;
-    // A negative time with a fraction lies that fraction before the whole second.
-    if secs.starts_with('-') && nanos > 0 {
-        return Some(Timestamp::new(whole - 1, 1_000_000_000 - nanos));
-    }
-    Some(Timestamp::new(whole, nanos))
-}
-
-fn pax<R: Read>(entry: &mut tar::Entry<'_, R>, key: &str) -> io::Result<Option<Vec<u8>>> {
-    let Some(extensions) = entry.pax_extensions()? else {
-        return Ok(None);
-    };
-    for extension in extensions {
-        let extension = extension?;
-        if extension.key_bytes() == key.as_bytes() {
-            return Ok(Some(extension.value_bytes().to_vec()));
-        }
-    }
-    Ok(None)
-}
-
-fn xattrs<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let mut out = BTreeMap::new();
-    let Some(extensions) = entry.pax_extensions()? else {
-        return Ok(out);
-    };
-    for extension in extensions {
-        let extension = extension?;
-        if let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.")
-            && crate::xattrs::is_kept(name)
-        {
-            out.insert(name.to_vec(), extension.value_bytes().to_vec());
-        }
-    }
-    Ok(out)
 }

@@ -86,23 +86,34 @@ fn rule(line: &str, number: usize) -> Result<Option<Rule>, IgnoreError> {
         None => (false, line),
     };
     if pattern.is_empty() {
-        return if is_exception {
-            Err(IgnoreError::LoneExclamation { line: number })
-        } else {
-            Ok(None)
-        };
+        return none_left(is_exception, number);
     }
     let cleaned = clean(pattern);
+    // Blanks are taken off once more, now that slashes around them are gone.
     let relative = match cleaned.strip_prefix('/') {
-        Some(rest) if !rest.is_empty() => rest,
-        _ => &cleaned,
+        Some("") if is_exception => "",
+        Some("") => "/",
+        Some(rest) => rest.trim(),
+        None => cleaned.trim(),
     };
+    if relative.is_empty() {
+        return none_left(is_exception, number);
+    }
     match Glob::new(relative) {
         Ok(glob) => Ok(Some(Rule { glob, is_exception })),
         Err(source) => Err(IgnoreError::Pattern {
             line: number,
             source,
         }),
+    }
+}
+
+/// What a rule is of which nothing is left.
+fn none_left(is_exception: bool, number: usize) -> Result<Option<Rule>, IgnoreError> {
+    if is_exception {
+        Err(IgnoreError::LoneExclamation { line: number })
+    } else {
+        Ok(None)
     }
 }
 

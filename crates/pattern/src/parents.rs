@@ -45,6 +45,7 @@ impl ParentsPattern {
 #[cfg(test)]
 mod tests {
     use super::ParentsPattern;
+    use proptest::prelude::*;
 
     #[test]
     fn double_stars() {
@@ -84,5 +85,27 @@ mod tests {
         assert!(!pattern.may_match_below("b"));
         assert_eq!(pattern.as_str(), "a/*/c");
         assert!(ParentsPattern::new("a/[").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(pattern in any::<String>(), path in proptest::collection::vec(any::<u8>(), 0..12)) {
+            if let Ok(compiled) = ParentsPattern::new(&pattern) {
+                compiled.matches_or_parent(&path);
+                compiled.may_match_below(&path);
+            }
+        }
+
+        /// A walk that obeys both answers finds every path that is copied.
+        #[test]
+        fn entering_misses_nothing(pattern in "[ab*?/]{1,8}", path in "[ab]{1,2}(/[ab]{1,2}){0,3}") {
+            let compiled = ParentsPattern::new(&pattern).unwrap();
+            if compiled.matches_or_parent(&path) {
+                for (at, _) in path.match_indices('/') {
+                    let dir = &path[..at];
+                    prop_assert!(compiled.matches_or_parent(dir) || compiled.may_match_below(dir));
+                }
+            }
+        }
     }
 }

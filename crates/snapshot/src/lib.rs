@@ -44,7 +44,7 @@ pub use driver::{Driver, DriverChoice};
 pub use entry::{Entry, EntryKind, Xattrs};
 pub use error::{BadLayer, SnapshotError};
 pub use layer::{Layer, Sealed, Snapshot};
-pub use layer_tar::ClampTimes;
+pub use layer_tar::{ClampTimes, TarEntry, TarKind, TarReader, TarRules, is_tar};
 pub use listing::{
     DecodeError, INLINE_FILES, InvalidListing, Listing, MAX_INLINE, RootEntry, WalkOptions, walk,
 };

@@ -1,7 +1,7 @@
 //! Reading a layer's blob in one pass: what it holds, and whether it is what was promised.
 
 use crate::error::BadLayer;
-use crate::layer_tar::{TarKind, TarReader};
+use crate::layer_tar::{TarKind, TarReader, TarRules};
 use crate::listing::{INLINE_FILES, Listing, MAX_INLINE};
 use crate::merged::Merged;
 use crate::tree::{Built, Content, LayerTree};
@@ -74,7 +74,10 @@ pub(crate) fn read_layer(
     let decoder = decoder(input.reader, input.compression).map_err(BadLayer::Unreadable)?;
     // One byte above the limit is allowed, so that reaching it can be told from ending there.
     let counted = HashingReader::new(decoder.take(limits.bytes.saturating_add(1)));
-    let mut tar = TarReader::new(BufReader::with_capacity(256 * 1024, counted));
+    let mut tar = TarReader::new(
+        BufReader::with_capacity(256 * 1024, counted),
+        TarRules::Layer,
+    );
     let outcome = read_entries(&mut tar, base, limits, sink);
     let (_, found, n_bytes) = tar.into_inner().into_inner().finish();
     if n_bytes > limits.bytes {
@@ -104,7 +107,7 @@ fn read_entries<'a, R: Read>(
 ) -> Result<LayerTree<'a>, BadLayer> {
     let mut tree = LayerTree::new(base);
     let mut n_entries = 0;
-    while let Some(entry) = tar.next()? {
+    while let Some(entry) = tar.next_entry()? {
         n_entries += 1;
         if n_entries > limits.entries {
             return Err(BadLayer::TooLarge {

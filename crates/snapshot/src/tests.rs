@@ -5,5 +5,6 @@ mod chains;
 mod drivers;
 mod foreign;
 mod golden;
+mod mutated;
 mod property;
 mod support;

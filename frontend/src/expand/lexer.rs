@@ -362,8 +362,11 @@ impl<'a> Lexer<'a> {
         let pattern_at = self.pos;
         let pattern = self.part('/', Escapes::Keep, "syntax error: missing '/' in ${}")?;
         let replacement = self.nested('}', Escapes::Keep)?;
-        let Some(value) = self.lookup(name) else {
-            return Ok(self.missing(name, start));
+        let value = match self.lookup(name) {
+            Some(value) => value,
+            None if self.mode.unset == Unset::Literal => return Ok(self.missing(name, start)),
+            // A pattern may match nothing at all, as in an empty value.
+            None => self.missing(name, start).into(),
         };
         let compiled = compile(&pattern).map_err(|message| ExpandError {
             message,

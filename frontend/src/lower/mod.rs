@@ -1,8 +1,11 @@
 //! From a plan to a build graph, and an image config for each platform.
 //!
 //! Instructions are not lowered one to one: metadata becomes config and history, a copy from a context
-//! becomes a source with the digest of its selected files and a file step that refers to its slots.
+//! becomes a source with the digest of its selected files and a file step that refers to its slots, and
+//! a linked copy becomes a file step on nothing and a merge that puts it on top of the stage.
 
+mod inputs;
+mod runs;
 mod steps;
 
 use crate::diagnostic::Diagnostic;
@@ -28,8 +31,11 @@ pub struct Lowered {
     /// Where a download or repository is found, by its
     /// [`SourceLocation`](acetate_graph::SourceLocation).
     pub remotes: Vec<RemoteNeed>,
-    /// `SOURCE_DATE_EPOCH` in seconds.
+    /// `SOURCE_DATE_EPOCH` in seconds. It is in no key: what is written is clamped to it.
     pub epoch: Option<i64>,
+    /// Whether an index is to be made even of one image: several platforms, or
+    /// `BUILDKIT_MULTI_PLATFORM` (S106).
+    pub multi_platform: bool,
     /// The warnings of the plan.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -78,18 +84,16 @@ fn attempt(plan: &Plan, pins: &Pins) -> Result<Lowered, Diagnostic> {
     let images = images?;
     let targets: Vec<Edge> = images.iter().filter_map(|image| image.output).collect();
     let Lowering {
-        builder,
-        selections,
-        images: images_used,
-        ..
+        builder, sources, ..
     } = lowering;
     Ok(Lowered {
         graph: builder.build(targets),
         images,
-        selections,
-        images_used,
-        remotes: Vec::new(),
+        selections: sources.selections.into_list(),
+        images_used: sources.images.into_list(),
+        remotes: sources.remotes.into_list(),
         epoch: plan.epoch,
+        multi_platform: plan.multi_platform,
         diagnostics: plan.diagnostics.clone(),
     })
 }
@@ -110,7 +114,7 @@ fn image(
         },
     )) = chain.first()
     {
-        let base = &steps::pinned(pins, need)?.config;
+        let base = &inputs::pinned(pins, need)?.config;
         config.history.clone_from(&base.history);
         config.rootfs.clone_from(&base.rootfs);
     }
@@ -140,7 +144,7 @@ fn chain(plan: &Plan, top: StageId) -> Vec<(StageId, &PlannedStage)> {
         chain.push((id, stage));
         next = match stage.base {
             Base::Stage(below) => Some(below),
-            Base::Scratch | Base::Image(_) => None,
+            Base::Scratch | Base::Image(_) | Base::Context { .. } => None,
         };
     }
     chain.reverse();

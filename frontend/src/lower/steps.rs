@@ -1,17 +1,13 @@
-//! Steps to vertices.
+//! Stages and their steps to vertices.
 
+use super::inputs::Sources;
 use crate::diagnostic::Diagnostic;
-use crate::pins::{ImageNeed, PinnedImage, Pins, SelectionSpec};
-use crate::plan::{
-    Base, CopyInput, CopyStep, Plan, PlannedStage, RunStep, Script, Step, StepAction, pinned_name,
-};
+use crate::pins::{ImageNeed, Pins};
+use crate::plan::{Base, CopyStep, Input, Link, Plan, PlannedStage, Step, StepAction, pinned_name};
 use acetate_graph::{
-    CopyAction, Edge, ExecOp, FileAction, FileOp, GraphBuilder, MkdirAction, MkfileAction, Mount,
-    MountAccess, MountSource, Op, Origin, SecurityMode, SourceLocation, SourceOp, VertexId,
+    CopyAction, Edge, FileAction, FileOp, GraphBuilder, MkdirAction, Op, Origin, VertexId,
     VertexMeta,
 };
-use acetate_oci::{Platform, Timestamp};
-use std::collections::BTreeMap;
 
 /// The graph under construction.
 #[derive(Debug)]
@@ -21,14 +17,11 @@ pub(super) struct Lowering<'a> {
     pub(super) outputs: Vec<Option<Edge>>,
     /// The vertex of each step of each stage.
     pub(super) layers: Vec<Vec<VertexId>>,
-    pub(super) selections: Vec<SelectionSpec>,
-    pub(super) images: Vec<ImageNeed>,
-    selection_idx: BTreeMap<SelectionSpec, u32>,
-    image_idx: BTreeMap<ImageNeed, u32>,
-    plan: &'a Plan,
-    pins: &'a Pins,
+    pub(super) sources: Sources,
+    pub(super) plan: &'a Plan,
+    pub(super) pins: &'a Pins,
     /// The names for `/etc/hosts`, sorted, each once.
-    host_names: Vec<String>,
+    pub(super) host_names: Vec<String>,
 }
 
 impl<'a> Lowering<'a> {
@@ -44,10 +37,7 @@ impl<'a> Lowering<'a> {
             builder: GraphBuilder::new(),
             outputs: Vec::with_capacity(plan.stages.len()),
             layers: Vec::with_capacity(plan.stages.len()),
-            selections: Vec::new(),
-            images: Vec::new(),
-            selection_idx: BTreeMap::new(),
-            image_idx: BTreeMap::new(),
+            sources: Sources::default(),
             plan,
             pins,
             host_names,
@@ -60,11 +50,16 @@ impl<'a> Lowering<'a> {
             Base::Scratch => None,
             Base::Stage(base) => self.outputs[base.0],
             Base::Image(need) => Some(self.base_image(need, stage)?),
+            Base::Context {
+                name,
+                files,
+                origin,
+            } => self.base_context(name, files, origin)?,
         };
         let mut layers = Vec::with_capacity(stage.steps.len());
         for step in &stage.steps {
             let vertex = match &step.action {
-                StepAction::Run(run) => self.run(step, run, state, &stage.platform),
+                StepAction::Run(run) => self.run(step, run, state, &stage.platform)?,
                 StepAction::Copy(copy) => self.copy(step, copy, state)?,
                 StepAction::Mkdir(mkdir) => self.mkdir(step, mkdir, state),
             };
@@ -84,46 +79,17 @@ impl<'a> Lowering<'a> {
         self.image(need, name, origin)
     }
 
-    fn image(
+    fn base_context(
         &mut self,
-        need: &ImageNeed,
-        name: String,
-        origin: Option<Origin>,
-    ) -> Result<Edge, Diagnostic> {
-        let image = pinned(self.pins, need)?;
-        let op = Op::Source(SourceOp::Image {
-            manifest: image.manifest,
-            platform: need.platform.clone(),
-        });
-        let location = Some(locate(&mut self.images, &mut self.image_idx, need));
-        let meta = VertexMeta {
-            name,
-            origin,
-            location,
-            ..VertexMeta::default()
+        name: &str,
+        files: &Input,
+        origin: &Origin,
+    ) -> Result<Option<Edge>, Diagnostic> {
+        let Input::Selection(spec) = files else {
+            return self.input(files, origin);
         };
-        Ok(Edge::first(self.builder.add(op, Vec::new(), meta)))
-    }
-
-    fn selection(&mut self, spec: &SelectionSpec, origin: &Origin) -> Result<Edge, Diagnostic> {
-        let digest = self.pins.selections.get(spec).ok_or_else(|| {
-            let files = spec.sources.join(" ");
-            Diagnostic::error("unpinned", format!("the files `{files}` are not pinned"))
-        })?;
-        let context = match spec.context.as_str() {
-            "" => "build context",
-            name => name,
-        };
-        let name = format!("[internal] load {context}: {}", spec.sources.join(" "));
-        let location = Some(locate(&mut self.selections, &mut self.selection_idx, spec));
-        let meta = VertexMeta {
-            name,
-            origin: Some(origin.clone()),
-            location,
-            ..VertexMeta::default()
-        };
-        let op = Op::Source(SourceOp::Local { selection: *digest });
-        Ok(Edge::first(self.builder.add(op, Vec::new(), meta)))
+        let name = format!("[context {name}] load from client");
+        self.tree_of(spec, "/", name, origin).map(Some)
     }
 
     fn mkdir(&mut self, step: &Step, mkdir: &MkdirAction, state: Option<Edge>) -> VertexId {
@@ -141,34 +107,52 @@ impl<'a> Lowering<'a> {
         copy: &CopyStep,
         state: Option<Edge>,
     ) -> Result<VertexId, Diagnostic> {
-        let input = match &copy.input {
-            None => None,
-            Some(CopyInput::Selection(spec)) => Some(self.selection(spec, &step.label.origin)?),
-            Some(CopyInput::Stage(id)) => Some(match self.outputs[id.0] {
+        // On nothing a linked copy is like any other.
+        let link = copy.link.as_ref().zip(state);
+        let base = if link.is_some() { None } else { state };
+        // The base, if there is one, is input 0 and what is read comes behind it.
+        let first = u32::from(base.is_some());
+        let mut read: Vec<Edge> = Vec::new();
+        let mut actions = Vec::with_capacity(copy.parts.len() + copy.files.len());
+        for part in &copy.parts {
+            let edge = match self.input(&part.input, &step.label.origin)? {
                 Some(edge) => edge,
                 None => self.nothing(),
-            }),
-            Some(CopyInput::Image(need)) => {
-                let name = format!("FROM {}", pinned_name(self.pins, need));
-                Some(self.image(need, name, Some(step.label.origin.clone()))?)
-            }
-        };
-        // The base, if there is one, is input 0 and what is read comes behind it.
-        let action = input.map(|_| {
-            FileAction::Copy(CopyAction {
-                input: u32::from(state.is_some()),
-                sources: copy.sources.clone(),
-                dest: copy.dest.clone(),
-                owner: copy.owner.clone(),
-                mode: copy.mode.clone(),
-                archives: copy.archives,
-                parents: false,
-                excludes: Vec::new(),
-            })
+            };
+            actions.push(FileAction::Copy(CopyAction {
+                input: first + place(&mut read, edge),
+                ..part.action.clone()
+            }));
+        }
+        actions.extend(copy.files.iter().cloned().map(FileAction::Mkfile));
+        match link {
+            None => Ok(self.file(base, read, actions, meta(step))),
+            Some((link, state)) => Ok(self.linked(step, link, state, read, actions)),
+        }
+    }
+
+    /// Makes the files on nothing and puts them on top of the state.
+    fn linked(
+        &mut self,
+        step: &Step,
+        link: &Link,
+        state: Edge,
+        mut read: Vec<Edge>,
+        actions: Vec<FileAction>,
+    ) -> VertexId {
+        let accounts = link.names_owner.then(|| place(&mut read, state));
+        let op = Op::File(FileOp {
+            base: None,
+            accounts,
+            actions,
         });
-        let files = copy.files.iter().cloned().map(FileAction::Mkfile);
-        let actions = action.into_iter().chain(files).collect();
-        Ok(self.file(state, input.into_iter().collect(), actions, meta(step)))
+        let files = self.builder.add(op, read, meta(step));
+        let meta = VertexMeta {
+            name: link.name.clone(),
+            ..meta(step)
+        };
+        let inputs = vec![state, Edge::first(files)];
+        self.builder.add(Op::Merge, inputs, meta)
     }
 
     /// A stage without any layer, as something that can be read.
@@ -180,7 +164,7 @@ impl<'a> Lowering<'a> {
         Edge::first(self.file(None, Vec::new(), Vec::new(), meta))
     }
 
-    fn file(
+    pub(super) fn file(
         &mut self,
         state: Option<Edge>,
         read: Vec<Edge>,
@@ -195,111 +179,23 @@ impl<'a> Lowering<'a> {
         let inputs = state.into_iter().chain(read).collect();
         self.builder.add(op, inputs, meta)
     }
-
-    fn run(
-        &mut self,
-        step: &Step,
-        run: &RunStep,
-        state: Option<Edge>,
-        platform: &Platform,
-    ) -> VertexId {
-        let mut inputs: Vec<Edge> = state.into_iter().collect();
-        let root = match state {
-            Some(_) => MountSource::Input(0),
-            None => MountSource::Scratch,
-        };
-        let mut mounts = vec![Mount {
-            target: "/".to_owned(),
-            source: root,
-            selector: String::new(),
-            access: MountAccess::ReadWrite,
-            output: Some(0),
-        }];
-        if let Some(script) = &run.script {
-            let index = u32::from(state.is_some());
-            inputs.push(self.script(script, &step.label.origin));
-            mounts.push(Mount {
-                target: RunStep::SCRIPT_DIR.to_owned(),
-                source: MountSource::Input(index),
-                selector: String::new(),
-                access: MountAccess::ReadOnly,
-                output: None,
-            });
-        }
-        let op = Op::Exec(ExecOp {
-            argv: run.argv.clone(),
-            env: run.env.clone(),
-            cwd: run.cwd.clone(),
-            user: run.user.clone(),
-            network: run.network,
-            security: SecurityMode::Sandbox,
-            hostname: self.plan.hostname.clone(),
-            extra_hosts: self.host_names.clone(),
-            ulimits: Vec::new(),
-            shm_size: None,
-            secret_env: Vec::new(),
-            devices: Vec::new(),
-            mounts,
-            platform: platform.clone(),
-        });
-        let meta = VertexMeta {
-            extra_hosts: self.plan.extra_hosts.clone(),
-            proxy_env: run.proxy_env.clone(),
-            ..meta(step)
-        };
-        self.builder.add(op, inputs, meta)
-    }
-
-    /// The file that a heredoc with an interpreter becomes. Its time is fixed, so that the layer below
-    /// the mount is the same wherever it is made.
-    fn script(&mut self, script: &Script, origin: &Origin) -> Edge {
-        let action = FileAction::Mkfile(MkfileAction {
-            name: script.name.clone(),
-            dest: format!("/{}", script.name),
-            content: script.content.clone().into_bytes(),
-            mode: Some("0755".to_owned()),
-            owner: String::new(),
-            mtime: Some(Timestamp::new(0, 0)),
-        });
-        let meta = VertexMeta {
-            name: "[internal] preparing inline document".to_owned(),
-            origin: Some(origin.clone()),
-            ..VertexMeta::default()
-        };
-        Edge::first(self.file(None, Vec::new(), vec![action], meta))
-    }
 }
 
-fn meta(step: &Step) -> VertexMeta {
+/// The number of an edge among those that are read, which is added where it is new.
+fn place(read: &mut Vec<Edge>, edge: Edge) -> u32 {
+    let found = read.iter().position(|known| *known == edge);
+    let idx = found.unwrap_or_else(|| {
+        read.push(edge);
+        read.len() - 1
+    });
+    u32::try_from(idx).unwrap_or(u32::MAX)
+}
+
+pub(super) fn meta(step: &Step) -> VertexMeta {
     VertexMeta {
         name: step.label.name.clone(),
         origin: Some(step.label.origin.clone()),
         no_cache: step.no_cache,
         ..VertexMeta::default()
     }
-}
-
-/// The place of a value in a list that holds each value once.
-fn locate<T: Ord + Clone>(
-    list: &mut Vec<T>,
-    index: &mut BTreeMap<T, u32>,
-    value: &T,
-) -> SourceLocation {
-    if let Some(&place) = index.get(value) {
-        return SourceLocation(place);
-    }
-    let place = u32::try_from(list.len()).unwrap_or(u32::MAX);
-    list.push(value.clone());
-    index.insert(value.clone(), place);
-    SourceLocation(place)
-}
-
-/// Finds a pin that the plan made sure of.
-pub(super) fn pinned<'p>(pins: &'p Pins, need: &ImageNeed) -> Result<&'p PinnedImage, Diagnostic> {
-    pins.images.get(need).ok_or_else(|| {
-        Diagnostic::error(
-            "unpinned",
-            format!("image `{}` is not pinned", pinned_name(pins, need)),
-        )
-    })
 }

@@ -2,7 +2,7 @@
 
 use super::head::{self, Head};
 use super::heredoc::HeredocWord;
-use super::{copying, lint, payload};
+use super::{copying, payload};
 use crate::ast::{Escape, Heredoc, Instruction, InstructionKind, Onbuild};
 use crate::diagnostic::Diagnostic;
 use crate::span::{LineRange, Span};
@@ -84,8 +84,6 @@ impl Context {
             Ok(kind) => (kind, None),
             Err(diagnostic) => (InstructionKind::Invalid, Some(diagnostic)),
         };
-        self.diagnostics
-            .extend(lint::instruction(&kind, head.keyword.span()));
         let keyword = head.keyword.spanned();
         let instruction = Instruction {
             kind,

@@ -20,8 +20,10 @@ pub(super) struct Header {
 /// Reads directives up to the first line that is none.
 pub(super) fn read(source: &SourceFile, diagnostics: &mut Vec<Diagnostic>) -> Header {
     let mut header = Header::default();
+    let mut has_shebang = false;
     for line in physical(source) {
         if line.number == 1 && line.text.starts_with("#!") {
+            has_shebang = true;
             header.comments.push(line.comment());
             header.n_lines += 1;
             continue;
@@ -30,6 +32,12 @@ pub(super) fn read(source: &SourceFile, diagnostics: &mut Vec<Diagnostic>) -> He
             break;
         };
         header.n_lines += 1;
+        // The escape character has to be known from the first line on, so behind a shebang it is too
+        // late to name one; the other directives are looked for behind it as well.
+        if has_shebang && directive.kind == DirectiveKind::Escape {
+            header.comments.push(line.comment());
+            continue;
+        }
         if header
             .directives
             .iter()

@@ -173,6 +173,12 @@ impl<'s> Lines<'s> {
         Span::empty(end).start
     }
 
+    /// The last line of the current instruction, without its ending.
+    pub(super) fn last_span(&self) -> Span {
+        self.last()
+            .map_or(Span::empty(0), |line| Span::new(line.start, line.end()))
+    }
+
     /// Returns the comments seen.
     pub(super) fn into_comments(self) -> Vec<Comment> {
         self.comments

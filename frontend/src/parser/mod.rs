@@ -14,7 +14,7 @@ mod heredoc;
 mod json;
 mod line;
 mod lines;
-pub(crate) mod lint;
+mod lint;
 mod payload;
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,9 @@ mod words;
 pub use directives::detect_syntax;
 
 use crate::ast::{Comment, Dockerfile, Instruction, InstructionKind};
+use crate::checks::{self, Settings};
 use crate::diagnostic::Diagnostic;
+use crate::request::PlanRequest;
 use crate::source::SourceFile;
 use crate::span::LineRange;
 use build::{Context, Extent};
@@ -47,12 +49,40 @@ impl Parsed {
 }
 
 /// Parses a Dockerfile; never fails, see [`Parsed::diagnostics`].
+///
+/// The checks that need only the text are made as the file itself wants them.
 pub fn parse(source: &SourceFile) -> Parsed {
-    let mut parsed = read_all(source);
-    if !parsed.has_errors() {
-        parsed.diagnostics.extend(check_file(source, &parsed.ast));
+    let parsed = read_all(source);
+    let settings = Settings::of_file(&parsed.ast);
+    finish(source, parsed, settings)
+}
+
+/// Parses a Dockerfile like [`parse`]; which checks are made is for the request to say, too.
+pub fn parse_for(source: &SourceFile, request: &PlanRequest) -> Parsed {
+    let parsed = read_all(source);
+    let settings = Settings::new(&parsed.ast, request);
+    finish(source, parsed, settings)
+}
+
+fn finish(
+    source: &SourceFile,
+    mut parsed: Parsed,
+    settings: Result<Settings, Diagnostic>,
+) -> Parsed {
+    let Parsed { ast, diagnostics } = &mut parsed;
+    let settings = settings.unwrap_or_else(|error| {
+        diagnostics.push(error);
+        Settings::default()
+    });
+    checks::of_text(ast, &settings, diagnostics);
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        match check_file(source, ast) {
+            Some(error) => diagnostics.push(error),
+            None => checks::of_whole(ast, &settings, diagnostics),
+        }
     }
-    lint::drop_skipped(&parsed.ast, &mut parsed.diagnostics);
+    settings.filter(ast, diagnostics);
+    diagnostics.sort_by_key(|found| found.span().map_or(u32::MAX, |span| span.start));
     parsed
 }
 
@@ -95,8 +125,11 @@ fn read_all(source: &SourceFile) -> Parsed {
         if text.is_empty() {
             continue;
         }
-        if let Some(place) = line.empty_continuation {
-            context.diagnostics.push(lint::empty_continuation(place));
+        if let Some(blank) = line.empty_continuation {
+            let last = lines.last_span();
+            context
+                .diagnostics
+                .push(lint::empty_continuation(blank, last));
         }
         let head = head::split(text, header.escape);
         let words = heredoc::words_of(&head, header.escape);

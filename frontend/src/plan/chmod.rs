@@ -2,11 +2,10 @@
 
 /// A checked `--chmod`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Chmod {
-    /// Permission bits, at most 07777.
-    Octal(u32),
-    /// A symbolic list such as `u=rwX,go=rX`.
-    Symbolic(String),
+pub(super) struct Chmod {
+    given: String,
+    /// Permission bits, at most 07777; none is a symbolic list such as `u=rwX,go=rX`.
+    octal: Option<u32>,
 }
 
 impl Chmod {
@@ -15,14 +14,14 @@ impl Chmod {
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let octal = text.bytes().all(|b| (b'0'..=b'7').contains(&b));
             return match u32::from_str_radix(text, 8) {
-                Ok(mode) if octal && mode <= 0o7777 => Ok(Self::Octal(mode)),
+                Ok(mode) if octal && mode <= 0o7777 => Ok(Self::new(text, Some(mode))),
                 _ => Err(format!(
                     "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
                 )),
             };
         }
         if text.split(',').all(is_clause) {
-            Ok(Self::Symbolic(text.to_owned()))
+            Ok(Self::new(text, None))
         } else {
             Err(format!(
                 "invalid chmod parameter: '{text}'. it should be an octal string or a list such as u=rwX,go=rX"
@@ -30,11 +29,28 @@ impl Chmod {
         }
     }
 
+    fn new(given: &str, octal: Option<u32>) -> Self {
+        Self {
+            given: given.to_owned(),
+            octal,
+        }
+    }
+
+    /// The text.
+    pub(super) fn as_given(&self) -> &str {
+        &self.given
+    }
+
+    /// Whether the source's own mode plays no part.
+    pub(super) fn is_octal(&self) -> bool {
+        self.octal.is_some()
+    }
+
     /// The one spelling that enters ops, so that `755` and `0755` are one step.
     pub(super) fn canonical(&self) -> String {
-        match self {
-            Self::Octal(mode) => format!("{mode:04o}"),
-            Self::Symbolic(list) => list.clone(),
+        match self.octal {
+            Some(mode) => format!("{mode:04o}"),
+            None => self.given.clone(),
         }
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Outside {
     Image(ImageNeed),
     /// A local directory, by its key in the request.
     Local(String),
+    /// An archive or a repository, by its key in the request.
+    Remote(String),
 }
 
 impl<'a> Contexts<'a> {
@@ -43,7 +45,11 @@ impl<'a> Contexts<'a> {
         name: &str,
         platform: &Platform,
     ) -> Result<Option<Outside>, ReferenceParseError> {
-        if self.by_name.is_empty() {
+        // These two mean the same everywhere.
+        let is_reserved = ["scratch", "context"]
+            .iter()
+            .any(|reserved| name.eq_ignore_ascii_case(reserved));
+        if self.by_name.is_empty() || is_reserved {
             return Ok(None);
         }
         let name = familiar(name);
@@ -61,8 +67,7 @@ impl<'a> Contexts<'a> {
             NamedContext::Image(text) if text == "scratch" => Outside::Scratch,
             NamedContext::Image(text) => image(ImageSource::Registry(text.parse()?)),
             NamedContext::Layout => image(ImageSource::Context((*key).to_owned())),
-            // The pin that this becomes is made by the lowering that is not there yet.
-            NamedContext::Remote => Outside::Local((*key).to_owned()),
+            NamedContext::Remote => Outside::Remote((*key).to_owned()),
             NamedContext::Local => Outside::Local((*key).to_owned()),
         }))
     }

@@ -6,12 +6,25 @@ use crate::ast::Escape;
 use crate::diagnostic::Diagnostic;
 use crate::request::PlanRequest;
 use acetate_oci::Platform;
+use std::collections::BTreeMap;
+
+/// Evaluates the global scope of every target platform, of which there is at least one.
+pub(super) fn of_platforms(
+    table: &StageTable<'_>,
+    request: &PlanRequest,
+    escape: Escape,
+) -> Result<Vec<Scope>, Diagnostic> {
+    let platforms = request.target_platforms().iter();
+    platforms
+        .map(|platform| evaluate(table, request, escape, platform))
+        .collect()
+}
 
 /// Evaluates the global scope of one target platform (S8, S11, S15, S16).
 ///
 /// A build argument beats the automatic value and the default; a default that is beaten is not
 /// evaluated at all.
-pub(super) fn evaluate(
+fn evaluate(
     table: &StageTable<'_>,
     request: &PlanRequest,
     escape: Escape,
@@ -31,6 +44,21 @@ pub(super) fn evaluate(
         }
     }
     Ok(scope)
+}
+
+/// What is there without any declaration, on the first platform.
+pub(super) fn automatic_values(
+    table: &StageTable<'_>,
+    request: &PlanRequest,
+) -> BTreeMap<String, String> {
+    let platform = request.target_platforms().first();
+    let scope = automatic(table, request, platform.unwrap_or(&request.build_platform));
+    let names = scope.names();
+    let values = names.map(|name| {
+        let value = scope.value(name).unwrap_or_default();
+        (name.to_owned(), value.to_owned())
+    });
+    values.collect()
 }
 
 fn automatic(table: &StageTable<'_>, request: &PlanRequest, target: &Platform) -> Scope {

@@ -26,8 +26,8 @@ impl Numbering {
                 .filter(|item| is_counted(item))
                 .count();
         let mut prefix = String::new();
-        let target = &ctx.platforms()[instance.target];
-        if ctx.platforms().len() > 1 {
+        let target = &ctx.request.target_platforms()[instance.target];
+        if ctx.multi_platform {
             prefix.push_str(&platforms(&instance.platform, target));
             prefix.push(' ');
         }
@@ -44,13 +44,18 @@ impl Numbering {
 
     /// The name of the next step.
     pub(super) fn next(&mut self, text: &str) -> String {
-        let width = self.total.to_string().len();
-        let name = format!(
-            "[{}{:width$}/{}] {text}",
-            self.prefix, self.next, self.total
-        );
+        let name = self.peek(text);
         self.next += 1;
         name
+    }
+
+    /// The same without counting it.
+    pub(super) fn peek(&self, text: &str) -> String {
+        let width = self.total.to_string().len();
+        format!(
+            "[{}{:width$}/{}] {text}",
+            self.prefix, self.next, self.total
+        )
     }
 }
 

@@ -7,14 +7,18 @@ use super::{created_by, env, expose, path, signal};
 use crate::ast::{
     ArgDecl, Command, Healthcheck, HealthcheckTest, InstructionKind, KeyValue, Volume,
 };
+use crate::checks;
 use crate::diagnostic::Diagnostic;
-use crate::span::Spanned;
+use crate::span::{Span, Spanned};
 use acetate_graph::MkdirAction;
 use acetate_oci::Empty;
 use std::time::Duration;
 
 /// A name and, if it has one, a value.
 type Pair = (String, Option<String>);
+
+/// Arguments that switch something and that no step sees.
+const NO_VARIABLES: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 impl Walk<'_, '_> {
     pub(super) fn metadata(&mut self, item: &Item<'_>) -> Result<(), Diagnostic> {
@@ -64,9 +68,9 @@ impl Walk<'_, '_> {
         text: &Spanned<String>,
     ) -> Result<(), Diagnostic> {
         let path = self.expand_one(item, text)?;
-        if path.starts_with('/') {
-            self.has_workdir = true;
-        } else if !self.has_workdir && !item.is_trigger {
+        // Only the first one can be wrong: the others stand on it.
+        let is_first = !std::mem::replace(&mut self.state.has_workdir, true);
+        if is_first && !path.starts_with('/') && !item.is_trigger {
             let message = format!(
                 "Relative workdir \"{path}\" can have unexpected results if the base image changes"
             );
@@ -76,8 +80,15 @@ impl Walk<'_, '_> {
             );
         }
         let workdir = path::join(&self.state.workdir(), &path);
-        self.state.config.config.working_dir.clone_from(&workdir);
-        let created_by = format!("WORKDIR {workdir}");
+        // A slash at the end of an absolute path is kept, though it means nothing.
+        let is_marked = path.starts_with('/') && path.ends_with('/') && workdir != "/";
+        let shown = if is_marked {
+            format!("{workdir}/")
+        } else {
+            workdir.clone()
+        };
+        let created_by = format!("WORKDIR {shown}");
+        self.state.config.config.working_dir = shown;
         if workdir == "/" {
             self.skip_number();
             self.note(created_by);
@@ -89,7 +100,8 @@ impl Walk<'_, '_> {
             owner: self.state.config.config.user.clone(),
             mtime: None,
         };
-        self.step(item, "", created_by, StepAction::Mkdir(action));
+        let name = self.display_name(item);
+        self.step(item, &name, created_by, StepAction::Mkdir(action));
         Ok(())
     }
 
@@ -99,6 +111,7 @@ impl Walk<'_, '_> {
         for declaration in declarations {
             let mut expander = self.expander();
             let name = expander.word(&declaration.name.value, declaration.name.span)?;
+            let secret = checks::secret_name("ARG", &name, declaration.name.span);
             let global = || self.ctx.reached.globals[self.instance.target].value(&name);
             let value = match (self.ctx.request.build_args.get(&name), &declaration.default) {
                 (Some(given), _) => Some(given.clone()),
@@ -107,7 +120,11 @@ impl Walk<'_, '_> {
             };
             let unset = expander.into_unset();
             self.warn_unset(item, unset);
-            if let Some(value) = &value {
+            self.warn_own(item, secret);
+            if let Some(value) = value
+                .as_ref()
+                .filter(|_| !NO_VARIABLES.contains(&name.as_str()))
+            {
                 self.state.scope.set(&name, value);
             }
             self.args.declare(&name, value.clone());
@@ -118,8 +135,11 @@ impl Walk<'_, '_> {
     }
 
     fn env(&mut self, item: &Item<'_>, pairs: &[KeyValue]) -> Result<(), Diagnostic> {
+        self.warn_own(item, checks::legacy_pair(&item.instruction, pairs));
+        let places: Vec<Span> = pairs.iter().map(|pair| pair.key.span).collect();
         let pairs = self.expand_pairs(item, pairs)?;
-        for (name, value) in &pairs {
+        for ((name, value), place) in pairs.iter().zip(places) {
+            self.warn_own(item, checks::secret_name("ENV", name, place));
             let value = value.as_deref().unwrap_or_default();
             let env = &mut self.state.config.config.env;
             // Whatever the config sets is in scope, so a name unknown there needs no search here.
@@ -134,6 +154,7 @@ impl Walk<'_, '_> {
     }
 
     fn label(&mut self, item: &Item<'_>, pairs: &[KeyValue]) -> Result<(), Diagnostic> {
+        self.warn_own(item, checks::legacy_pair(&item.instruction, pairs));
         let pairs = self.expand_pairs(item, pairs)?;
         for (name, value) in &pairs {
             let value = value.clone().unwrap_or_default();
@@ -180,8 +201,10 @@ impl Walk<'_, '_> {
     fn expose(&mut self, item: &Item<'_>, words: &[Spanned<String>]) -> Result<(), Diagnostic> {
         let mut expander = self.expander();
         let mut ports = Vec::new();
+        let mut odd = Vec::new();
         for word in words {
             for text in expander.words(&word.value, word.span)? {
+                odd.extend(checks::expose_format(&text, word.span));
                 ports.extend(expose::ports(&text).map_err(|message| {
                     Diagnostic::error("invalid-expose", message)
                         .at(word.span)
@@ -191,8 +214,8 @@ impl Walk<'_, '_> {
         }
         let unset = expander.into_unset();
         self.warn_unset(item, unset);
+        self.warn_own(item, odd);
         ports.sort();
-        ports.dedup();
         self.note(format!("EXPOSE {}", created_by::list(&ports)));
         let exposed = ports.into_iter().map(|port| (port, Empty {}));
         self.state.config.config.exposed_ports.extend(exposed);
@@ -267,6 +290,7 @@ impl Walk<'_, '_> {
 
     fn cmd(&mut self, item: &Item<'_>, command: &Command) {
         self.once(item, "CMD");
+        self.recommend_json(item, command);
         let argv = self.argv(command);
         self.note(format!("CMD {}", created_by::quoted_list(&argv)));
         self.state.config.config.cmd = Some(argv).filter(|argv| !argv.is_empty());
@@ -276,12 +300,28 @@ impl Walk<'_, '_> {
 
     fn entrypoint(&mut self, item: &Item<'_>, command: &Command) {
         self.once(item, "ENTRYPOINT");
+        self.recommend_json(item, command);
         let argv = self.argv(command);
         self.note(format!("ENTRYPOINT {}", created_by::quoted_list(&argv)));
         self.state.config.config.entrypoint = Some(argv).filter(|argv| !argv.is_empty());
         // What the base would run makes no sense as arguments of another program.
         if !self.has_cmd {
             self.state.config.config.cmd = None;
+        }
+    }
+
+    /// A shell that SHELL or the base image chose is there on purpose.
+    fn recommend_json(&mut self, item: &Item<'_>, command: &Command) {
+        let has_shell = self.state.config.config.shell.is_some();
+        if matches!(command, Command::Shell(_)) && !has_shell {
+            self.warn_own(item, Some(checks::json_args(&item.instruction)));
+        }
+    }
+
+    /// Warns of what the instruction itself says; a trigger was written elsewhere.
+    fn warn_own(&mut self, item: &Item<'_>, found: impl IntoIterator<Item = Diagnostic>) {
+        if !item.is_trigger {
+            found.into_iter().for_each(|it| self.warn(item, it));
         }
     }
 

@@ -1,47 +1,59 @@
 //! From a syntax tree to a plan: stages reached, names resolved, variables expanded.
 //!
 //! Planning is a pure function that is asked again and again: it answers with the facts that it
-//! misses ([`Need`]), all that can be known at once, until it has them in [`Pins`]. First it asks for
+//! misses ([`Need`]), all that can be known at once, until it has them in [`Pins`]. If
+//! `SOURCE_DATE_EPOCH` names something that is fetched, it asks for that first. Then it asks for
 //! the images of all reachable stages, then for those that ONBUILD triggers of these bring in, and at
-//! the end for the files that COPY and ADD select. Stages that the target does not reach are looked at
-//! by nobody (S24).
+//! the end for what instructions take from contexts and from behind addresses. Stages that the target
+//! does not reach are looked at by nobody (S24).
 
 mod chmod;
 mod contexts;
+mod control;
 mod copy;
+mod copy_parts;
 mod created_by;
+mod devices;
 mod env;
+mod epoch;
 mod expose;
+mod from_checks;
+mod froms;
 mod globals;
 mod labels;
 mod metadata;
 mod model;
 mod order;
 mod path;
+mod remotes;
 mod resolve;
 mod run;
+mod run_mounts;
 mod scope;
 mod signal;
 mod stages;
 mod triggers;
-mod unsupported;
 mod walk;
+mod wanted;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use model::{
-    Base, CopyInput, CopyStep, Plan, Planned, PlannedHistory, PlannedStage, PlannedTarget, RunStep,
-    Script, StageId, Step, StepAction, StepLabel,
+    Base, CopyPart, CopyStep, Input, Link, Plan, Planned, PlannedHistory, PlannedStage,
+    PlannedTarget, RunCache, RunMount, RunMountSource, RunStep, Script, StageId, Step, StepAction,
+    StepLabel,
 };
 pub(crate) use walk::pinned_name;
 
 use crate::ast::Dockerfile;
+use crate::checks::{Ignored, Settings};
 use crate::diagnostic::Diagnostic;
-use crate::pins::{Need, Pins, SelectionSpec};
+use crate::pins::{Need, Pins};
 use crate::request::PlanRequest;
-use crate::span::Span;
+use epoch::Epoch;
 use std::collections::{BTreeMap, HashSet};
+use wanted::Wanted;
 
 /// Plans a build.
 ///
@@ -52,84 +64,111 @@ pub fn plan(
     request: &PlanRequest,
     pins: &Pins,
 ) -> Result<Planned, Vec<Diagnostic>> {
-    let mut findings = Findings::default();
-    match attempt(ast, request, pins, &mut findings) {
-        Ok(planned) => Ok(planned),
+    let (planned, mut findings) = survey(ast, request, pins, Reach::Target);
+    match planned {
+        Ok(Planned::Plan(mut plan)) => {
+            plan.diagnostics = findings;
+            Ok(Planned::Plan(plan))
+        }
+        Ok(needs) => Ok(needs),
         Err(error) => {
-            crate::parser::lint::drop_skipped(ast, &mut findings.list);
-            findings.list.push(error);
-            Err(findings.list)
+            findings.push(error);
+            Err(findings)
         }
     }
+}
+
+/// How much of a file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What the target needs.
+    Target,
+    /// Every stage, for the warnings: which files and fetches it takes is not asked.
+    All,
+}
+
+/// Plans, and returns the warnings apart from it: also those found before something was missing.
+pub(crate) fn survey(
+    ast: &Dockerfile,
+    request: &PlanRequest,
+    pins: &Pins,
+    reach: Reach,
+) -> (Result<Planned, Diagnostic>, Vec<Diagnostic>) {
+    let settings = match Settings::new(ast, request) {
+        Ok(settings) => settings,
+        Err(error) => return (Err(error), Vec::new()),
+    };
+    let mut findings = Findings::default();
+    let planned = attempt(ast, request, pins, reach, &mut findings);
+    settings.filter(ast, &mut findings.list);
+    (planned, findings.list)
+}
+
+/// The variables of the global scope that are there by themselves, on the first platform.
+pub(crate) fn automatic_values(
+    ast: &Dockerfile,
+    request: &PlanRequest,
+) -> Result<BTreeMap<String, String>, Diagnostic> {
+    let table = stages::StageTable::new(ast)?;
+    Ok(globals::automatic_values(&table, request))
 }
 
 fn attempt(
     ast: &Dockerfile,
     request: &PlanRequest,
     pins: &Pins,
+    reach: Reach,
     findings: &mut Findings,
 ) -> Result<Planned, Diagnostic> {
     let table = stages::StageTable::new(ast)?;
     table
         .duplicates()
         .for_each(|warning| findings.warn(warning));
-    let reached = resolve::resolve(&table, request, pins, ast.escape, findings)?;
+    let mut request = epoch::inherit(request);
+    let multi_platform = control::multi_platform(&request)?;
+    let mut globals = globals::of_platforms(&table, &request, ast.escape)?;
+    let epoch = match epoch::resolve(&table, &request, pins, ast.escape, &globals[0])? {
+        Epoch::Known(epoch) => epoch,
+        Epoch::Missing(need, span) => return Ok(Planned::Needs(vec![Need::Remote(need, span)])),
+    };
+    epoch::settle(&mut request, &mut globals, epoch);
+    let request: &PlanRequest = &request;
+    from_checks::check(&table, request, &globals, ast.escape, findings);
+    let reached = resolve::resolve(&table, request, pins, ast.escape, globals, reach)?;
     if !reached.missing.is_empty() {
-        return Ok(Planned::Needs(
-            reached
-                .missing
-                .into_iter()
-                .map(|(need, span)| Need::Image(need, span))
-                .collect(),
-        ));
+        let missing = reached.missing.into_iter();
+        let needs = missing.map(|(need, span)| Need::Image(need, span));
+        return Ok(Planned::Needs(needs.collect()));
     }
-    let mut selections = BTreeMap::new();
-    let walked = walk::walk(
-        &walk::Ctx {
-            table: &table,
-            request,
-            pins,
-            reached: &reached,
-            escape: ast.escape,
-        },
-        findings,
-        &mut selections,
-    )?;
-    let unpinned: Vec<Need> = selections
-        .into_iter()
-        .filter(|(spec, _): &(SelectionSpec, Span)| !pins.selections.contains_key(spec))
-        .map(|(spec, span)| Need::Selection(spec, span))
-        .collect();
-    if !unpinned.is_empty() {
-        return Ok(Planned::Needs(unpinned));
+    let ignored = Ignored::new(request.ignore.as_deref());
+    let ctx = walk::Ctx {
+        table: &table,
+        request,
+        pins,
+        reached: &reached,
+        escape: ast.escape,
+        multi_platform,
+        ignored: ignored.as_ref(),
+    };
+    let mut wanted = Wanted::default();
+    let walked = walk::walk(&ctx, findings, &mut wanted)?;
+    let missing = wanted.missing(pins);
+    if reach == Reach::Target && !missing.is_empty() {
+        return Ok(Planned::Needs(missing));
     }
     warn_of_unknown_filters(&table, request, findings);
-    crate::parser::lint::drop_skipped(ast, &mut findings.list);
     Ok(Planned::Plan(Plan {
         stages: walked.stages,
         targets: walked.targets,
         hostname: run::hostname(request),
         extra_hosts: request.extra_hosts.clone(),
-        epoch: epoch(request)?,
-        diagnostics: std::mem::take(&mut findings.list),
+        ulimits: request.ulimits.clone(),
+        shm_size: request.shm_size,
+        resources: request.resources.clone(),
+        multi_platform,
+        epoch,
+        diagnostics: Vec::new(),
     }))
-}
-
-fn epoch(request: &PlanRequest) -> Result<Option<i64>, Diagnostic> {
-    let given = request.build_args.get("SOURCE_DATE_EPOCH");
-    let Some(text) = given
-        .or(request.epoch.as_ref())
-        .filter(|text| !text.is_empty())
-    else {
-        return Ok(None);
-    };
-    let epoch = text.parse::<i64>().ok().filter(|secs| *secs >= 0);
-    epoch.map(Some).ok_or_else(|| {
-        Diagnostic::error(
-            "invalid-epoch",
-            format!("invalid SOURCE_DATE_EPOCH: {text}"),
-        )
-    })
 }
 
 fn warn_of_unknown_filters(

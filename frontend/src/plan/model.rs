@@ -1,9 +1,10 @@
 //! What a plan is made of: names resolved, variables expanded, indices instead of names.
 
-use crate::pins::{ImageNeed, SelectionSpec};
+use crate::pins::{ImageNeed, RemoteNeed, SelectionSpec};
 use crate::{Diagnostic, pins::Need};
 use acetate_graph::{
-    Archives, CopyOwner, CopySource, MkdirAction, MkfileAction, NetworkMode, Origin,
+    CacheSharing, CopyAction, Device, MkdirAction, MkfileAction, MountAccess, NetworkMode, Origin,
+    Resources, SecretEnv, SecretMount, SecurityMode,
 };
 use acetate_oci::{HistoryEntry, ImageConfig, Platform};
 use std::net::IpAddr;
@@ -28,6 +29,14 @@ pub struct Plan {
     pub hostname: Option<String>,
     /// Lines for `/etc/hosts` of RUN steps.
     pub extra_hosts: Vec<(String, IpAddr)>,
+    /// Limits of every RUN step: `name=soft:hard`, sorted.
+    pub ulimits: Vec<String>,
+    /// The size of `/dev/shm` of every RUN step in bytes, if not the default.
+    pub shm_size: Option<u64>,
+    /// What every RUN step may use up.
+    pub resources: Resources,
+    /// Whether an index is to be made even of one image (S106).
+    pub multi_platform: bool,
     /// `SOURCE_DATE_EPOCH` in seconds. It is in no key: layers, config and history are clamped to
     /// it when they are written.
     pub epoch: Option<i64>,
@@ -68,10 +77,6 @@ pub struct PlannedStage {
 }
 
 /// What a stage starts from.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one a stage, and images are the common case: a box would save nothing"
-)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
     /// Nothing.
@@ -80,6 +85,15 @@ pub enum Base {
     Stage(StageId),
     /// An image.
     Image(ImageNeed),
+    /// All files of a named context, owned by root where they come from a local directory.
+    Context {
+        /// Its key in the request.
+        name: String,
+        /// Its files.
+        files: Input,
+        /// The line that asks for it.
+        origin: Origin,
+    },
 }
 
 /// How a step is shown and where it stands.
@@ -127,7 +141,8 @@ pub enum StepAction {
 pub struct RunStep {
     /// Program and arguments.
     pub argv: Vec<String>,
-    /// `NAME=value` in the order of first declaration: ENV and the ARGs in scope.
+    /// `NAME=value` in the order of first declaration: ENV and the ARGs in scope, and the socket of
+    /// an SSH agent.
     pub env: Vec<String>,
     /// The working directory.
     pub cwd: String,
@@ -135,10 +150,18 @@ pub struct RunStep {
     pub user: String,
     /// Which network it sees.
     pub network: NetworkMode,
+    /// What the sandbox allows.
+    pub security: SecurityMode,
     /// Proxy variables, which are in no key.
     pub proxy_env: Vec<String>,
     /// A file to put into [`RunStep::SCRIPT_DIR`] while it runs, read-only.
     pub script: Option<Script>,
+    /// What is mounted beside the root and the script, in the order written.
+    pub mounts: Vec<RunMount>,
+    /// Secrets that become variables, in the order written.
+    pub secret_env: Vec<SecretEnv>,
+    /// Devices, in the order written.
+    pub devices: Vec<Device>,
 }
 
 impl RunStep {
@@ -155,32 +178,95 @@ pub struct Script {
     pub content: String,
 }
 
+/// One `--mount` of a RUN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunMount {
+    /// Where, absolute and not the root.
+    pub target: String,
+    /// The path within the source, without a leading slash; empty is all of it. For a selection it
+    /// is the one source that was selected.
+    pub selector: String,
+    /// What.
+    pub source: RunMountSource,
+    /// Whether it can be written, and what becomes of that.
+    pub access: MountAccess,
+}
+
+/// What a `--mount` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunMountSource {
+    /// Files that are there already.
+    Bind(Input),
+    /// A directory that outlives the build.
+    Cache(RunCache),
+    /// Memory.
+    Tmpfs {
+        /// Its size in bytes.
+        size: Option<u64>,
+    },
+    /// A secret as a file.
+    Secret(SecretMount),
+    /// The socket of an SSH agent.
+    Ssh(SecretMount),
+}
+
+/// A cache mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCache {
+    /// The name that mounts share it by.
+    pub id: String,
+    /// What happens when several steps want it at the same time.
+    pub sharing: CacheSharing,
+    /// What a new directory begins with.
+    pub base: Input,
+    /// The mode of a directory that begins empty.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
 /// Files to copy or to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyStep {
-    /// Where paths are taken from; none when there are only heredocs.
-    pub input: Option<CopyInput>,
-    /// What is copied, in order; empty exactly when there is no input.
-    pub sources: Vec<CopySource>,
-    /// Where to, absolute.
-    pub dest: String,
-    /// Who owns what is copied.
-    pub owner: CopyOwner,
-    /// The mode of what is copied; none keeps it.
-    pub mode: Option<String>,
-    /// What happens to archives.
-    pub archives: Archives,
+    /// What is copied, in order; none when there are only heredocs.
+    pub parts: Vec<CopyPart>,
     /// The heredocs, written after the copies.
     pub files: Vec<MkfileAction>,
+    /// `--link`: the files become a layer that does not depend on what is below it.
+    pub link: Option<Link>,
 }
 
-/// Where a copy takes its paths from.
+/// What is copied out of one input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CopyInput {
-    /// Selected files of a context.
+pub struct CopyPart {
+    /// Where paths are taken from.
+    pub input: Input,
+    /// What is done; the number of its input is set when it is lowered.
+    pub action: CopyAction,
+}
+
+/// A layer that is put on top of the state instead of being written onto it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// How putting it there is shown.
+    pub name: String,
+    /// Whether an owner is given by name, so that the state's accounts are looked at.
+    pub names_owner: bool,
+}
+
+/// Files that a step reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// None at all.
+    Empty,
+    /// Selected files of a local context.
     Selection(SelectionSpec),
-    /// A stage.
+    /// What a stage made.
     Stage(StageId),
     /// An image that no stage starts from here.
     Image(ImageNeed),
+    /// A file, a repository or a context that is fetched.
+    Remote(RemoteNeed),
 }

@@ -40,6 +40,30 @@ pub(super) fn source(path: &str) -> String {
     }
 }
 
+/// The same under `--parents`: the first `/./`, from which on directories are kept, stays (S47).
+pub(super) fn source_with_pivot(path: &str) -> String {
+    let Some((dir, rest)) = path.split_once("/./") else {
+        return source(path);
+    };
+    let (dir, rest) = (source(dir), source(rest));
+    match dir.as_str() {
+        "." => rest,
+        dir => format!("{dir}/./{rest}"),
+    }
+}
+
+/// Makes a path a pattern that matches nothing but itself.
+pub(super) fn literal(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for ch in path.chars() {
+        if "*?[\\".contains(ch) {
+            pattern.push('\\');
+        }
+        pattern.push(ch);
+    }
+    pattern
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +115,28 @@ mod tests {
         ] {
             assert_eq!(source(given), expected, "{given}");
         }
+    }
+
+    #[test]
+    fn s47_the_first_pivot_is_kept() {
+        for (given, expected) in [
+            ("a/./b", "a/./b"),
+            ("a/./b/./c", "a/./b/c"),
+            ("./a/b", "a/b"),
+            ("/./a", "a"),
+            ("a/.", "a"),
+            ("a/./", "a/./."),
+            ("a/./../../b", "a/./b"),
+            ("../a/./*.c", "a/./*.c"),
+            ("a/../b", "b"),
+        ] {
+            assert_eq!(source_with_pivot(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn literal_paths_have_no_wildcards() {
+        assert_eq!(literal("a/b.c"), "a/b.c");
+        assert_eq!(literal("a*[b]?\\"), "a\\*\\[b]\\?\\\\");
     }
 }

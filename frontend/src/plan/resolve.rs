@@ -1,11 +1,12 @@
 //! Which stages are reachable, what each starts from and copies from, and in which order they stand.
 
 use super::contexts::{Contexts, Outside};
+use super::froms::FromName;
 use super::order;
 use super::scope::{Expander, Scope};
 use super::stages::StageTable;
 use super::triggers::{Item, Trigger};
-use super::{Findings, globals, unsupported};
+use super::{Reach, froms};
 use crate::ast::{Escape, InstructionKind};
 use crate::diagnostic::Diagnostic;
 use crate::pins::{ImageNeed, Pins};
@@ -50,8 +51,20 @@ pub(super) struct Instance<'a> {
     pub(super) leaves: Vec<Trigger<'a>>,
     /// What each `--from` means, by its text.
     pub(super) copies: BTreeMap<String, Origin>,
+    /// What each `from` of a mount means, by its text: a number is no stage there.
+    pub(super) mounts: BTreeMap<String, Origin>,
     /// The instances it refers to and where.
     pub(super) deps: Vec<(usize, Span)>,
+}
+
+impl Instance<'_> {
+    /// The meanings of names in the place where a name stands.
+    fn origins(&mut self, from: &FromName) -> &mut BTreeMap<String, Origin> {
+        match from {
+            FromName::Copy(_) => &mut self.copies,
+            FromName::Mount { .. } => &mut self.mounts,
+        }
+    }
 }
 
 /// Where files come from.
@@ -67,8 +80,21 @@ pub(super) enum Origin {
     Stage(usize),
     /// An image.
     Image(ImageNeed),
-    /// A local directory, by the key of the named context; never the base of a stage.
+    /// A local directory, by the key of the named context; empty is the main one.
     Local(String),
+    /// An archive or a repository, by the key of the named context; empty is the main one.
+    Remote(String),
+}
+
+impl From<Outside> for Origin {
+    fn from(outside: Outside) -> Self {
+        match outside {
+            Outside::Scratch => Self::Scratch,
+            Outside::Image(need) => Self::Image(need),
+            Outside::Local(name) => Self::Local(name),
+            Outside::Remote(name) => Self::Remote(name),
+        }
+    }
 }
 
 /// Finds what the target needs. Names are checked before anything is fetched.
@@ -77,33 +103,32 @@ pub(super) fn resolve<'a>(
     request: &'a PlanRequest,
     pins: &'a Pins,
     escape: Escape,
-    findings: &mut Findings,
+    globals: Vec<Scope>,
+    reach: Reach,
 ) -> Result<Reached<'a>, Diagnostic> {
     let target = table.target(request.target.as_deref())?;
-    let platforms = match request.platforms.as_slice() {
-        [] => std::slice::from_ref(&request.build_platform),
-        platforms => platforms,
-    };
-    let globals: Result<Vec<Scope>, Diagnostic> = platforms
-        .iter()
-        .map(|platform| globals::evaluate(table, request, escape, platform))
-        .collect();
     let mut resolver = Resolver {
         table,
         pins,
         escape,
         contexts: Contexts::new(request),
-        platforms,
-        globals: globals?,
+        platforms: request.target_platforms(),
+        globals,
         instances: Vec::new(),
         index: BTreeMap::new(),
         unread: Vec::new(),
         missing: BTreeMap::new(),
         forward: None,
-        findings,
     };
+    let mut tops = Vec::new();
+    if reach == Reach::All {
+        for stage in 0..table.stages.len() {
+            tops.extend(resolver.reach(stage)?);
+        }
+    }
     let roots = resolver.reach(target)?;
-    let order = order::sort(table, &resolver.instances, &roots)?;
+    tops.extend(&roots);
+    let order = order::sort(table, &resolver.instances, &tops)?;
     if let Some(error) = resolver.forward {
         return Err(error);
     }
@@ -122,7 +147,7 @@ pub(super) fn resolve<'a>(
     })
 }
 
-struct Resolver<'a, 'f> {
+struct Resolver<'a> {
     table: &'a StageTable<'a>,
     pins: &'a Pins,
     escape: Escape,
@@ -136,7 +161,6 @@ struct Resolver<'a, 'f> {
     missing: BTreeMap<ImageNeed, Span>,
     /// The first copy from a stage that is defined too late; a cycle is reported before it.
     forward: Option<Diagnostic>,
-    findings: &'f mut Findings,
 }
 
 /// A FROM line with its names resolved.
@@ -156,14 +180,14 @@ enum HeadBase {
     Outside(Outside),
 }
 
-impl<'a> Resolver<'a, '_> {
+impl<'a> Resolver<'a> {
     fn reach(&mut self, target: usize) -> Result<Vec<usize>, Diagnostic> {
         let mut roots = Vec::with_capacity(self.platforms.len());
         for platform in 0..self.platforms.len() {
             roots.push(self.ensure(target, platform)?);
         }
         while let Some(instance) = self.unread.pop() {
-            self.read_copies(instance)?;
+            self.read_froms(instance)?;
         }
         Ok(roots)
     }
@@ -189,34 +213,19 @@ impl<'a> Resolver<'a, '_> {
 
     fn head(&mut self, stage: usize, target: usize) -> Result<Head, Diagnostic> {
         let def = &self.table.stages[stage];
-        let mut expander = Expander::new(&self.globals[target], self.escape);
-        let platform = match &def.from.platform {
-            Some(text) => Some(platform_flag(&mut expander, text)?),
-            None => None,
-        };
-        let wanted = platform.as_ref().unwrap_or(&self.platforms[target]);
-        if let Some(name) = &def.from.name
-            && let Some(found) = self
-                .contexts
-                .find(&name.value, wanted)
-                .map_err(|e| bad_reference(&e, name.span))?
-        {
-            let base_name = name.value.clone();
+        let platform = self.platform(stage, target)?;
+        if let Some(found) = self.replacement(stage, target)? {
             return Ok(Head {
                 base: HeadBase::Outside(found),
-                base_name,
+                base_name: def.name().unwrap_or_default().to_owned(),
                 platform,
                 replaced: true,
             });
         }
+        let wanted = platform.as_ref().unwrap_or(&self.platforms[target]);
+        let mut expander = Expander::new(&self.globals[target], self.escape);
         let image = &def.from.image;
         let base_name = expander.word(&image.value, image.span)?;
-        for (name, span) in expander.into_unset() {
-            let message = format!("FROM argument '{name}' is not declared");
-            let warning = Diagnostic::warning("UndefinedArgInFrom", message).at(span);
-            self.findings
-                .warn(warning.suggest(&name, self.globals[target].names()));
-        }
         if base_name.trim().is_empty() {
             let message = format!("base name ({}) should not be blank", image.value);
             return Err(Diagnostic::error("blank-base", message)
@@ -243,6 +252,32 @@ impl<'a> Resolver<'a, '_> {
         })
     }
 
+    /// The value of `FROM --platform`.
+    fn platform(&mut self, stage: usize, target: usize) -> Result<Option<Platform>, Diagnostic> {
+        let Some(text) = &self.table.stages[stage].from.platform else {
+            return Ok(None);
+        };
+        let mut expander = Expander::new(&self.globals[target], self.escape);
+        let platform = platform_flag(&mut expander, text);
+        let unset = expander.into_unset();
+        let guess = unset.first().map(|(name, _)| name.clone());
+        platform.map(Some).map_err(|error| match guess {
+            Some(name) => error.suggest(&name, self.globals[target].names()),
+            None => error,
+        })
+    }
+
+    /// The named context that stands in for a stage and all that it starts from.
+    fn replacement(&mut self, stage: usize, target: usize) -> Result<Option<Outside>, Diagnostic> {
+        let Some(name) = &self.table.stages[stage].from.name else {
+            return Ok(None);
+        };
+        let platform = self.platform(stage, target)?;
+        let wanted = platform.as_ref().unwrap_or(&self.platforms[target]);
+        let found = self.contexts.find(&name.value, wanted);
+        found.map_err(|e| bad_reference(&e, name.span))
+    }
+
     fn create(&mut self, stage: usize, target: usize, head: Head) -> Result<(), Diagnostic> {
         let def = &self.table.stages[stage];
         let span = def.from.image.span;
@@ -256,21 +291,20 @@ impl<'a> Resolver<'a, '_> {
                 platform = self.instances[base].platform.clone();
                 (Origin::Stage(base), self.instances[base].leaves.clone())
             }
-            HeadBase::Outside(Outside::Scratch) => (Origin::Scratch, Vec::new()),
-            HeadBase::Outside(Outside::Image(need)) => {
-                let triggers = self.image_triggers(&need, span)?;
-                (Origin::Image(need), triggers)
+            HeadBase::Outside(outside) => {
+                let triggers = match &outside {
+                    Outside::Image(need) => self.image_triggers(need, span)?,
+                    _ => Vec::new(),
+                };
+                (Origin::from(outside), triggers)
             }
-            HeadBase::Outside(Outside::Local(name)) => return Err(local_base(&name, span)),
         };
         let (items, leaves) = if head.replaced {
             (Vec::new(), inherited)
         } else {
             (Item::of_stage(def, inherited), Trigger::of_stage(def))
         };
-        for item in &items {
-            unsupported::check(&item.instruction).map_err(|error| item.relocate(error))?;
-        }
+        items.iter().try_for_each(readable)?;
         let deps = match base {
             Origin::Stage(base) => vec![(base, span)],
             _ => Vec::new(),
@@ -288,6 +322,7 @@ impl<'a> Resolver<'a, '_> {
             items,
             leaves,
             copies: BTreeMap::new(),
+            mounts: BTreeMap::new(),
             deps,
         });
         Ok(())
@@ -312,64 +347,60 @@ impl<'a> Resolver<'a, '_> {
             .collect()
     }
 
-    fn read_copies(&mut self, instance: usize) -> Result<(), Diagnostic> {
-        let froms: Vec<Spanned<String>> = self.instances[instance]
-            .items
-            .iter()
-            .filter_map(copy_from)
-            .collect();
+    fn read_froms(&mut self, instance: usize) -> Result<(), Diagnostic> {
+        let items = &self.instances[instance].items;
+        let froms: Vec<FromName> = items.iter().flat_map(froms::of_item).collect();
         for from in froms {
-            if self.instances[instance].copies.contains_key(&from.value) {
+            let text = from.text();
+            if self.instances[instance].origins(&from).contains_key(text) {
                 continue;
             }
-            let origin = self.copy_origin(instance, &from)?;
-            if let Origin::Image(need) = &origin
-                && !self.pins.images.contains_key(need)
-            {
-                self.missing.entry(need.clone()).or_insert(from.span);
+            let origin = self.origin(instance, &from)?;
+            let span = from.span();
+            match &origin {
+                Origin::Image(need) if !self.pins.images.contains_key(need) => {
+                    self.missing.entry(need.clone()).or_insert(span);
+                }
+                Origin::Stage(dep) => self.instances[instance].deps.push((*dep, span)),
+                _ => {}
             }
-            if let Origin::Stage(dep) = origin {
-                self.instances[instance].deps.push((dep, from.span));
-            }
-            self.instances[instance].copies.insert(from.value, origin);
+            let text = text.to_owned();
+            self.instances[instance].origins(&from).insert(text, origin);
         }
         Ok(())
     }
 
-    /// What a `--from` means to a stage (S20, S21, S22, S114).
-    fn copy_origin(
-        &mut self,
-        instance: usize,
-        from: &Spanned<String>,
-    ) -> Result<Origin, Diagnostic> {
+    /// What a `--from` or the `from` of a mount means to a stage (S20, S21, S22, S114).
+    fn origin(&mut self, instance: usize, from: &FromName) -> Result<Origin, Diagnostic> {
         let Instance {
             stage,
             target,
             ref platform,
             ..
         } = self.instances[instance];
-        let found = match from.value.parse::<usize>() {
-            Ok(number) if number < self.table.stages.len() => Some(number),
-            Ok(number) => return Err(self.bad_index(number, from.span)),
-            Err(_) => self.table.find(&from.value, stage),
+        let (text, span) = (from.text(), from.span());
+        let found = match text.parse::<usize>() {
+            Ok(number) if from.may_be_number() => {
+                if number >= self.table.stages.len() {
+                    return Err(self.bad_index(number, span));
+                }
+                Some(number)
+            }
+            _ => self.table.find(text, stage),
         };
         let Some(found) = found else {
-            let outside = self.contexts.outside(&from.value, platform);
-            return Ok(match outside.map_err(|e| bad_reference(&e, from.span))? {
-                Outside::Scratch => Origin::Scratch,
-                Outside::Image(need) => Origin::Image(need),
-                Outside::Local(name) => Origin::Local(name),
-            });
+            let outside = self.contexts.outside(text, platform);
+            let outside = outside.map_err(|e| bad_reference(&e, span))?;
+            return Ok(outside.into());
         };
         if found > stage && self.forward.is_none() {
-            self.forward = Some(too_late(&from.value, &self.table.label(stage), from.span));
+            self.forward = Some(from.too_late(&self.table.label(stage)));
         }
-        if let Some(name) = self.table.stages[found].name()
-            && let Ok(Some(Outside::Local(key))) = self.contexts.find(name, &self.platforms[target])
-        {
-            return Ok(Origin::Local(key));
+        // Files of a context need no stage around them.
+        match self.replacement(found, target)? {
+            Some(outside @ (Outside::Local(_) | Outside::Remote(_))) => Ok(outside.into()),
+            _ => self.ensure(found, target).map(Origin::Stage),
         }
-        self.ensure(found, target).map(Origin::Stage)
     }
 
     fn bad_index(&self, number: usize, span: Span) -> Diagnostic {
@@ -380,17 +411,14 @@ impl<'a> Resolver<'a, '_> {
     }
 }
 
-fn copy_from(item: &Item<'_>) -> Option<Spanned<String>> {
-    let InstructionKind::Copy(copy) = &item.instruction.kind else {
-        return None;
-    };
-    let from = copy
-        .flags
-        .from
-        .clone()
-        .filter(|from| !from.value.is_empty())?;
-    let span = item.place(from.span);
-    Some(Spanned::new(from.value, span))
+/// Refuses what the parser could not read: such a stage must not be reached.
+fn readable(item: &Item<'_>) -> Result<(), Diagnostic> {
+    if !matches!(item.instruction.kind, InstructionKind::Invalid) {
+        return Ok(());
+    }
+    let message = "an instruction that cannot be read";
+    let error = Diagnostic::error("invalid-instruction", message).at(item.instruction.span);
+    Err(item.relocate(error))
 }
 
 fn platform_flag(
@@ -410,19 +438,4 @@ fn platform_flag(
 
 fn bad_reference(error: &ReferenceParseError, span: Span) -> Diagnostic {
     Diagnostic::error("invalid-reference", error.to_string()).at(span)
-}
-
-fn local_base(name: &str, span: Span) -> Diagnostic {
-    let message =
-        format!("a stage that starts from the local context `{name}` is not supported yet");
-    Diagnostic::error("unsupported", message)
-        .at(span)
-        .with_hint(format!("write `FROM scratch` and `COPY --from={name} . /`"))
-}
-
-fn too_late(from: &str, stage: &str, span: Span) -> Diagnostic {
-    let message = format!(
-        "cannot copy from stage \"{from}\", it needs to be defined before current stage \"{stage}\""
-    );
-    Diagnostic::error("stage-order", message).at(span)
 }

@@ -3,11 +3,12 @@
 use super::model::{RunStep, Script, StepAction};
 use super::triggers::Item;
 use super::walk::Walk;
-use super::{created_by, globals, labels};
-use crate::ast::{Heredoc, Run, RunCommand, RunNetwork};
+use super::{created_by, devices, globals, labels};
+use crate::ast::{Heredoc, Run, RunCommand, RunFlags, RunNetwork, RunSecurity};
 use crate::diagnostic::Diagnostic;
-use crate::request::PlanRequest;
-use acetate_graph::NetworkMode;
+use crate::request::{Entitlement, PlanRequest};
+use crate::span::Span;
+use acetate_graph::{NetworkMode, SecurityMode};
 
 /// The host name that steps see when nobody names another (S60).
 const DEFAULT_HOSTNAME: &str = "buildkitsandbox";
@@ -42,25 +43,64 @@ impl Program {
 impl Walk<'_, '_> {
     pub(super) fn run(&mut self, item: &Item<'_>, run: &Run) -> Result<(), Diagnostic> {
         let program = self.program(item, run)?;
-        let network = match run.flags.network.as_ref().map(|network| network.value) {
-            None | Some(RunNetwork::Default) => self.ctx.request.network,
-            Some(RunNetwork::None) => NetworkMode::None,
-            Some(RunNetwork::Host) => NetworkMode::Host,
-        };
+        let network = self.network(item, &run.flags)?;
+        let security = self.security(&run.flags)?;
+        let devices = devices::of_run(&run.flags.devices, self.ctx.request)?;
+        let mounts = self.mounts(item, &run.flags.mounts)?;
         let scope = &self.state.scope;
         let text = created_by::run(&self.args, scope, &program.argv);
+        let mut env = scope.to_env();
+        if let Some(socket) = mounts
+            .agent
+            .filter(|_| scope.value("SSH_AUTH_SOCK").is_none())
+        {
+            env.push(format!("SSH_AUTH_SOCK={socket}"));
+        }
+        let name = self.masked_name(item, &mounts.secret_env);
         let step = RunStep {
             argv: program.argv,
-            env: scope.to_env(),
+            env,
             cwd: self.state.workdir(),
             user: self.state.config.config.user.clone(),
             network,
+            security,
             proxy_env: globals::proxies(self.ctx.request, scope),
             script: program.script,
+            mounts: mounts.list,
+            secret_env: mounts.secret_env,
+            devices,
         };
         let created_by = format!("{text} # buildkit");
-        self.step(item, &program.suffix, created_by, StepAction::Run(step));
+        let name = format!("{name}{}", program.suffix);
+        self.step(item, &name, created_by, StepAction::Run(step));
         Ok(())
+    }
+
+    fn network(&self, item: &Item<'_>, flags: &RunFlags) -> Result<NetworkMode, Diagnostic> {
+        let request = self.ctx.request;
+        let (network, what, span) = match &flags.network {
+            Some(flag) if flag.value == RunNetwork::None => return Ok(NetworkMode::None),
+            Some(flag) if flag.value == RunNetwork::Host => {
+                (NetworkMode::Host, "RUN --network=host", flag.span)
+            }
+            _ => (request.network, "--network=host", item.instruction.span),
+        };
+        if network == NetworkMode::Host {
+            require(request, &Entitlement::NetworkHost, what, span)?;
+        }
+        Ok(network)
+    }
+
+    fn security(&self, flags: &RunFlags) -> Result<SecurityMode, Diagnostic> {
+        match &flags.security {
+            Some(flag) if flag.value == RunSecurity::Insecure => {
+                let what = "RUN --security=insecure";
+                let wanted = Entitlement::SecurityInsecure;
+                require(self.ctx.request, &wanted, what, flag.span)?;
+                Ok(SecurityMode::Insecure)
+            }
+            _ => Ok(SecurityMode::Sandbox),
+        }
     }
 
     fn program(&self, item: &Item<'_>, run: &Run) -> Result<Program, Diagnostic> {
@@ -96,11 +136,28 @@ impl Walk<'_, '_> {
             name: heredoc.name.clone(),
             content: heredoc.content.clone(),
         };
-        let argv = vec![format!("{}/{}", RunStep::SCRIPT_DIR, script.name)];
+        let path = format!("{}/{}", RunStep::SCRIPT_DIR, script.name);
+        let argv = self.state.with_shell(&path);
         Program {
             argv,
             script: Some(script),
             suffix,
         }
     }
+}
+
+/// Refuses what was not granted with `--allow`.
+pub(super) fn require(
+    request: &PlanRequest,
+    wanted: &Entitlement,
+    what: &str,
+    span: Span,
+) -> Result<(), Diagnostic> {
+    if request.allows(wanted) {
+        return Ok(());
+    }
+    let message = format!("`{what}` needs the entitlement {wanted}");
+    Err(Diagnostic::error("missing-entitlement", message)
+        .at(span)
+        .with_hint(format!("build with `--allow {wanted}`")))
 }

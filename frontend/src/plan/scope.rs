@@ -25,6 +25,16 @@ impl Scope {
         }
     }
 
+    /// Forgets a variable.
+    pub(super) fn remove(&mut self, name: &str) {
+        if let Some(removed) = self.index.remove(name) {
+            self.entries.remove(removed);
+            for idx in self.index.values_mut().filter(|idx| **idx > removed) {
+                *idx -= 1;
+            }
+        }
+    }
+
     /// The value of a variable.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.index
@@ -166,6 +176,19 @@ mod tests {
         scope.set("a", "3");
         assert_eq!(scope.to_env(), ["a=3", "b=2"]);
         assert_eq!(scope.value("c"), None);
+    }
+
+    #[test]
+    fn a_variable_can_be_forgotten() {
+        let mut scope = Scope::default();
+        scope.set("a", "1");
+        scope.set("b", "2");
+        scope.set("c", "3");
+        scope.remove("b");
+        scope.remove("x");
+        scope.set("c", "4");
+        assert_eq!(scope.to_env(), ["a=1", "c=4"]);
+        assert_eq!(scope.value("b"), None);
     }
 
     #[test]

@@ -9,12 +9,15 @@ use super::resolve::{Instance, Origin, Reached};
 use super::scope::{Declared, Expander, Scope};
 use super::stages::StageTable;
 use super::triggers::Item;
+use super::wanted::{self, Wanted};
 use super::{Findings, env, path};
 use crate::ast::{Escape, InstructionKind};
+use crate::checks::Ignored;
 use crate::diagnostic::Diagnostic;
-use crate::pins::{ImageNeed, ImageSource, PinnedImage, Pins, SelectionSpec};
+use crate::pins::{ImageNeed, ImageSource, PinnedImage, Pins};
 use crate::request::PlanRequest;
 use crate::span::{LineRange, Span};
+use acetate_graph::SecretEnv;
 use acetate_oci::{HistoryEntry, ImageConfig, Platform, RootFs};
 use std::collections::BTreeMap;
 
@@ -26,17 +29,13 @@ pub(super) struct Ctx<'a> {
     pub(super) pins: &'a Pins,
     pub(super) reached: &'a Reached<'a>,
     pub(super) escape: Escape,
+    /// Whether steps are shown with their platforms.
+    pub(super) multi_platform: bool,
+    /// The ignore file of the main context, when there is something to say about it.
+    pub(super) ignored: Option<&'a Ignored>,
 }
 
 impl Ctx<'_> {
-    /// The target platforms.
-    pub(super) fn platforms(&self) -> &[Platform] {
-        match self.request.platforms.as_slice() {
-            [] => std::slice::from_ref(&self.request.build_platform),
-            platforms => platforms,
-        }
-    }
-
     /// Names lines of the Dockerfile.
     pub(super) fn origin(&self, lines: LineRange) -> acetate_graph::Origin {
         acetate_graph::Origin {
@@ -58,7 +57,7 @@ pub(super) struct Walked {
 pub(super) fn walk(
     ctx: &Ctx<'_>,
     findings: &mut Findings,
-    selections: &mut BTreeMap<SelectionSpec, Span>,
+    wanted: &mut Wanted,
 ) -> Result<Walked, Diagnostic> {
     let n_instances = ctx.reached.instances.len();
     let mut ids = vec![StageId(0); n_instances];
@@ -67,8 +66,9 @@ pub(super) fn walk(
     for &idx in &ctx.reached.order {
         let instance = &ctx.reached.instances[idx];
         let state = State::start(ctx, instance, &ids, &states)?;
-        let mut walk = Walk::new(ctx, instance, state, &ids, findings, selections);
+        let mut walk = Walk::new(ctx, instance, state, &ids, findings, wanted);
         walk.warn_of_platform();
+        let base = walk.base();
         let base_label = walk.base_label();
         for item in &instance.items {
             walk.item(item).map_err(|error| item.relocate(error))?;
@@ -84,7 +84,7 @@ pub(super) fn walk(
         stages.push(PlannedStage {
             name: ctx.table.label(instance.stage),
             platform: instance.platform.clone(),
-            base: base(&instance.base, &ids),
+            base,
             base_label,
             steps,
             history,
@@ -94,7 +94,7 @@ pub(super) fn walk(
         .reached
         .roots
         .iter()
-        .zip(ctx.platforms())
+        .zip(ctx.request.target_platforms())
         .map(|(&root, platform)| {
             let stage = ids[root];
             let config = finish(states[stage.0].config.clone(), ctx.request, platform);
@@ -108,14 +108,6 @@ pub(super) fn walk(
         targets: targets.collect(),
         stages,
     })
-}
-
-fn base(origin: &Origin, ids: &[StageId]) -> Base {
-    match origin {
-        Origin::Stage(instance) => Base::Stage(ids[*instance]),
-        Origin::Image(need) => Base::Image(need.clone()),
-        Origin::Scratch | Origin::Local(_) => Base::Scratch,
-    }
 }
 
 /// Applies what the request says about the result: labels last, the platform if it was named.
@@ -140,6 +132,8 @@ pub(super) struct State {
     pub(super) scope: Scope,
     /// The config so far, without layers and history.
     pub(super) config: ImageConfig,
+    /// Whether the file has a WORKDIR up to here, be it in a stage below.
+    pub(super) has_workdir: bool,
 }
 
 impl State {
@@ -152,7 +146,9 @@ impl State {
         let mut state = match &instance.base {
             Origin::Stage(base) => states[ids[*base].0].clone(),
             Origin::Image(need) => Self::of_image(pinned(ctx.pins, need)?),
-            Origin::Scratch | Origin::Local(_) => Self::of_scratch(&instance.platform),
+            Origin::Scratch | Origin::Local(_) | Origin::Remote(_) => {
+                Self::of_scratch(&instance.platform)
+            }
         };
         if instance.replaced {
             return Ok(state);
@@ -178,6 +174,7 @@ impl State {
         Self {
             scope: Scope::default(),
             config,
+            has_workdir: false,
         }
     }
 
@@ -187,6 +184,7 @@ impl State {
         Self {
             scope: Scope::default(),
             config,
+            has_workdir: false,
         }
     }
 
@@ -237,13 +235,11 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) instance: &'w Instance<'a>,
     pub(super) ids: &'w [StageId],
     pub(super) state: State,
-    pub(super) selections: &'w mut BTreeMap<SelectionSpec, Span>,
+    pub(super) wanted: &'w mut Wanted,
     /// The ARGs of this stage as declared, for history; a child starts with none.
     pub(super) args: Declared,
     /// Whether this stage has set CMD, so that ENTRYPOINT leaves it.
     pub(super) has_cmd: bool,
-    /// Whether this stage has set an absolute WORKDIR.
-    pub(super) has_workdir: bool,
     findings: &'w mut Findings,
     numbering: Numbering,
     no_cache: bool,
@@ -259,7 +255,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         state: State,
         ids: &'w [StageId],
         findings: &'w mut Findings,
-        selections: &'w mut BTreeMap<SelectionSpec, Span>,
+        wanted: &'w mut Wanted,
     ) -> Self {
         let label = ctx.table.label(instance.stage);
         let filtered = ctx
@@ -272,10 +268,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             instance,
             ids,
             state,
-            selections,
+            wanted,
             args: Declared::default(),
             has_cmd: false,
-            has_workdir: false,
             findings,
             numbering: Numbering::new(ctx, instance),
             no_cache: ctx.request.no_cache || filtered,
@@ -342,13 +337,12 @@ impl<'w, 'a> Walk<'w, 'a> {
     pub(super) fn step(
         &mut self,
         item: &Item<'_>,
-        suffix: &str,
+        name: &str,
         created_by: String,
         action: StepAction,
     ) {
-        let name = self.display_name(item, suffix);
         let label = StepLabel {
-            name: self.numbering.next(&name),
+            name: self.numbering.next(name),
             origin: self.ctx.origin(item.lines()),
         };
         let step = self.steps.len();
@@ -380,16 +374,49 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.history.push(PlannedHistory { entry, step });
     }
 
+    /// What the next step would be called.
+    pub(super) fn peek_name(&self, text: &str) -> String {
+        self.numbering.peek(text)
+    }
+
     /// The instruction as written, keyword in capitals, known variables filled in (S6).
-    fn display_name(&self, item: &Item<'_>, suffix: &str) -> String {
-        let instruction = &item.instruction;
-        let rest = instruction
-            .original
-            .get(instruction.keyword.value.len()..)
-            .unwrap_or_default();
-        let text = self.expander().display(rest);
-        let trigger = if item.is_trigger { "ONBUILD " } else { "" };
-        format!("{trigger}{}{text}{suffix}", instruction.name())
+    pub(super) fn display_name(&self, item: &Item<'_>) -> String {
+        display(item, "", &self.expander())
+    }
+
+    /// The same with something in front of the keyword.
+    pub(super) fn prefixed_name(&self, item: &Item<'_>, prefix: &str) -> String {
+        display(item, prefix, &self.expander())
+    }
+
+    /// The same with variables that hold secrets masked (S70).
+    pub(super) fn masked_name(&self, item: &Item<'_>, secrets: &[SecretEnv]) -> String {
+        if secrets.is_empty() {
+            return self.display_name(item);
+        }
+        let mut scope = self.state.scope.clone();
+        for secret in secrets {
+            scope.set(&secret.name, "****");
+        }
+        display(item, "", &Expander::new(&scope, self.ctx.escape))
+    }
+
+    /// What the stage starts from.
+    fn base(&mut self) -> Base {
+        let (name, input) = match &self.instance.base {
+            Origin::Scratch => return Base::Scratch,
+            Origin::Stage(instance) => return Base::Stage(self.ids[*instance]),
+            Origin::Image(need) => return Base::Image(need.clone()),
+            Origin::Local(name) => (name, wanted::whole(name)),
+            Origin::Remote(name) => (name, wanted::fetched(name)),
+        };
+        let def = &self.ctx.table.stages[self.instance.stage];
+        self.wanted.want(&input, def.from.image.span);
+        Base::Context {
+            name: name.clone(),
+            files: input,
+            origin: self.ctx.origin(def.instruction.lines),
+        }
     }
 
     fn base_label(&mut self) -> Option<StepLabel> {
@@ -424,6 +451,18 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.findings
             .warn(Diagnostic::warning("InvalidBaseImagePlatform", message).at(span));
     }
+}
+
+/// An instruction for display: `ONBUILD RUN make`.
+fn display(item: &Item<'_>, prefix: &str, expander: &Expander<'_>) -> String {
+    let instruction = &item.instruction;
+    let rest = instruction
+        .original
+        .get(instruction.keyword.value.len()..)
+        .unwrap_or_default();
+    let text = expander.display(rest);
+    let trigger = if item.is_trigger { "ONBUILD " } else { "" };
+    format!("{trigger}{prefix}{}{text}", instruction.name())
 }
 
 /// An image with the digest it was resolved to.

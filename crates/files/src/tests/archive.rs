@@ -39,6 +39,34 @@ fn tar() -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
+/// A tar of entries by name, kind and content or target.
+pub(super) fn packed(entries: &[(&str, u8, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, kind, text) in entries {
+        let is_link = matches!(kind, b'1' | b'2');
+        let content = if *kind == b'0' { text.as_bytes() } else { b"" };
+        let mut header = [0_u8; 512];
+        let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, name.as_bytes());
+        put(100, b"0000644\0" as &[u8]);
+        put(108, b"0000000\0");
+        put(116, b"0000000\0");
+        put(124, format!("{:011o}\0", content.len()).as_bytes());
+        put(136, b"00000000000\0");
+        put(148, b"        ");
+        put(156, &[*kind]);
+        put(157, if is_link { text.as_bytes() } else { b"" });
+        put(257, b"ustar\x0000");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        out.extend(header);
+        out.extend(content);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.extend([0; 1024]);
+    out
+}
+
 fn add(bytes: &[u8], dest: &str, base: &str, owner: CopyOwner) -> (Case, String) {
     let case = Case::new("archive", base);
     std::fs::write(case.path("context/archive"), bytes).unwrap();
@@ -141,5 +169,98 @@ fn times_of_entries_are_kept() {
             1_000_000_000,
             "{name}"
         );
+    }
+}
+
+/// Packs the directory `from` as GNU tar does, with these arguments; nothing where it is missing.
+fn gnu_tar(dir: &std::path::Path, args: &[&str]) -> Option<Vec<u8>> {
+    let mut command = std::process::Command::new("tar");
+    let command = command
+        .current_dir(dir)
+        .args(args)
+        .args(["-cf", "-", "from"]);
+    match command.output() {
+        Ok(output) if output.status.success() => Some(output.stdout),
+        _ => {
+            println!("skipped: needs GNU tar");
+            None
+        }
+    }
+}
+
+#[test]
+fn s55_every_sparse_form_of_gnu_tar_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("from")).unwrap();
+    // More pieces than fit into the first header.
+    let file = std::fs::File::create(dir.path().join("from/sparse")).unwrap();
+    file.set_len(100 << 20).unwrap();
+    for at in (1..40_u64).map(|n| (n * 2) << 20) {
+        rustix::io::pwrite(&file, b"data", at).unwrap();
+    }
+    std::fs::File::create(dir.path().join("from/hole"))
+        .unwrap()
+        .set_len(5 << 20)
+        .unwrap();
+    std::fs::write(dir.path().join("from/zz"), "behind").unwrap();
+    for args in [
+        &["--sparse", "--format=gnu"][..],
+        &["--sparse", "--format=oldgnu"],
+        &["--sparse", "--format=posix", "--sparse-version=0.0"],
+        &["--sparse", "--format=posix", "--sparse-version=0.1"],
+        &["--sparse", "--format=posix", "--sparse-version=1.0"],
+    ] {
+        let Some(bytes) = gnu_tar(dir.path(), args) else {
+            return;
+        };
+        assert!(bytes.len() < 1 << 20, "{args:?} {}", bytes.len());
+        let case = Case::new("archive", "");
+        std::fs::write(case.path("context/archive"), bytes).unwrap();
+        case.copy_with(&["archive"], "/x", |action| {
+            action.archives = Archives::Unpack;
+        });
+        for name in ["sparse", "hole", "zz"] {
+            let found = case.path("layer/x/from").join(name);
+            let same = std::fs::read(&found).unwrap()
+                == std::fs::read(dir.path().join("from").join(name)).unwrap();
+            assert!(same, "{args:?} {name}");
+            assert!(
+                found.metadata().unwrap().blocks() * 512 < 2 << 20,
+                "{args:?} {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn s55_every_format_of_gnu_tar_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = "deep/".repeat(30);
+    std::fs::create_dir_all(dir.path().join("from").join(&deep)).unwrap();
+    std::fs::write(dir.path().join("from").join(&deep).join("file"), "deep").unwrap();
+    std::os::unix::fs::symlink("x".repeat(150), dir.path().join("from/link")).unwrap();
+    for args in [
+        &["--format=gnu"][..],
+        &["--format=posix"],
+        &["--format=posix", "--xattrs"],
+        &["--format=gnu", "--blocking-factor=1"],
+        &["--format=gnu", "-z"],
+        &[
+            "--format=posix",
+            "--pax-option=globexthdr.name=g,comment=hello",
+        ],
+    ] {
+        let Some(bytes) = gnu_tar(dir.path(), args) else {
+            return;
+        };
+        let case = Case::new("archive", "");
+        std::fs::write(case.path("context/archive"), bytes).unwrap();
+        case.copy_with(&["archive"], "/x", |action| {
+            action.archives = Archives::Unpack;
+        });
+        let file = case.path("layer/x/from").join(&deep).join("file");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "deep", "{args:?}");
+        let link = std::fs::read_link(case.path("layer/x/from/link")).unwrap();
+        assert_eq!(link.as_os_str().len(), 150, "{args:?}");
     }
 }

@@ -3,10 +3,12 @@
 
 mod archive;
 mod copy;
+mod host;
+mod mutated;
 mod owner;
 mod select;
 
-use crate::{CopyInput, FilesError, HostTree, Selection, Staging};
+use crate::{CopyInput, FilesError, HostTree, Selection, SelectionOptions, Staging};
 use acetate_graph::{Archives, CopyAction, CopyOwner, CopySource};
 use acetate_oci::Timestamp;
 use acetate_pattern::IgnoreMatcher;
@@ -56,7 +58,11 @@ impl Case {
     fn select(&self, sources: &[&str]) -> Result<Selection, FilesError> {
         let sources: Vec<String> = sources.iter().map(|s| (*s).to_owned()).collect();
         let context = self.context();
-        let mut selection = Selection::find(&context, &sources)?;
+        let options = SelectionOptions {
+            sources: &sources,
+            ..SelectionOptions::default()
+        };
+        let mut selection = Selection::find(&context, &options)?;
         selection.read(&context)?;
         Ok(selection)
     }
@@ -160,6 +166,9 @@ fn listing(root: &Path) -> String {
                 'l',
                 format!(" -> {}", std::fs::read_link(&path).unwrap().display()),
             )
+        } else if !meta.is_file() {
+            // Reading a pipe would wait for a writer.
+            ('s', String::new())
         } else {
             (
                 '-',

@@ -1,5 +1,5 @@
 use super::Case;
-use crate::{Attributes, DigestMemory, Fingerprint, Selection};
+use crate::{Attributes, DigestMemory, Fingerprint, Selection, SelectionOptions};
 use acetate_oci::Digest;
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
@@ -132,7 +132,11 @@ fn a_large_file_is_read_again_only_when_it_changed() {
     let later = i64::try_from(later).unwrap() + 60;
     let digest = |now: i64| {
         let context = case.context();
-        let mut found = Selection::find(&context, &[".".to_owned()]).unwrap();
+        let options = SelectionOptions {
+            sources: &[".".to_owned()],
+            ..SelectionOptions::default()
+        };
+        let mut found = Selection::find(&context, &options).unwrap();
         found.read_with(&context, &memory, now).unwrap();
         found.digest(ALL)
     };
@@ -158,4 +162,66 @@ fn a_large_file_is_read_again_only_when_it_changed() {
         .unwrap();
     assert_ne!(digest(later), plain);
     assert_eq!(hits(), 1);
+}
+
+fn with(case: &Case, sources: &[&str], excludes: &[&str], parents: bool) -> Digest {
+    let owned = |texts: &[&str]| -> Vec<String> { texts.iter().map(|t| (*t).to_owned()).collect() };
+    let context = case.context();
+    let options = SelectionOptions {
+        sources: &owned(sources),
+        excludes: &owned(excludes),
+        parents,
+    };
+    let mut selection = Selection::find(&context, &options).unwrap();
+    selection.read(&context).unwrap();
+    selection.digest(ALL)
+}
+
+#[test]
+fn s48_what_is_excluded_counts_by_its_effect_only() {
+    let full = Case::new("d/a\nd/b\nd/c", "");
+    let small = Case::new("d/a\nd/c", "");
+    let digest = with(&full, &["d"], &["b"], false);
+    assert_eq!(digest, with(&full, &["d"], &["[b]", "nothing"], false));
+    assert_eq!(digest, with(&small, &["d"], &[], false));
+    assert_ne!(digest, with(&full, &["d"], &[], false));
+    std::fs::write(full.path("context/d/b"), "changed").unwrap();
+    assert_eq!(digest, with(&full, &["d"], &["b"], false));
+    std::fs::write(full.path("context/d/c"), "changed").unwrap();
+    assert_ne!(digest, with(&full, &["d"], &["b"], false));
+}
+
+#[test]
+fn s47_the_directories_that_come_along_count() {
+    let case = Case::new("a/ mode=755\na/b/f\na/other", "");
+    let digest = || with(&case, &["a/b/f"], &[], true);
+    let first = digest();
+    assert_ne!(first, with(&case, &["a/b/f"], &[], false));
+    assert_ne!(first, with(&case, &["a/./b/f"], &[], true));
+    // The same names, but the directory is copied itself and not only led through.
+    assert_ne!(first, with(&case, &["a/b"], &[], true));
+    assert_eq!(first, with(&case, &["a/b/*"], &[], true));
+    std::fs::write(case.path("context/a/other"), "changed").unwrap();
+    assert_eq!(digest(), first);
+    std::fs::set_permissions(case.path("context/a"), PermissionsExt::from_mode(0o711)).unwrap();
+    assert_ne!(digest(), first);
+}
+
+#[test]
+fn s52_links_between_sources_count() {
+    let linked = Case::new("a", "");
+    std::fs::hard_link(linked.path("context/a"), linked.path("context/b")).unwrap();
+    let copied = Case::new("a", "");
+    std::fs::copy(copied.path("context/a"), copied.path("context/b")).unwrap();
+    for sources in [&["a", "b"][..], &["*"]] {
+        assert_ne!(
+            with(&linked, sources, &[], false),
+            with(&copied, sources, &[], false)
+        );
+    }
+    // The same name twice is no link.
+    assert_eq!(
+        with(&linked, &["a", "a"], &[], false),
+        with(&copied, &["a", "a"], &[], false)
+    );
 }

@@ -30,6 +30,12 @@ pub(crate) const DEV_MAJOR: Field = field(329, 8);
 pub(crate) const DEV_MINOR: Field = field(337, 8);
 pub(crate) const PREFIX: Field = field(345, 155);
 
+/// GNU's sparse files: up to four pairs of numbers, whether more blocks of them follow, and the
+/// length of the whole.
+pub(crate) const SPARSE: Field = field(386, 96);
+pub(crate) const SPARSE_MORE: Field = field(482, 1);
+pub(crate) const SPARSE_SIZE: Field = field(483, 12);
+
 const USTAR: &[u8] = b"ustar\x0000";
 
 #[derive(Clone)]
@@ -88,17 +94,7 @@ impl Header {
 
     /// Returns a number in octal, or in GNU's binary form.
     pub(crate) fn number(&self, field: Field) -> Option<i64> {
-        let bytes = self.bytes(field);
-        if bytes[0] & 0x80 != 0 {
-            return binary(bytes);
-        }
-        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        let digits = text.trim_ascii();
-        if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
-            return None;
-        }
-        let fold = |sum: i64, digit: &u8| sum * 8 + i64::from(digit - b'0');
-        Some(digits.iter().fold(0, fold))
+        number(self.bytes(field))
     }
 
     /// Stores as much of `bytes` as fits.
@@ -121,6 +117,20 @@ impl Header {
             .map(|(at, byte)| u32::from(if blanks.contains(&at) { b' ' } else { *byte }))
             .sum()
     }
+}
+
+/// Reads a number in octal, or in GNU's binary form.
+pub(crate) fn number(bytes: &[u8]) -> Option<i64> {
+    if bytes.first()? & 0x80 != 0 {
+        return binary(bytes);
+    }
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let digits = text.trim_ascii();
+    if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
+        return None;
+    }
+    let fold = |sum: i64, digit: &u8| sum * 8 + i64::from(digit - b'0');
+    Some(digits.iter().fold(0, fold))
 }
 
 /// GNU's base-256 numbers: the top bit marks them, the next one is the sign.

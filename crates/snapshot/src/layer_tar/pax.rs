@@ -8,6 +8,9 @@ pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// A key and its value.
+pub(crate) type Record = (Vec<u8>, Vec<u8>);
+
 /// Returns the records as bytes, in the order of their keys.
 pub(crate) fn encode(records: &Records) -> Vec<u8> {
     let mut out = Vec::new();
@@ -29,17 +32,32 @@ pub(crate) fn encode(records: &Records) -> Vec<u8> {
 }
 
 /// Reads records; a repeated key is an error, because readers disagree on which one counts.
-pub(crate) fn decode(mut bytes: &[u8]) -> Result<Records, String> {
-    let mut records = Records::new();
+pub(crate) fn decode(bytes: &[u8]) -> Result<Records, String> {
+    unique(decode_all(bytes)?)
+}
+
+/// Reads records in their order, repeated ones too.
+pub(crate) fn decode_all(mut bytes: &[u8]) -> Result<Vec<Record>, String> {
+    let mut records = Vec::new();
     while !bytes.is_empty() {
         let (record, rest) = split_record(bytes).ok_or("a PAX record is malformed")?;
         let equals = record.iter().position(|byte| *byte == b'=');
         let (key, value) = record.split_at(equals.ok_or("a PAX record has no value")?);
-        if records.insert(key.to_vec(), value[1..].to_vec()).is_some() {
-            let key = String::from_utf8_lossy(key);
+        records.push((key.to_vec(), value[1..].to_vec()));
+        bytes = rest;
+    }
+    Ok(records)
+}
+
+/// Makes a map of records, none of which may be repeated.
+pub(crate) fn unique(all: Vec<Record>) -> Result<Records, String> {
+    let mut records = Records::new();
+    for (key, value) in all {
+        if records.contains_key(&key) {
+            let key = String::from_utf8_lossy(&key);
             return Err(format!("the PAX record `{key}` is repeated"));
         }
-        bytes = rest;
+        records.insert(key, value);
     }
     Ok(records)
 }

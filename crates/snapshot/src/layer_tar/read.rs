@@ -1,9 +1,10 @@
-//! Reading a layer, strictly: what readers of other programs disagree on is refused, not guessed.
+//! Reading a tar, strictly: what readers of other programs disagree on is refused, not guessed.
 
 use super::header::{
     DEV_MAJOR, DEV_MINOR, Field, GID, Header, LINK, MODE, MTIME, NAME, PREFIX, SIZE, UID,
 };
 use super::pax::{self, Records};
+use super::sparse::{self, Form, Map, Next, SparseHeaders};
 use super::{BLOCK, padding};
 use crate::entry::Xattrs;
 use crate::error::BadLayer;
@@ -14,61 +15,107 @@ use std::io::{self, Read};
 /// As much as Go's reader takes for the long names and records of one entry.
 const MAX_EXTENSION: u64 = 1 << 20;
 
-/// One entry as it stands in the tar, with the extensions before it applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TarEntry {
-    /// The raw name, not yet checked.
-    pub(crate) name: Vec<u8>,
-    pub(crate) kind: TarKind,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mtime: Timestamp,
-    /// Only those that a layer keeps.
-    pub(crate) xattrs: Xattrs,
+/// What a tar may hold beside plain entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TarRules {
+    /// A layer is made by a program, for programs, and has a digest: nothing is let pass that
+    /// another program may read in another way.
+    Layer,
+    /// An archive comes from whatever a user has: sparse files are read, global headers that
+    /// do not change what an entry is are skipped, sizes of what has no content do not count, and
+    /// what follows the end is nobody's business.
+    Archive,
 }
 
+/// One entry as it stands in the tar, with the extensions before it applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TarKind {
-    File { size: u64 },
+pub struct TarEntry {
+    /// The raw name, not yet checked.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: TarKind,
+    /// The permission bits with setuid, setgid and sticky.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// When it was changed last.
+    pub mtime: Timestamp,
+    /// Only those that a layer keeps.
+    pub xattrs: Xattrs,
+}
+
+/// What an entry is; link targets are raw, not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TarKind {
+    /// A regular file.
+    File {
+        /// Its length, holes included.
+        size: u64,
+    },
+    /// A directory.
     Dir,
+    /// A symbolic link and where it points.
     Symlink(Vec<u8>),
+    /// Another name of an earlier entry.
     Hardlink(Vec<u8>),
-    CharDevice { major: u32, minor: u32 },
-    BlockDevice { major: u32, minor: u32 },
+    /// A character device.
+    CharDevice {
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+    /// A named pipe.
     Fifo,
 }
 
 /// Reads entry after entry; the content of a file is read through [`Read`] before the next one.
 #[derive(Debug)]
-pub(crate) struct TarReader<R> {
+pub struct TarReader<R> {
     input: R,
-    /// What is left of the current content, and the padding behind it.
+    rules: TarRules,
+    /// What is left of the current content as it is stored, and the padding behind it.
     left: u64,
     pad: usize,
+    /// Where the holes of the current content are.
+    sparse: Option<Map>,
 }
 
 /// The extensions that stand before one entry.
 #[derive(Default)]
 struct Extensions {
     pax: Option<Records>,
+    sparse: SparseHeaders,
     gnu_name: Option<Vec<u8>>,
     gnu_link: Option<Vec<u8>>,
 }
 
 impl<R: Read> TarReader<R> {
-    pub(crate) fn new(input: R) -> Self {
+    /// Reads from the beginning of a tar.
+    pub fn new(input: R, rules: TarRules) -> Self {
         Self {
             input,
+            rules,
             left: 0,
             pad: 0,
+            sparse: None,
         }
     }
 
     /// Skips what is left of the current entry and returns the next one, `None` at the end.
     ///
-    /// The end is checked: nothing but zeros may follow it. The input is then read to its end.
-    pub(crate) fn next(&mut self) -> Result<Option<TarEntry>, BadLayer> {
+    /// The end of a layer is checked: nothing but zeros may follow it. The input is then read to
+    /// its end.
+    pub fn next_entry(&mut self) -> Result<Option<TarEntry>, BadLayer> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_content()?;
@@ -76,11 +123,13 @@ impl<R: Read> TarReader<R> {
                 if !extensions.is_empty() {
                     return Err(format("an extended header belongs to no entry"));
                 }
-                self.rest_is_zero()?;
+                if self.rules == TarRules::Layer {
+                    self.rest_is_zero()?;
+                }
                 return Ok(None);
             };
             match header.kind() {
-                b'x' => extensions.put_pax(&self.extension(&header)?)?,
+                b'x' => extensions.put_pax(&self.extension(&header)?, self.rules)?,
                 b'L' => put_once(
                     &mut extensions.gnu_name,
                     gnu_text(self.extension(&header)?)?,
@@ -89,39 +138,73 @@ impl<R: Read> TarReader<R> {
                     &mut extensions.gnu_link,
                     gnu_text(self.extension(&header)?)?,
                 )?,
-                b'g' => check_global(&self.extension(&header)?)?,
+                b'g' => check_global(&self.extension(&header)?, self.rules)?,
                 _ => return self.entry(&header, extensions).map(Some),
             }
         }
     }
 
-    /// Tells what an error of reading an entry's content says about the layer.
-    pub(crate) fn error(&self, error: io::Error) -> BadLayer {
+    /// Skips the hole that comes next in a sparse file and returns its length; zero where bytes
+    /// are stored. Who does not ask reads zeros.
+    pub fn skip_hole(&mut self) -> u64 {
+        let Some(map) = &mut self.sparse else {
+            return 0;
+        };
+        match map.next() {
+            Next::Hole(n) => {
+                map.advance(n);
+                n
+            }
+            _ => 0,
+        }
+    }
+
+    /// Tells what an error of reading an entry's content says about the tar.
+    pub fn error(&self, error: io::Error) -> BadLayer {
         if error.kind() == io::ErrorKind::UnexpectedEof && self.left > 0 {
             return format("it ends within an entry");
         }
         BadLayer::Unreadable(error)
     }
 
-    pub(crate) fn into_inner(self) -> R {
+    /// Returns the input, where reading stopped.
+    pub fn into_inner(self) -> R {
         self.input
     }
 
-    fn entry(&mut self, header: &Header, extensions: Extensions) -> Result<TarEntry, BadLayer> {
-        let fields = extensions.resolve(header)?;
+    fn entry(&mut self, header: &Header, mut extensions: Extensions) -> Result<TarEntry, BadLayer> {
+        let sparse = std::mem::take(&mut extensions.sparse);
+        let mut fields = extensions.resolve(header, self.rules)?;
+        fields.name = sparse.name.unwrap_or(fields.name);
         let name = fields.name.clone();
-        let refuse = |reason: String| entry_error(&name, reason);
-        let kind = kind_of(header, &fields).map_err(&refuse)?;
-        let size = if let TarKind::File { size } = kind {
-            size
-        } else {
-            0
+        let refuse = |reason: &str| entry_error(&name, reason);
+        let mut kind = kind_of(header, &fields, self.rules).map_err(|reason| refuse(&reason))?;
+        let form = match header.kind() {
+            b'S' => sparse::old(header, &mut self.input).map_err(ended)?,
+            _ => sparse.form,
         };
-        if size != fields.size {
-            return Err(refuse("has content, but is no file".to_owned()));
+        self.left = 0;
+        match (&mut kind, form) {
+            (TarKind::File { size }, None) if header.kind() != b'S' => self.left = *size,
+            (TarKind::File { size }, Some(form)) => {
+                self.left = fields.size;
+                let map = self.map(form)?;
+                let map = map.ok_or_else(|| refuse("has an impossible map of holes"))?;
+                *size = map.size();
+                self.sparse = Some(map);
+            }
+            (_, None) if header.kind() != b'S' => {}
+            _ => return Err(refuse("has an impossible map of holes")),
         }
-        self.left = size;
-        self.pad = padding(size);
+        if fields.size != 0
+            && self.rules == TarRules::Layer
+            && !matches!(kind, TarKind::File { .. })
+        {
+            return Err(refuse("has content, but is no file"));
+        }
+        if matches!(kind, TarKind::File { .. }) {
+            self.pad = padding(fields.size);
+        }
         Ok(TarEntry {
             name: fields.name,
             kind,
@@ -130,6 +213,21 @@ impl<R: Read> TarReader<R> {
             gid: fields.gid,
             mtime: fields.mtime,
             xattrs: fields.xattrs,
+        })
+    }
+
+    /// Finds the holes of the current entry, whose content has not been touched.
+    fn map(&mut self, form: Form) -> Result<Option<Map>, BadLayer> {
+        Ok(match form {
+            Form::Listed(pieces, size) => Map::new(pieces, size, self.left),
+            Form::InFront(size) => {
+                let found = sparse::in_front(&mut self.input, self.left);
+                let Some((pieces, taken)) = found.map_err(ended)? else {
+                    return Ok(None);
+                };
+                self.left -= taken;
+                Map::new(pieces, size, self.left)
+            }
         })
     }
 
@@ -174,7 +272,7 @@ impl<R: Read> TarReader<R> {
         if skipped.map_err(BadLayer::Unreadable)? < rest {
             return Err(format("it ends within an entry"));
         }
-        (self.left, self.pad) = (0, 0);
+        (self.left, self.pad, self.sparse) = (0, 0, None);
         Ok(())
     }
 
@@ -195,11 +293,28 @@ impl<R: Read> TarReader<R> {
 /// Reads the content of the current entry.
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = (&mut self.input).take(self.left).read(buffer)?;
-        if n == 0 && self.left > 0 && !buffer.is_empty() {
+        let next = self.sparse.as_ref().map(Map::next);
+        let limit = match next {
+            None => self.left,
+            Some(Next::Data(n)) => n,
+            Some(Next::End) => 0,
+            Some(Next::Hole(n)) => {
+                let n = usize::try_from(n).unwrap_or(usize::MAX).min(buffer.len());
+                buffer[..n].fill(0);
+                if let Some(map) = &mut self.sparse {
+                    map.advance(n as u64);
+                }
+                return Ok(n);
+            }
+        };
+        let n = (&mut self.input).take(limit).read(buffer)?;
+        if n == 0 && limit > 0 && !buffer.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left -= n as u64;
+        if let Some(map) = &mut self.sparse {
+            map.advance(n as u64);
+        }
         Ok(n)
     }
 }
@@ -221,15 +336,22 @@ impl Extensions {
         self.pax.is_none() && self.gnu_name.is_none() && self.gnu_link.is_none()
     }
 
-    fn put_pax(&mut self, body: &[u8]) -> Result<(), BadLayer> {
-        let records = pax::decode(body).map_err(BadLayer::Format)?;
+    fn put_pax(&mut self, body: &[u8], rules: TarRules) -> Result<(), BadLayer> {
+        let mut all = pax::decode_all(body).map_err(BadLayer::Format)?;
+        if rules == TarRules::Archive {
+            // An empty value takes a record back.
+            all.retain(|(key, value)| !value.is_empty() || key.starts_with(pax::XATTR));
+            self.sparse =
+                sparse::take(&mut all).ok_or_else(|| format("an impossible map of holes"))?;
+        }
+        let records = pax::unique(all).map_err(BadLayer::Format)?;
         if records.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
             return Err(format("sparse files are not supported"));
         }
         put_once(&mut self.pax, records)
     }
 
-    fn resolve(self, header: &Header) -> Result<Fields, BadLayer> {
+    fn resolve(self, header: &Header, rules: TarRules) -> Result<Fields, BadLayer> {
         if self.pax.is_some() && (self.gnu_name.is_some() || self.gnu_link.is_some()) {
             return Err(format("an entry has both PAX and GNU extensions"));
         }
@@ -246,7 +368,9 @@ impl Extensions {
         let refuse = |what: &str| entry_error(&name, format!("has an impossible {what}"));
         let size = number(&mut pax, b"size", header, SIZE).ok_or_else(|| refuse("size"))?;
         let id = |pax: &mut Records, key: &[u8], field| {
-            number(pax, key, header, field).and_then(|id| u32::try_from(id).ok())
+            let id = number(pax, key, header, field).and_then(|id| u32::try_from(id).ok());
+            // To the kernel the largest number means that nobody is meant.
+            id.filter(|id| rules == TarRules::Layer || *id != u32::MAX)
         };
         let uid = id(&mut pax, b"uid", UID).ok_or_else(|| refuse("owner"))?;
         let gid = id(&mut pax, b"gid", GID).ok_or_else(|| refuse("group"))?;
@@ -304,7 +428,7 @@ fn kept_xattrs(pax: Records) -> Xattrs {
     .collect()
 }
 
-fn kind_of(header: &Header, fields: &Fields) -> Result<TarKind, String> {
+fn kind_of(header: &Header, fields: &Fields, rules: TarRules) -> Result<TarKind, String> {
     let device = || {
         let part = |field| header.number(field).and_then(|n| u32::try_from(n).ok());
         let numbers = part(DEV_MAJOR).zip(part(DEV_MINOR));
@@ -329,16 +453,25 @@ fn kind_of(header: &Header, fields: &Fields) -> Result<TarKind, String> {
         b'4' => device().map(|(major, minor)| TarKind::BlockDevice { major, minor })?,
         b'5' => TarKind::Dir,
         b'6' => TarKind::Fifo,
+        b'S' if rules == TarRules::Archive => TarKind::File { size: fields.size },
         b'S' => return Err("is a sparse file, which is not supported".to_owned()),
         other => return Err(format!("has the unknown type `{}`", other.escape_ascii())),
     })
 }
 
 /// Archives of git begin with a global comment; anything else there would have to be applied to
-/// every entry, which programs do differently.
-fn check_global(body: &[u8]) -> Result<(), BadLayer> {
+/// every entry, which programs do differently. In an archive it only must not say what entries
+/// are, since the most used reader skips it.
+fn check_global(body: &[u8], rules: TarRules) -> Result<(), BadLayer> {
     let records = pax::decode(body).map_err(BadLayer::Format)?;
-    if records.keys().all(|key| key == b"comment") {
+    let is_harmless = |key: &Vec<u8>| match rules {
+        TarRules::Layer => key == b"comment",
+        TarRules::Archive => {
+            !matches!(key.as_slice(), b"path" | b"linkpath" | b"size")
+                && !key.starts_with(b"GNU.sparse.")
+        }
+    };
+    if records.keys().all(is_harmless) {
         return Ok(());
     }
     Err(format("it has a global PAX header"))
@@ -372,6 +505,14 @@ fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize, BadLayer
         }
     }
     Ok(n)
+}
+
+/// Tells what an error within an entry says about the tar.
+fn ended(error: io::Error) -> BadLayer {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return format("it ends within an entry");
+    }
+    BadLayer::Unreadable(error)
 }
 
 fn format(text: &str) -> BadLayer {

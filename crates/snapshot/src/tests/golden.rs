@@ -1,7 +1,7 @@
 //! The tar writer against golden bytes and against another program's reader.
 
 use super::support::{THEN, tar_lines};
-use crate::layer_tar::{ClampTimes, TarKind, TarReader, TarWriter};
+use crate::layer_tar::{ClampTimes, TarKind, TarReader, TarRules, TarWriter};
 use crate::{Entry, EntryKind};
 use acetate_oci::{Digest, Timestamp};
 use expect_test::expect;
@@ -80,9 +80,9 @@ fn the_bytes_never_change() {
 fn later_times_are_clamped() {
     let epoch = Timestamp::from_secs(500);
     let bytes = tar(ClampTimes::To(epoch));
-    let mut reader = TarReader::new(&*bytes);
+    let mut reader = TarReader::new(&*bytes, TarRules::Layer);
     let mut times = Vec::new();
-    while let Some(entry) = reader.next().unwrap() {
+    while let Some(entry) = reader.next_entry().unwrap() {
         times.push(entry.mtime);
     }
     let (zero, early) = (Timestamp::default(), Timestamp::from_secs(-1));
@@ -92,9 +92,9 @@ fn later_times_are_clamped() {
 #[test]
 fn reading_gives_what_was_written() {
     let bytes = tar(ClampTimes::Keep);
-    let mut reader = TarReader::new(&*bytes);
+    let mut reader = TarReader::new(&*bytes, TarRules::Layer);
     for (entry, content) in entries() {
-        let read = reader.next().unwrap().unwrap();
+        let read = reader.next_entry().unwrap().unwrap();
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, content);
@@ -122,7 +122,7 @@ fn reading_gives_what_was_written() {
         };
         assert!(same_kind, "{read:?}");
     }
-    assert!(reader.next().unwrap().is_none());
+    assert!(reader.next_entry().unwrap().is_none());
 }
 
 #[test]

@@ -33,6 +33,17 @@ const LINES: &[&str] = &[
     "ONBUILD RUN x",
     "LABEL $X=1",
     "VOLUME $X",
+    "COPY --link --chown=app x /",
+    "COPY --link --from=a x /",
+    "COPY --parents --exclude=*.o x/./y /",
+    "ADD https://example.com/a x https://example.com/b.git#v1 /",
+    "ADD --link --checksum=abc https://example.com/b.git /",
+    "RUN --mount=type=cache,target=$X x",
+    "RUN --mount=type=cache,target=/c,from=a --mount=from=a,target=/d x",
+    "RUN --mount=target=/src,rw --mount=type=bind,source=$X,target=b x",
+    "RUN --mount=type=secret,id=s,env=S --mount=type=ssh --mount=type=tmpfs,target=/t x",
+    "ONBUILD RUN --mount=from=b,source=x,target=/x y",
+    "ARG SOURCE_DATE_EPOCH",
 ];
 
 proptest! {
@@ -43,7 +54,8 @@ proptest! {
         picks in prop::collection::vec(0..LINES.len(), 1..14),
         args in prop::sample::select(vec![
             "epoch=1", "platform=linux/amd64 platform=linux/arm64", "no-cache",
-            "context:a=local", "context:b=layout", "arg:X=b",
+            "context:a=local", "context:b=layout", "arg:X=b", "context:a=remote", "main=remote",
+            "main=remote archive", "main=empty", "arg:SOURCE_DATE_EPOCH=context main=remote time=7",
         ]),
     ) {
         let body: String =
@@ -60,25 +72,32 @@ fn check(lowered: &crate::Lowered) {
     for (id, vertex) in lowered.graph.ids().zip(lowered.graph.vertices()) {
         assert!(vertex.inputs.iter().all(|edge| edge.vertex < id));
         let n_inputs = u32::try_from(vertex.inputs.len()).unwrap();
-        let used: Vec<u32> = match &vertex.op {
+        let mut used: Vec<u32> = match &vertex.op {
             Op::Source(_) => {
                 assert!(vertex.meta.location.is_some());
                 Vec::new()
             }
-            Op::Exec(exec) => exec
-                .mounts
-                .iter()
-                .filter_map(|mount| mount.source.input())
-                .collect(),
+            Op::Exec(exec) => {
+                assert_eq!(exec.mounts[0].target, "/");
+                let inputs = exec.mounts.iter().filter_map(|mount| mount.source.input());
+                inputs.collect()
+            }
             Op::File(file) => {
                 let read = file.actions.iter().filter_map(|action| match action {
                     FileAction::Copy(copy) => Some(copy.input),
                     FileAction::Mkdir(_) | FileAction::Mkfile(_) => None,
                 });
-                file.base.into_iter().chain(read).collect()
+                file.base
+                    .into_iter()
+                    .chain(file.accounts)
+                    .chain(read)
+                    .collect()
             }
-            Op::Merge | Op::Diff => panic!("Dockerfiles need neither"),
+            Op::Merge => (0..n_inputs).collect(),
+            Op::Diff => panic!("Dockerfiles need none"),
         };
+        used.sort_unstable();
+        used.dedup();
         assert_eq!(used, (0..n_inputs).collect::<Vec<u32>>());
     }
     for image in &lowered.images {

@@ -210,8 +210,8 @@ ONBUILD RUN x
             %0    WORKDIR /x
             -     WORKDIR /
             -     STOPSIGNAL SIGTERM
-            -     HEALTHCHECK &{[\"CMD\" \"a\" \"b\"] \"0s\" \"0s\" \"0s\" \"0s\" \'\\x00\'}
-            -     HEALTHCHECK &{[\"NONE\"] \"0s\" \"0s\" \"0s\" \"0s\" \'\\x00\'}
+            -     HEALTHCHECK {Test:[CMD a b] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}
+            -     HEALTHCHECK {Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}
             -     SHELL [/bin/bash -c]
             %1    RUN |3 foo=bar baz= bar=123 /bin/bash -c ls /etc/ # buildkit
             -     ARG foo=bar2
@@ -409,7 +409,9 @@ fn repeated_commands_are_warned_of() {
     findings(
         "FROM scratch\nCMD a\nCMD b\nENTRYPOINT [\"x\"]\n",
         &expect![[r#"
-        warning[MultipleInstructionsDisallowed] line 2 `CMD a`: Multiple CMD instructions should not be used in the same stage because only the last one will be used
-    "#]],
+            warning[JSONArgsRecommended] line 2 `CMD a`: JSON arguments recommended for CMD to prevent unintended behavior related to OS signals
+            warning[MultipleInstructionsDisallowed] line 2 `CMD a`: Multiple CMD instructions should not be used in the same stage because only the last one will be used
+            warning[JSONArgsRecommended] line 3 `CMD b`: JSON arguments recommended for CMD to prevent unintended behavior related to OS signals
+        "#]],
     );
 }

@@ -1,6 +1,6 @@
 //! Named contexts.
 
-use super::fixture::{config, findings, graph, needs};
+use super::fixture::{config, findings, graph, names, needs};
 use expect_test::expect;
 
 #[test]
@@ -172,25 +172,250 @@ RUN slow
 }
 
 #[test]
-fn a_stage_cannot_start_from_a_directory_yet() {
-    findings(
-        "//- Dockerfile\nFROM files\n//- args context:files=local\n",
-        &expect![[r#"
-        error[unsupported] line 1 `files`: a stage that starts from the local context `files` is not supported yet
-            hint: write `FROM scratch` and `COPY --from=files . /`
-    "#]],
-    );
-    findings(
-        "//- Dockerfile\nFROM x AS y\nFROM y\n//- args context:y=local\n",
-        &expect![[r#"
-        error[unsupported] line 1 `x`: a stage that starts from the local context `y` is not supported yet
-            hint: write `FROM scratch` and `COPY --from=y . /`
-    "#]],
-    );
+fn references_of_contexts_are_checked() {
     findings(
         "//- Dockerfile\nFROM x\n//- args context:x=image:Bad/Name\n",
         &expect![[r#"
         error[invalid-reference] line 1 `x`: invalid reference `Bad/Name`: the repository name must be lower case
+    "#]],
+    );
+}
+
+#[test]
+fn a_stage_may_start_from_a_directory() {
+    let text = r"
+//- Dockerfile
+FROM files AS base
+ENV A=1
+RUN x
+FROM base
+COPY --from=files sub /
+//- args context:files=local
+";
+    graph(
+        text,
+        &expect![[r#"
+        %0 = files "files" ["."]
+        %1 = file scratch <- %0
+             copy %in0[#0] to / owner=root
+        %2 = exec ["/bin/sh", "-c", "x"] <- %1
+        %3 = files "files" ["sub"]
+        %4 = file base %in0 <- %2 %3
+             copy %in1[#0] to / owner=root
+        linux/amd64 -> %4
+    "#]],
+    );
+    names(
+        text,
+        &expect![[r#"
+        1-1 [internal] load files: .
+        1-1 [context files] load from client
+        3-3 [base 1/1] RUN x
+        5-5 [internal] load files: sub
+        5-5 [stage-1 1/1] COPY --from=files sub /
+    "#]],
+    );
+    needs(
+        text,
+        &expect![[r#"
+        round 1
+          files "files" ["."]
+          files "files" ["sub"]
+    "#]],
+    );
+    config(
+        text,
+        &expect![[r#"
+        {
+          "architecture": "amd64",
+          "config": {
+            "Env": [
+              "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+              "A=1"
+            ],
+            "WorkingDir": "/"
+          },
+          "os": "linux",
+          "rootfs": {
+            "diff_ids": [],
+            "type": "layers"
+          }
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn a_directory_may_replace_a_stage_and_be_a_base() {
+    graph(
+        r"
+//- Dockerfile
+FROM golang AS tools
+RUN slow
+FROM tools AS build
+RUN slower
+FROM build
+RUN last
+COPY --from=build /a /
+RUN --mount=from=build,source=b,target=/b x
+//- args context:build=local
+",
+        &expect![[r#"
+            %0 = files "build" ["."]
+            %1 = file scratch <- %0
+                 copy %in0[#0] to / owner=root
+            %2 = exec ["/bin/sh", "-c", "last"] <- %1
+            %3 = files "build" ["a"]
+            %4 = file base %in0 <- %2 %3
+                 copy %in1[#0] to / owner=root
+            %5 = files "build" ["b"]
+            %6 = file scratch <- %5
+                 copy %in0[#0] to /m owner=root
+            %7 = exec ["/bin/sh", "-c", "x"] <- %4 %6
+            linux/amd64 -> %7
+        "#]],
+    );
+}
+
+#[test]
+fn contexts_are_found_by_familiar_names() {
+    needs(
+        r"
+//- Dockerfile
+FROM docker.io/library/debian
+RUN --mount=from=index.docker.io/library/alpine:latest,target=/a x
+COPY --from=r.example/x:1 /x /
+COPY --from=r.example/x /x /
+//- args context:debian:latest=layout context:alpine=image:scratch context:r.example/x:1=remote
+",
+        &expect![[r#"
+            round 1
+              image r.example/x for linux/amd64
+              image context debian:latest for linux/amd64
+            round 2
+              fetched context "r.example/x:1"
+        "#]],
+    );
+}
+
+#[test]
+fn contexts_for_one_platform_go_first() {
+    needs(
+        r"
+//- Dockerfile
+FROM base
+COPY --from=base x /
+//- args platform=linux/arm64/v8 platform=linux/amd64 context:base=local context:base::linux/arm64=remote
+",
+        &expect![[r#"
+            round 1
+              files "base" ["."]
+              files "base" ["x"]
+              fetched context "base::linux/arm64"
+        "#]],
+    );
+}
+
+#[test]
+fn a_stage_is_replaced_by_the_context_for_its_own_platform() {
+    needs(
+        r"
+//- Dockerfile
+FROM --platform=linux/amd64 golang AS build
+RUN x
+FROM scratch
+COPY --from=build /x /
+//- args platform=linux/arm64 context:build::linux/amd64=remote
+",
+        &expect![[r#"
+            round 1
+              fetched context "build::linux/amd64"
+        "#]],
+    );
+}
+
+#[test]
+fn scratch_and_context_are_never_replaced() {
+    needs(
+        r"
+//- Dockerfile
+FROM debian AS context
+RUN x
+FROM scratch
+COPY --from=context /x /
+//- args context:scratch=layout context:context=layout
+",
+        &expect![[r#"
+            round 1
+              image debian for linux/amd64
+        "#]],
+    );
+}
+
+#[test]
+fn s99_a_context_that_stands_for_an_image_has_triggers() {
+    let text = r#"
+//- Dockerfile
+FROM base AS a
+FROM stage
+//- args context:base=layout context:stage=layout
+//- image context base
+{"config": {"OnBuild": ["RUN --mount=from=src,target=/s x"]}}
+//- image context stage
+{"config": {"OnBuild": ["COPY --from=a /y /"]}}
+"#;
+    needs(
+        text,
+        &expect![[r#"
+        round 1
+          image context stage for linux/amd64
+        round 2
+          image context base for linux/amd64
+        round 3
+          image src for linux/amd64
+    "#]],
+    );
+    graph(
+        text,
+        &expect![[r#"
+        %0 = image context base linux/amd64
+        %1 = image src linux/amd64
+        %2 = exec ["/bin/sh", "-c", "x"] <- %0 %1
+        %3 = image context stage linux/amd64
+        %4 = file base %in0 <- %3 %2
+             copy %in1[y] to / owner=keep
+        linux/amd64 -> %4
+    "#]],
+    );
+}
+
+#[test]
+fn the_target_itself_may_be_a_directory() {
+    let text =
+        "//- Dockerfile\nFROM golang AS app\nRUN slow\n//- args context:app=local target=app\n";
+    graph(
+        text,
+        &expect![[r#"
+        %0 = files "app" ["."]
+        %1 = file scratch <- %0
+             copy %in0[#0] to / owner=root
+        linux/amd64 -> %1
+    "#]],
+    );
+    config(
+        text,
+        &expect![[r#"
+        {
+          "architecture": "amd64",
+          "config": {
+            "WorkingDir": "/"
+          },
+          "os": "linux",
+          "rootfs": {
+            "diff_ids": [],
+            "type": "layers"
+          }
+        }
     "#]],
     );
 }

@@ -3,21 +3,22 @@
 //! ```text
 //! //- Dockerfile
 //! FROM debian
-//! //- args target=x arg:K=V label:K=V platform=linux/arm64 context:NAME=image:REF|layout|local
+//! //- args target=x arg:K=V label:K=V platform=linux/arm64 context:NAME=image:REF|layout|local|remote
+//! //- args main=remote|empty allow=network.host|security.insecure|device[:NAME] time=SECONDS archive
 //! //- image debian
 //! {"config": {"Env": ["A=b"]}}
 //! ```
 //! Images that are not listed have one layer and an empty config. Every selection has a digest made of
-//! its own text.
+//! its own text. What is fetched has the time given by `time`, and contexts are repositories unless
+//! `archive` is given.
 
+use super::shown::{edge_text, hide_digests, remote_text, run_text, selection_text, vertex_text};
 use crate::lower::{Lowered, lower};
-use crate::pins::{ImageNeed, ImageSource, Need, PinnedImage, Pins, SelectionSpec};
+use crate::pins::{ImageNeed, ImageSource, Need, PinnedImage, PinnedRemote, Pins, RemoteNeed};
 use crate::plan::{Plan, Planned, plan};
-use crate::request::{NamedContext, PlanRequest};
+use crate::request::{Entitlement, MainContext, NamedContext, PlanRequest};
 use crate::{Diagnostic, SourceFile, parse};
-use acetate_graph::{
-    Archives, CopyOwner, CopySource, ExecOp, FileAction, NetworkMode, Op, SourceOp, Vertex,
-};
+use acetate_graph::{DownloadSource, GitSource, NetworkMode, Op, SourceOp};
 use acetate_oci::{Digest, ImageConfig, Platform};
 use expect_test::Expect;
 use std::collections::BTreeMap;
@@ -28,6 +29,10 @@ pub(crate) struct Fixture {
     source: SourceFile,
     request: PlanRequest,
     images: BTreeMap<String, String>,
+    /// When all that is fetched was changed last.
+    time: Option<i64>,
+    /// Whether remote contexts are archives.
+    archives: bool,
 }
 
 /// A build planned to its end.
@@ -55,9 +60,12 @@ impl Fixture {
             source: SourceFile::new("Dockerfile", ""),
             request: PlanRequest::new("linux/amd64".parse().unwrap()),
             images: BTreeMap::new(),
+            time: None,
+            archives: false,
         };
         for (head, body) in sections {
             match head.split_once(' ') {
+                None if head == "args" => {}
                 None if head == "Dockerfile" => fixture.source = SourceFile::new(head, body),
                 Some(("image", name)) => {
                     fixture.images.insert(name.to_owned(), body);
@@ -87,6 +95,7 @@ impl Fixture {
                 let context = match value.split_once(':') {
                     Some(("image", image)) => NamedContext::Image(image.to_owned()),
                     _ if value == "layout" => NamedContext::Layout,
+                    _ if value == "remote" => NamedContext::Remote,
                     _ => NamedContext::Local,
                 };
                 request.contexts.insert(name.to_owned(), context);
@@ -105,6 +114,14 @@ impl Fixture {
             ("no-cache", _) => request.no_cache = true,
             ("filter", _) => request.no_cache_filter.push(value.to_owned()),
             ("epoch", _) => request.epoch = Some(value.to_owned()),
+            ("main", _) if value == "remote" => request.context = MainContext::Remote,
+            ("main", _) => request.context = MainContext::Empty,
+            ("allow", _) => _ = request.allow.insert(entitlement(value)),
+            ("ulimit", name) => request.ulimits.push(format!("{name}={value}")),
+            ("shm", _) => request.shm_size = value.parse().ok(),
+            ("memory", _) => request.resources.memory = value.parse().ok(),
+            ("time", _) => self.time = value.parse().ok(),
+            ("archive", _) => self.archives = true,
             other => panic!("unknown argument {other:?}"),
         }
     }
@@ -146,13 +163,42 @@ impl Fixture {
                 pins.selections
                     .insert(spec.clone(), Digest::of(format!("{spec:?}").as_bytes()));
             }
-            Need::Remote(..) => panic!("not planned yet"),
+            Need::Remote(need, _) => {
+                let pinned = self.fetched(need);
+                pins.remotes.insert(need.clone(), pinned);
+            }
             Need::Image(need, _) => {
                 let name = short_name(need);
                 let text = self.images.get(&name).map_or("{}", String::as_str);
                 let image = pinned(&name, text, &need.platform);
                 pins.images.insert(need.clone(), image);
             }
+        }
+    }
+
+    fn fetched(&self, need: &RemoteNeed) -> PinnedRemote {
+        let content = Digest::of(format!("{need:?}").as_bytes());
+        let download = |name: String| {
+            SourceOp::Download(DownloadSource {
+                content,
+                name,
+                mtime: None,
+            })
+        };
+        let is_context = matches!(need, RemoteNeed::Context(_));
+        let source = match need {
+            RemoteNeed::Context(_) if self.archives => download("context".to_owned()),
+            RemoteNeed::Http { url, .. } => download(crate::remote::file_name(url)),
+            RemoteNeed::Context(_) => git(&content, String::new(), None),
+            RemoteNeed::Git(need) => {
+                let dir = need.keep_git_dir.then(|| need.remote.clone());
+                git(&content, need.subdir.clone(), dir)
+            }
+        };
+        PinnedRemote {
+            source,
+            unpack: is_context && self.archives,
+            time: self.time,
         }
     }
 
@@ -185,6 +231,24 @@ impl Fixture {
     }
 }
 
+fn git(content: &Digest, subdir: String, git_dir: Option<String>) -> SourceOp {
+    SourceOp::Git(GitSource {
+        commit: content.to_string(),
+        subdir,
+        git_dir,
+        submodules: true,
+        commit_times: false,
+    })
+}
+
+fn entitlement(text: &str) -> Entitlement {
+    match text {
+        "network.host" => Entitlement::NetworkHost,
+        "security.insecure" => Entitlement::SecurityInsecure,
+        _ => Entitlement::Device(text.strip_prefix("device:").map(str::to_owned)),
+    }
+}
+
 /// An image with defaults for what its fixture leaves out.
 fn pinned(name: &str, text: &str, platform: &Platform) -> PinnedImage {
     let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
@@ -211,7 +275,7 @@ fn pinned(name: &str, text: &str, platform: &Platform) -> PinnedImage {
     }
 }
 
-fn short_name(need: &ImageNeed) -> String {
+pub(super) fn short_name(need: &ImageNeed) -> String {
     match &need.source {
         ImageSource::Registry(reference) => {
             let name = reference.familiar();
@@ -292,7 +356,7 @@ pub(crate) fn needs(text: &str, expected: &Expect) {
                     writeln!(out, "  image {} for {}", short_name(need), need.platform)
                 }
                 Need::Selection(spec, _) => writeln!(out, "  {}", selection_text(spec)),
-                Need::Remote(need, _) => writeln!(out, "  {need:?}"),
+                Need::Remote(need, _) => writeln!(out, "  {}", remote_text(need)),
             };
         }
     }
@@ -324,144 +388,4 @@ fn graph_text(build: &Build) -> String {
         let _ = writeln!(out, "{} -> {output}", image.platform);
     }
     out
-}
-
-fn edge_text(edge: acetate_graph::Edge) -> String {
-    assert_eq!(edge.output, 0);
-    format!("%{}", edge.vertex.0)
-}
-
-fn vertex_text(out: &mut String, build: &Build, vertex: &Vertex) {
-    let inputs: Vec<String> = vertex.inputs.iter().copied().map(edge_text).collect();
-    let inputs = inputs.join(" ");
-    let location = vertex.meta.location.map(|location| location.0 as usize);
-    let forced = if vertex.meta.no_cache { " forced" } else { "" };
-    let _ = match &vertex.op {
-        Op::Source(SourceOp::Image { manifest, platform }) => {
-            let need = &build.lowered.images_used[location.unwrap()];
-            assert_eq!(build.pins.images[need].manifest, *manifest);
-            writeln!(out, "image {} {platform}", short_name(need))
-        }
-        Op::Source(SourceOp::Local { selection }) => {
-            let spec = &build.lowered.selections[location.unwrap()];
-            assert_eq!(build.pins.selections[spec], *selection);
-            writeln!(out, "{}", selection_text(spec))
-        }
-        Op::Source(SourceOp::Download(_) | SourceOp::Git(_)) => panic!("not lowered yet"),
-        Op::Exec(exec) => writeln!(out, "exec{forced} {:?} <- {inputs}", exec.argv),
-        Op::File(file) => {
-            assert!(file.base.is_none_or(|base| base == 0));
-            let base = if file.base.is_some() {
-                "base %in0"
-            } else {
-                "scratch"
-            };
-            let line = format!("file{forced} {base} <- {inputs}");
-            let _ = writeln!(out, "{}", line.trim_end());
-            for action in &file.actions {
-                let _ = writeln!(out, "     {}", action_text(action));
-            }
-            Ok(())
-        }
-        Op::Merge | Op::Diff => panic!("Dockerfiles need no merge"),
-    };
-}
-
-fn action_text(action: &FileAction) -> String {
-    match action {
-        FileAction::Mkdir(mkdir) => {
-            let mtime = mkdir
-                .mtime
-                .map_or(String::new(), |time| format!(" at {}", time.secs));
-            format!(
-                "mkdir {} {:04o} owner={:?}{mtime}",
-                mkdir.path, mkdir.mode, mkdir.owner
-            )
-        }
-        FileAction::Mkfile(file) => {
-            let mode = file.mode.as_deref().unwrap_or("-");
-            let mtime = file
-                .mtime
-                .map_or(String::new(), |time| format!(" at {}", time.secs));
-            let content = String::from_utf8_lossy(&file.content);
-            let (name, dest, owner) = (&file.name, &file.dest, &file.owner);
-            format!("mkfile {name} to {dest} {mode} owner={owner:?}{mtime} {content:?}")
-        }
-        FileAction::Copy(copy) => {
-            let sources: Vec<String> = copy.sources.iter().map(source_text).collect();
-            let owner = match &copy.owner {
-                CopyOwner::Keep => "keep".to_owned(),
-                CopyOwner::Root => "root".to_owned(),
-                CopyOwner::Named(name) => format!("{name:?}"),
-            };
-            let mode = copy
-                .mode
-                .as_ref()
-                .map_or(String::new(), |mode| format!(" mode={mode}"));
-            let unpack = if copy.archives == Archives::Unpack {
-                " unpack"
-            } else {
-                ""
-            };
-            let (input, sources, dest) = (copy.input, sources.join(" "), &copy.dest);
-            format!("copy %in{input}[{sources}] to {dest} owner={owner}{mode}{unpack}")
-        }
-    }
-}
-
-fn source_text(source: &CopySource) -> String {
-    match source {
-        CopySource::Slot(slot) => format!("#{slot}"),
-        CopySource::Path(path) => path.clone(),
-    }
-}
-
-fn selection_text(spec: &SelectionSpec) -> String {
-    assert!(spec.excludes.is_empty() && !spec.parents);
-    let mut text = format!("files {:?} {:?}", spec.context, spec.sources);
-    if !spec.flavour.keep_owner {
-        text.push_str(" -owner");
-    }
-    if !spec.flavour.keep_mode {
-        text.push_str(" -mode");
-    }
-    text
-}
-
-fn run_text(out: &mut String, exec: &ExecOp, vertex: &Vertex) {
-    let _ = writeln!(out, "{:?}", exec.argv);
-    let env: Vec<&str> = exec
-        .env
-        .iter()
-        .map(String::as_str)
-        .filter(|entry| *entry != format!("PATH={}", crate::plan::env::DEFAULT_PATH))
-        .collect();
-    let _ = writeln!(out, "  env {env:?} in {} as {:?}", exec.cwd, exec.user);
-    if exec.network != NetworkMode::Default {
-        let _ = writeln!(out, "  network {:?}", exec.network);
-    }
-    if exec.hostname.is_some() || !exec.extra_hosts.is_empty() {
-        let _ = writeln!(
-            out,
-            "  host {:?} knows {:?}, beside the key {:?}",
-            exec.hostname, exec.extra_hosts, vertex.meta.extra_hosts
-        );
-    }
-    if !vertex.meta.proxy_env.is_empty() {
-        let _ = writeln!(out, "  beside the key {:?}", vertex.meta.proxy_env);
-    }
-    for mount in exec.mounts.iter().skip(1) {
-        let _ = writeln!(
-            out,
-            "  mount {:?} at {} {:?}",
-            mount.source, mount.target, mount.access
-        );
-    }
-}
-
-fn hide_digests(text: &str) -> String {
-    match text.split_once("@sha256:") {
-        Some((head, tail)) => format!("{head}@D{}", &tail[64..]),
-        None => text.to_owned(),
-    }
 }

@@ -147,7 +147,7 @@ fn bad_triggers_point_at_the_from_line() {
         "FROM x",
         "NOPE",
         "ONBUILD RUN x",
-        "RUN --mount=type=cache,target=/x y",
+        "RUN --mount=type=cache,target=/ y",
         "EXPOSE x",
     ] {
         let text = format!(

@@ -4,47 +4,6 @@ use super::fixture::{Fixture, findings};
 use expect_test::expect;
 
 #[test]
-fn what_is_not_lowered_says_so_with_its_line() {
-    for (line, what) in [
-        ("RUN --mount=type=cache,target=/x y", "`RUN --mount`"),
-        ("RUN --device=vendor.example/x y", "`RUN --device`"),
-        ("RUN --security=insecure y", "`RUN --security=insecure`"),
-        ("COPY --link a /", "`COPY --link`"),
-        ("COPY --parents a /", "`COPY --parents`"),
-        ("COPY --exclude=*.o a /", "`COPY --exclude`"),
-        ("ADD --link a /", "`ADD --link`"),
-        ("ADD --exclude=*.o a /", "`ADD --exclude`"),
-        (
-            "ADD --keep-git-dir=true https://example.com/a.git /",
-            "`ADD --keep-git-dir`",
-        ),
-        ("ADD https://example.com/a /", "`ADD of a URL`"),
-        (
-            "ADD --checksum=sha256:00 https://example.com/a /",
-            "`ADD --checksum`",
-        ),
-        (
-            "ADD https://example.com/a.git#v1 /",
-            "`ADD of a Git repository`",
-        ),
-        ("ADD git@example.com:a/b.git /", "`ADD of a Git repository`"),
-    ] {
-        let fixture = Fixture::new(&format!("FROM scratch\n\n{line}\n"));
-        let found = fixture.build().err().unwrap_or_default();
-        let error = found.last().unwrap_or_else(|| panic!("{line} is accepted"));
-        assert_eq!(
-            error.message,
-            format!("{what} is not supported yet"),
-            "{line}"
-        );
-        assert_eq!(error.code, "unsupported");
-        assert!(error.span().is_some_and(|span| span.start >= 14), "{line}");
-        let unreached = format!("FROM scratch AS x\n{line}\nFROM scratch\n");
-        assert!(Fixture::new(&unreached).build().is_ok(), "{line}");
-    }
-}
-
-#[test]
 fn what_is_switched_off_is_accepted() {
     for line in [
         "RUN --security=sandbox y",
@@ -66,17 +25,21 @@ fn bases_that_cannot_be() {
     findings(
         "FROM $NONE\n",
         &expect![[r#"
-        warning[UndefinedArgInFrom] line 1 `$NONE`: FROM argument 'NONE' is not declared
-        error[blank-base] line 1 `$NONE`: base name ($NONE) should not be blank
-            hint: declare the ARG in front of the first FROM and give it a default
-    "#]],
+            warning[InvalidDefaultArgInFrom] line 1 `$NONE`: Default value for ARG $NONE results in empty or invalid base image name
+                hint: give the ARG a default that makes the name of an image
+            warning[UndefinedArgInFrom] line 1 `$NONE`: FROM argument 'NONE' is not declared
+            error[blank-base] line 1 `$NONE`: base name ($NONE) should not be blank
+                hint: declare the ARG in front of the first FROM and give it a default
+        "#]],
     );
     findings(
         "ARG TAG=1\nFROM debian:$TAGS\n",
         &expect![[r#"
-        warning[UndefinedArgInFrom] line 2 `debian:$TAGS`: FROM argument 'TAGS' is not declared (did you mean TAG?)
-        error[invalid-reference] line 2 `debian:$TAGS`: invalid reference `debian:`: the tag must be up to 128 letters, digits, `_`, `.` or `-`
-    "#]],
+            warning[InvalidDefaultArgInFrom] line 2 `debian:$TAGS`: Default value for ARG debian:$TAGS results in empty or invalid base image name
+                hint: give the ARG a default that makes the name of an image
+            warning[UndefinedArgInFrom] line 2 `debian:$TAGS`: FROM argument 'TAGS' is not declared (did you mean TAG?)
+            error[invalid-reference] line 2 `debian:$TAGS`: invalid reference `debian:`: the tag must be up to 128 letters, digits, `_`, `.` or `-`
+        "#]],
     );
     findings(
         "FROM Debian\n",
@@ -87,8 +50,9 @@ fn bases_that_cannot_be() {
     findings(
         "FROM --platform=$NONE debian\n",
         &expect![[r#"
-        error[invalid-platform] line 1 `$NONE`: empty platform value from expression $NONE
-    "#]],
+            warning[UndefinedArgInFrom] line 1 `$NONE`: FROM argument 'NONE' is not declared
+            error[invalid-platform] line 1 `$NONE`: empty platform value from expression $NONE
+        "#]],
     );
     findings(
         "FROM --platform=linux debian\n",

@@ -120,10 +120,10 @@ fn a_heredoc_with_an_interpreter_is_a_program() {
     runs(
         text,
         &expect![[r#"
-        ["/dev/pipes/EOF"]
-          env [] in / as ""
-          mount Input(1) at /dev/pipes ReadOnly
-    "#]],
+            ["/bin/sh", "-c", "/dev/pipes/EOF"]
+              env [] in / as ""
+              mount /dev/pipes = %in1 ReadOnly
+        "#]],
     );
     graph(
         text,
@@ -131,15 +131,15 @@ fn a_heredoc_with_an_interpreter_is_a_program() {
             %0 = image debian linux/amd64
             %1 = file scratch <-
                  mkfile EOF to /EOF 0755 owner="" at 0 "#!/usr/bin/env python3\nprint(1)\n"
-            %2 = exec ["/dev/pipes/EOF"] <- %0 %1
+            %2 = exec ["/bin/sh", "-c", "/dev/pipes/EOF"] <- %0 %1
             linux/amd64 -> %2
         "##]],
     );
     history(
         text,
         &expect![[r#"
-        %2    RUN /dev/pipes/EOF # buildkit
-    "#]],
+            %2    RUN /bin/sh -c /dev/pipes/EOF # buildkit
+        "#]],
     );
 }
 
@@ -147,7 +147,7 @@ fn a_heredoc_with_an_interpreter_is_a_program() {
 fn networks() {
     let text = "FROM scratch\nRUN a\nRUN --network=none b\nRUN --network=host c\nRUN --network=default d\n";
     runs(
-        &format!("//- Dockerfile\n{text}"),
+        &format!("//- Dockerfile\n{text}//- args allow=network.host\n"),
         &expect![[r#"
         ["/bin/sh", "-c", "a"]
           env [] in / as ""
@@ -162,7 +162,7 @@ fn networks() {
     "#]],
     );
     runs(
-        &format!("//- Dockerfile\n{text}//- args network=host\n"),
+        &format!("//- Dockerfile\n{text}//- args network=host allow=network.host\n"),
         &expect![[r#"
         ["/bin/sh", "-c", "a"]
           env [] in / as ""
