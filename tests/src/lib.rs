@@ -9,6 +9,8 @@
 //! **Not here.** The tests themselves: `tests/it/`.
 
 mod base;
+mod case;
+pub mod differential;
 mod layout;
 mod listing;
 mod outcome;
@@ -16,9 +18,11 @@ mod program;
 mod running;
 mod tools;
 mod traces;
+mod web;
 mod world;
 
 pub use base::{Base, busybox_layout, write_layout};
+pub use case::{Case, Section};
 pub use layout::Layout;
 pub use listing::{Item, items_of_tar, listing_of_tar};
 pub use outcome::{Outcome, Step};
@@ -26,4 +30,5 @@ pub use program::{acetate, acetate_path};
 pub use running::Running;
 pub use tools::{Mounted, Server, have, is_root, needs_root, tool};
 pub use traces::{files_below, mounts_of, processes_of};
+pub use web::{Repository, Web};
 pub use world::World;

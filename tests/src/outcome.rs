@@ -29,6 +29,11 @@ pub struct Step {
 }
 
 impl Outcome {
+    /// Reads what a run of the program left.
+    pub fn read(output: &Output) -> Self {
+        Self::new(output)
+    }
+
     pub(crate) fn new(output: &Output) -> Self {
         let mut out = Self {
             code: output.status.code().unwrap_or(-1),
@@ -159,6 +164,7 @@ impl Outcome {
 /// Steps of the engine itself, and sources, are no instructions that run.
 fn is_instruction(name: &str) -> bool {
     let text = bare(name);
+    let text = text.strip_prefix("ONBUILD ").unwrap_or(&text);
     ["RUN", "COPY", "ADD", "WORKDIR"]
         .iter()
         .any(|keyword| text.starts_with(keyword))

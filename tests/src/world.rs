@@ -114,6 +114,19 @@ impl World {
 
     /// The same with another state directory.
     pub fn command_in(&self, root: &Path, args: &[&str]) -> Command {
+        let mut command = self.flags(root, args);
+        command.arg(self.context());
+        command
+    }
+
+    /// The same with another context: a URL, or `-`.
+    pub fn command_on(&self, context: &str, args: &[&str]) -> Command {
+        let mut command = self.flags(&self.root(), args);
+        command.arg(context);
+        command
+    }
+
+    fn flags(&self, root: &Path, args: &[&str]) -> Command {
         let mut command = acetate();
         command
             .arg("--root")
@@ -123,7 +136,7 @@ impl World {
             "--build-context=base=oci-layout://{}",
             self.layout.display()
         ));
-        command.args(args).arg(self.context());
+        command.args(args);
         command
     }
 

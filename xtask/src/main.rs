@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask setup | peers | bases | demo | test | tidy | bench`.
+//! The project's own commands: `cargo xtask setup | peers | bases | demo | test | tidy | bench |
+//! differential`.
 //!
 //! # Main types
 //! [`project::Project`] knows where things lie in the checkout. Every command is one module with
@@ -19,6 +20,7 @@
 mod bases;
 mod bench;
 mod demo;
+mod differential;
 mod layout;
 mod peers;
 mod process;
@@ -41,6 +43,8 @@ usage: cargo xtask COMMAND
   demo [--dev]     build, rebuild, change and run examples/demo
   test [PART...]   everything that must hold: fmt, tidy, clippy, tests, deny
   tidy             the structure checks alone
+  differential [NAME...]
+                   build a corpus beside BuildKit [--bless]
   bench [NAME...]  measure beside BuildKit and buildah [--runs N] [--dev] [--no-peers]
 ";
 
@@ -66,6 +70,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "demo" => demo::run(&project, rest),
         "test" => suite::run(&project, rest),
         "tidy" => tidy::run(&project),
+        "differential" => differential::run(&project, rest),
         "bench" => bench::run(&project, rest),
         "" | "help" | "-h" | "--help" => {
             print!("{HELP}");

@@ -12,9 +12,12 @@ use crate::project::Project;
 
 /// A Debian package and a file that is there when it is installed.
 const PACKAGES: &[(&str, &str)] = &[
+    ("bazel-bootstrap", "/usr/bin/bazel"),
     ("buildah", "/usr/bin/buildah"),
     ("busybox-static", "/usr/share/doc/busybox-static"),
+    ("bzip2", "/usr/bin/bzip2"),
     ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+    ("ccache", "/usr/bin/ccache"),
     ("crun", "/usr/bin/crun"),
     ("docker-registry", "/usr/bin/docker-registry"),
     ("gcc", "/usr/bin/cc"),
@@ -22,18 +25,22 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libc6-dev", "/usr/include/stdio.h"),
     ("make", "/usr/bin/make"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
+    ("openssh-client", "/usr/bin/ssh-agent"),
     ("runc", "/usr/sbin/runc"),
     ("skopeo", "/usr/bin/skopeo"),
     ("sudo", "/usr/bin/sudo"),
     ("uidmap", "/usr/bin/newuidmap"),
     ("umoci", "/usr/bin/umoci"),
+    ("xz-utils", "/usr/bin/xz"),
+    ("zstd", "/usr/bin/zstd"),
 ];
 
 const BUILDKIT: &str = "github.com/moby/buildkit@v0.32.2";
+const BUILDX: &str = "github.com/docker/buildx/cmd/buildx@v0.37.2";
 const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
 
 /// The Go programs, by the names of their files below [`bin`].
-const GO_PROGRAMS: &[&str] = &["buildkitd", "buildctl", "crane"];
+const GO_PROGRAMS: &[&str] = &["buildkitd", "buildctl", "buildx", "crane"];
 
 /// Where the Go programs are put.
 pub(crate) fn bin(project: &Project) -> PathBuf {
@@ -79,16 +86,18 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
         return Ok(());
     }
     let Some(go) = process::found("go") else {
-        return absent("no `go` here: BuildKit and crane are skipped");
+        return absent("no `go` here: BuildKit, buildx and crane are skipped");
     };
     fs::create_dir_all(&bin)?;
     if !bin.join("buildkitd").is_file() || !bin.join("buildctl").is_file() {
         build_buildkit(project, &go, &bin)?;
     }
-    if !bin.join("crane").is_file() {
-        println!("peers: go install {CRANE}");
-        let args = ["install", "-trimpath", CRANE];
-        process::quiet(Command::new(&go).args(args).env("GOBIN", &bin))?;
+    for (name, module) in [("buildx", BUILDX), ("crane", CRANE)] {
+        if !bin.join(name).is_file() {
+            println!("peers: go install {module}");
+            let args = ["install", "-trimpath", module];
+            process::quiet(Command::new(&go).args(args).env("GOBIN", &bin))?;
+        }
     }
     Ok(())
 }
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn peers_are_pinned_to_exact_versions() {
-        for peer in [BUILDKIT, CRANE] {
+        for peer in [BUILDKIT, BUILDX, CRANE] {
             let (_, version) = peer.split_once('@').expect("a version");
             assert!(
                 version.starts_with('v') && version.split('.').count() == 3,

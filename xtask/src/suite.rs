@@ -6,10 +6,19 @@ use anyhow::{Result, bail};
 
 use crate::process::{self, Stream};
 use crate::project::Project;
-use crate::{bases, peers, tidy};
+use crate::{bases, differential, peers, tidy};
 
 /// The parts, in the order in which they run; the first ones take least time.
-const PARTS: &[&str] = &["setup", "fmt", "tidy", "clippy", "bases", "unit", "deny"];
+const PARTS: &[&str] = &[
+    "setup",
+    "fmt",
+    "tidy",
+    "clippy",
+    "bases",
+    "unit",
+    "differential",
+    "deny",
+];
 
 /// What passed and what failed, tests and checks alike.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +77,7 @@ fn run_part(project: &Project, part: &str, totals: &mut Totals) {
         }
         "bases" => totals.check(part, bases::make_all(project).map(|_| ())),
         "unit" => unit(project, totals),
+        "differential" => totals.check(part, differential::part(project)),
         _ => deny(project, totals),
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Environment {
     pub(crate) default_platform: Option<String>,
     /// `SOURCE_DATE_EPOCH`.
     pub(crate) source_date_epoch: Option<String>,
+    /// `SSH_AUTH_SOCK`, the user's agent.
+    pub(crate) ssh_auth_sock: Option<PathBuf>,
     /// `ACETATE_LOG`, a filter for the program's own log.
     pub(crate) log: Option<String>,
     /// `PATH`, where OCI runtimes are looked for.
@@ -22,7 +24,33 @@ pub(crate) struct Environment {
     all: BTreeMap<String, String>,
 }
 
+/// What programs that fetch repositories are told: the way to the network, and whom to trust there.
+const FETCHING: &[&str] = &[
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+
 impl Environment {
+    /// The variables for programs that fetch repositories.
+    pub(crate) fn for_fetching(&self) -> Vec<(String, String)> {
+        let found = FETCHING
+            .iter()
+            .filter_map(|name| self.all.get_key_value(*name));
+        found
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     /// Reads the environment of this process; values that are not UTF-8 are left out.
     pub(crate) fn read() -> Self {
         let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -49,13 +77,14 @@ impl Environment {
             progress: set("BUILDKIT_PROGRESS"),
             default_platform: set("DOCKER_DEFAULT_PLATFORM"),
             source_date_epoch: set("SOURCE_DATE_EPOCH"),
+            ssh_auth_sock: set("SSH_AUTH_SOCK").map(PathBuf::from),
             log: set("ACETATE_LOG"),
             search_path: set("PATH").unwrap_or_default(),
             all,
         }
     }
 
-    /// A variable that the user named, for `--build-arg NAME`.
+    /// A variable that the user named, for `--build-arg NAME` and `--secret`.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         self.all.get(name).cloned()
     }

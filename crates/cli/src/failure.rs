@@ -1,6 +1,6 @@
 use crate::flags;
 use acetate_engine::BuildError;
-use acetate_frontend::{Diagnostic, LineRange, SourceFile, render};
+use acetate_frontend::{Diagnostic, LineRange, SourceFile, checks, render};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -28,10 +28,10 @@ impl Failure {
             };
         }
         if error.kind() == clap::error::ErrorKind::UnknownArgument
-            && let Some(flag) = flags::unfinished(args)
+            && let Some((flag, instead)) = flags::unfinished(args)
         {
             return Self {
-                text: format!("ERROR: {flag} is not supported yet\n"),
+                text: format!("ERROR: {flag} is not supported yet; {instead}\n"),
                 code: USAGE,
             };
         }
@@ -104,6 +104,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A failure that is told in full by `text`.
+    pub(crate) fn told(text: String) -> Self {
+        Self { text, code: FAILED }
+    }
+}
+
 fn dockerfile(file: &SourceFile, diagnostics: &[Diagnostic]) -> String {
     let mut text = warnings(file, diagnostics);
     let errors: Vec<&Diagnostic> = diagnostics.iter().filter(|d| d.is_error()).collect();
@@ -124,21 +131,56 @@ fn dockerfile(file: &SourceFile, diagnostics: &[Diagnostic]) -> String {
     text
 }
 
-/// The warnings among `diagnostics`, as they stand at the end of a build.
+/// The warnings among `diagnostics`, as they stand at the end of a build: one line each.
 pub(crate) fn warnings(file: &SourceFile, diagnostics: &[Diagnostic]) -> String {
     let warnings: Vec<&Diagnostic> = diagnostics.iter().filter(|d| !d.is_error()).collect();
-    let mut text = String::new();
-    match warnings.len() {
-        0 => return text,
-        1 => text += "\n 1 warning found:\n",
-        n => text += &format!("\n {n} warnings found:\n"),
+    if warnings.is_empty() {
+        return String::new();
     }
+    let mut text = format!("\n {} (use --debug to expand):\n", counted(warnings.len()));
+    let ast = acetate_frontend::parse(file).ast;
     for warning in warnings {
-        let line = warning.span().map(|span| file.line_range(span).first);
-        let place = line
-            .map(|line| format!(" (line {line})"))
-            .unwrap_or_default();
-        let _ = writeln!(text, " - {}: {}{place}", warning.code, warning.message);
+        let lines = checks::lines_of(file, &ast, warning);
+        let _ = writeln!(text, " - {}", line(warning, lines));
     }
     text
+}
+
+/// The warnings with the lines that they are about.
+pub(crate) fn expanded_warnings(file: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    let warnings: Vec<&Diagnostic> = diagnostics.iter().filter(|d| !d.is_error()).collect();
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n {}:\n", counted(warnings.len()));
+    let ast = acetate_frontend::parse(file).ast;
+    for warning in warnings {
+        let lines = checks::lines_of(file, &ast, warning);
+        let _ = writeln!(text, " - {}", line(warning, lines));
+        if let Some(hint) = &warning.hint {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+        if let Some(rule) = checks::find(warning.code) {
+            let _ = writeln!(text, "More info: {}", rule.page);
+        }
+        if let Some(lines) = lines {
+            text += &render::render_excerpt(file, lines);
+        }
+    }
+    text
+}
+
+fn counted(n: usize) -> String {
+    match n {
+        1 => "1 warning found".to_owned(),
+        n => format!("{n} warnings found"),
+    }
+}
+
+/// A warning and the first line of its instruction, which other builders name, too.
+fn line(warning: &Diagnostic, lines: Option<LineRange>) -> String {
+    let place = lines
+        .map(|lines| format!(" (line {})", lines.first))
+        .unwrap_or_default();
+    format!("{}: {}{place}", warning.code, warning.message)
 }

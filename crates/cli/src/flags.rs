@@ -4,7 +4,7 @@
     reason = "these comments are the help that users read"
 )]
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Builds container images from Dockerfiles, in parallel and without a daemon.
@@ -40,11 +40,13 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct BuildFlags {
-    /// The directory of the build context
+    /// The build context: a directory, `-` for standard input, or the URL of an archive or a
+    /// repository
     pub(crate) context: PathBuf,
 
-    /// Name of the Dockerfile, `-` for standard input [default: CONTEXT/Dockerfile]
+    /// The Dockerfile: a path, a URL, or `-` for standard input [default: CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
 
@@ -60,7 +62,7 @@ pub(crate) struct BuildFlags {
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) build_arg: Vec<String>,
 
-    /// An additional context: a directory, oci-layout://DIR or docker-image://NAME
+    /// An additional context: a directory, a URL, oci-layout://DIR or docker-image://NAME
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_context: Vec<String>,
 
@@ -70,12 +72,20 @@ pub(crate) struct BuildFlags {
     pub(crate) output: Vec<String>,
 
     /// Run every step again
-    #[arg(long)]
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", default_value = "false", hide_default_value = true,
+          value_parser = boolean)]
     pub(crate) no_cache: bool,
 
     /// Run the steps of these stages again
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,
+
+    /// Ask for the newest image of every name again
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", default_value = "false", hide_default_value = true,
+          value_parser = boolean)]
+    pub(crate) pull: bool,
 
     /// The platforms of the image, such as linux/amd64
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
@@ -89,9 +99,34 @@ pub(crate) struct BuildFlags {
     #[arg(long, value_name = "MODE", default_value = "default")]
     pub(crate) network: String,
 
-    /// Add a line to /etc/hosts of RUN steps
+    /// Add a line to /etc/hosts of RUN steps; host-gateway is the address of this machine
     #[arg(long, value_name = "HOST:IP")]
     pub(crate) add_host: Vec<String>,
+
+    /// A secret for RUN steps: id=NAME[,src=FILE|,env=VARIABLE]; without src and env it is the
+    /// variable of that name, or else the file
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) secret: Vec<String>,
+
+    /// An SSH agent for RUN steps: default for that of SSH_AUTH_SOCK, or
+    /// ID=SOCKET[,raw=true] or ID=KEY[,KEY]
+    #[arg(long, value_name = "SSH")]
+    pub(crate) ssh: Vec<String>,
+
+    /// What the Dockerfile may ask for: network.host, security.insecure or device[=NAME]
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub(crate) allow: Vec<String>,
+
+    /// A limit of each process of RUN steps, such as nofile=1024:4096
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub(crate) ulimit: Vec<String>,
+
+    /// The size of /dev/shm in RUN steps, such as 128m [default: 64m]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) shm_size: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
 
     /// Write the image id to a file
     #[arg(long, value_name = "PATH")]
@@ -106,12 +141,109 @@ pub(crate) struct BuildFlags {
     pub(crate) progress: Option<String>,
 
     /// Print nothing but the image id
-    #[arg(short, long)]
+    #[arg(short, long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", default_value = "false",
+          hide_default_value = true, value_parser = boolean)]
     pub(crate) quiet: bool,
+
+    /// Show warnings with their lines
+    #[arg(short = 'D', long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", default_value = "false",
+          hide_default_value = true, value_parser = boolean)]
+    pub(crate) debug: bool,
+
+    /// Check the Dockerfile and build nothing; the same as --call=check
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", default_value = "false",
+          hide_default_value = true, value_parser = boolean)]
+    pub(crate) check: bool,
+
+    /// Answer a question and build nothing: check, outline, targets or subrequests.describe,
+    /// with `,format=json` for programs
+    #[arg(long, alias = "print", value_name = "QUESTION")]
+    pub(crate) call: Option<String>,
+
+    /// Make these experimental checks, too; `all` stands for every one
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    pub(crate) checks: Vec<String>,
 
     /// What runs the steps: native or oci
     #[arg(long, value_name = "WAY", default_value = "native")]
     pub(crate) isolation: String,
+
+    #[command(flatten)]
+    pub(crate) ignored: IgnoredFlags,
+}
+
+/// Limits of what RUN steps may use up.
+#[derive(Debug, Default, Args)]
+pub(crate) struct LimitFlags {
+    /// What each RUN step may use up: memory, memory-swap, cpu-shares, cpu-period, cpu-quota,
+    /// cpuset-cpus and cpuset-mems
+    #[arg(long, value_name = "KEY=VALUE[,...]")]
+    pub(crate) resource: Vec<String>,
+
+    /// The control group that those of RUN steps are made in
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cgroup_parent: Option<String>,
+
+    #[arg(short, long, hide = true)]
+    pub(crate) memory: Option<String>,
+
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(crate) memory_swap: Option<String>,
+
+    #[arg(short, long, hide = true)]
+    pub(crate) cpu_shares: Option<String>,
+
+    #[arg(long, hide = true)]
+    pub(crate) cpu_period: Option<String>,
+
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(crate) cpu_quota: Option<String>,
+
+    #[arg(long, hide = true)]
+    pub(crate) cpuset_cpus: Option<String>,
+
+    #[arg(long, hide = true)]
+    pub(crate) cpuset_mems: Option<String>,
+}
+
+/// Flags of older or other builders that mean nothing here and stand in many scripts. Those whose
+/// absence somebody could miss are told of, see [`notes`](crate::notes).
+#[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct IgnoredFlags {
+    #[arg(long, hide = true)]
+    pub(crate) builder: Option<String>,
+
+    #[arg(long, hide = true)]
+    pub(crate) security_opt: Vec<String>,
+
+    #[arg(long, hide = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", value_parser = boolean)]
+    pub(crate) squash: bool,
+
+    #[arg(long, hide = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", value_parser = boolean)]
+    pub(crate) compress: bool,
+
+    #[arg(long, hide = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "true", value_parser = boolean)]
+    pub(crate) rm: bool,
+
+    #[arg(long, hide = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", value_parser = boolean)]
+    pub(crate) force_rm: bool,
+}
+
+/// Reads a boolean in the spellings that Go programs take.
+fn boolean(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("expected true or false"),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -150,48 +282,39 @@ pub(crate) struct PruneFlags {
     pub(crate) force: bool,
 }
 
-/// Flags that builders elsewhere have and this one does not yet; they fail by name.
-const UNFINISHED: &[&str] = &[
-    "--allow",
-    "--annotation",
-    "--attest",
-    "--builder",
-    "--cache-from",
-    "--cache-to",
-    "--call",
-    "--cgroup-parent",
-    "--check",
-    "--compress",
-    "--cpu-period",
-    "--cpu-quota",
-    "--cpu-shares",
-    "--cpuset-cpus",
-    "--cpuset-mems",
-    "--debug",
-    "--force-rm",
-    "--load",
-    "--memory",
-    "--memory-swap",
-    "--policy",
-    "--print",
-    "--provenance",
-    "--pull",
-    "--push",
-    "--resource",
-    "--rm",
-    "--sbom",
-    "--secret",
-    "--security-opt",
-    "--shm-size",
-    "--squash",
-    "--ssh",
-    "--ulimit",
+/// Flags that builders elsewhere have and this one does not yet, and what to do instead. They fail
+/// by name.
+const UNFINISHED: &[(&str, &str)] = &[
+    ("--annotation", "annotate the image after it is built"),
+    ("--attest", "attach attestations after the image is built"),
+    (
+        "--cache-from",
+        "the state directory keeps what was built before",
+    ),
+    (
+        "--cache-to",
+        "keep the state directory between builds, see --root",
+    ),
+    (
+        "--load",
+        "pipe `-o type=docker` into a program that loads images",
+    ),
+    ("--policy", "build without it"),
+    (
+        "--provenance",
+        "attach attestations after the image is built",
+    ),
+    (
+        "--push",
+        "write `-o type=oci,dest=FILE` and push it with another program",
+    ),
+    ("--sbom", "attach attestations after the image is built"),
 ];
 
-/// Says which known but unfinished flag a command line holds.
-pub(crate) fn unfinished(args: &[String]) -> Option<&'static str> {
+/// Says which known but unfinished flag a command line holds, and what to do instead.
+pub(crate) fn unfinished(args: &[String]) -> Option<(&'static str, &'static str)> {
     let before_dashes = args.iter().take_while(|arg| *arg != "--");
     before_dashes
         .map(|arg| arg.split_once('=').map_or(arg.as_str(), |(name, _)| name))
-        .find_map(|name| UNFINISHED.iter().find(|flag| **flag == name).copied())
+        .find_map(|name| UNFINISHED.iter().find(|(flag, _)| *flag == name).copied())
 }

@@ -4,17 +4,28 @@
 //!
 //! **Main types.** [`flags::Flags`], [`environment::Environment`], [`progress::View`].
 //!
-//! **Invariants.** The only crate that prints. A flag works or fails by name; none is ignored.
+//! **Invariants.** The only crate that prints. A flag works or fails by name; the few that are taken
+//! for the sake of old scripts and mean nothing are in [`flags::IgnoredFlags`].
 //!
 //! **Not here.** Building: that is `acetate-engine`.
 
+mod allow_flag;
+mod call_flag;
 mod command;
+mod context_flag;
+mod csv;
 mod environment;
 mod failure;
 mod flags;
+mod notes;
 mod output_flag;
 mod progress;
 mod request;
+mod resource_flag;
+mod secret_flag;
+mod size;
+mod ssh_flag;
+mod ulimit_flag;
 
 use anyhow::Context;
 use clap::Parser;

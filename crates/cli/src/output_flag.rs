@@ -1,5 +1,6 @@
 //! Reads `--output`.
 
+use crate::csv;
 use acetate_engine::{Destination, LayoutForm, OutputKind, OutputSpec};
 use acetate_oci::Compression;
 use anyhow::{Result, anyhow, bail};
@@ -32,22 +33,28 @@ struct Attributes {
     dest: Option<String>,
     tar: Option<bool>,
     compression: Option<Compression>,
+    /// Whether files of new layers are clamped to `SOURCE_DATE_EPOCH`, which is always done.
+    rewrite: Option<bool>,
 }
 
-const KEYS: &str = "type, dest, tar and compression";
+const KEYS: &str = "type, dest, tar, compression and rewrite-timestamp";
 
 impl Attributes {
     fn parse(text: &str) -> Result<Self> {
         let mut out = Self::default();
-        for field in text.split(',') {
-            let (key, value) = field
-                .split_once('=')
-                .ok_or_else(|| anyhow!("--output {text}: `{field}` has no value"))?;
-            match key.trim().to_ascii_lowercase().as_str() {
+        let attributes =
+            csv::attributes(text).map_err(|error| anyhow!("--output {text}: {error}"))?;
+        for attribute in attributes {
+            let key = attribute.key.as_str();
+            let Some(value) = attribute.value.as_deref() else {
+                bail!("--output {text}: `{key}` has no value");
+            };
+            match key {
                 "type" => out.kind = Some(value.to_owned()),
                 "dest" => out.dest = Some(value.to_owned()),
                 "tar" => out.tar = Some(boolean(key, value)?),
                 "compression" => out.compression = Some(compression(value)?),
+                "rewrite-timestamp" => out.rewrite = Some(boolean(key, value)?),
                 other => bail!(
                     "--output {text}: attribute `{other}` is not supported yet, only {KEYS} are"
                 ),
@@ -95,6 +102,12 @@ impl Attributes {
         }
         if self.compression == Some(Compression::Zstd) && !is_oci {
             bail!("compression=zstd needs type=oci, docker archives know gzip and uncompressed");
+        }
+        if self.rewrite.is_some() && !has_layers {
+            bail!("`rewrite-timestamp` goes with type=oci and type=docker only");
+        }
+        if self.rewrite == Some(false) {
+            bail!("rewrite-timestamp=false is not supported, files are never newer than the epoch");
         }
         if self.dest.is_some() && kind == OutputKind::CacheOnly {
             bail!("type=cacheonly writes nothing, so `dest` has no place");
@@ -165,6 +178,12 @@ mod tests {
             ),
             ("type=cacheonly", OutputKind::CacheOnly, None),
             (
+                "type=docker,rewrite-timestamp=true,dest=x",
+                OutputKind::Docker { compression: gzip },
+                path("x"),
+            ),
+            ("type=local,\"dest=a,b\"", OutputKind::Local, path("a,b")),
+            (
                 "type=oci,dest=d,tar=false,compression=zstd",
                 OutputKind::Oci {
                     form: LayoutForm::Directory,
@@ -187,10 +206,14 @@ mod tests {
             ("type=oci,tar=maybe", "true or false"),
             ("type=tar,compression=gzip", "goes with type=oci"),
             ("type=docker,compression=zstd", "needs type=oci"),
+            ("type=oci,rewrite-timestamp=false", "is not supported"),
+            ("type=tar,rewrite-timestamp=true", "goes with type=oci"),
+            ("type=oci,rewrite-timestamp=x", "true or false"),
             ("type=oci,name=x", "`name` is not supported yet"),
             ("type=registry", "not supported yet"),
             ("type=cacheonly,dest=x", "has no place"),
             ("type=oci,dest", "has no value"),
+            ("type=oci,\"dest=a", "never closed"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
             assert!(error.contains(words), "{text}: {error}");

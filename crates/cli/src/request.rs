@@ -2,27 +2,22 @@
 
 use crate::environment::Environment;
 use crate::flags::BuildFlags;
-use crate::output_flag;
-use acetate_engine::{BuildRequest, ContextInput, DockerfileInput, Isolation, NetworkMode};
+use crate::{
+    allow_flag, call_flag, context_flag, output_flag, resource_flag, secret_flag, size, ssh_flag,
+    ulimit_flag,
+};
+use acetate_engine::{BuildRequest, Entitlement, Isolation, NetworkMode};
 use acetate_oci::Platform;
 use anyhow::{Context, Result, anyhow, bail};
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::net::IpAddr;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Reads everything that the flags say; nothing of the build is touched yet.
 pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildRequest> {
-    if flags.context == Path::new("-") {
-        bail!("a context from standard input is not supported yet; give a directory");
-    }
-    let text = flags.context.to_string_lossy();
-    if text.contains("://") || text.starts_with("git@") {
-        bail!("context `{text}` is not supported yet; give a directory");
-    }
+    let context = context_flag::context(&flags.context)?;
+    let network = network(&flags.network)?;
     Ok(BuildRequest {
-        context: ContextInput::Directory(flags.context.clone()),
-        dockerfile: dockerfile(flags.file.as_deref())?,
+        dockerfile: context_flag::dockerfile(flags.file.as_deref(), &context)?,
         target: flags.target.clone(),
         platforms: platforms(&flags.platform, env)?,
         build_args: build_args(&flags.build_arg, env),
@@ -30,7 +25,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         build_contexts: contexts(&flags.build_context)?,
         no_cache: flags.no_cache,
         no_cache_filter: flags.no_cache_filter.clone(),
-        network: network(&flags.network)?,
+        network,
         extra_hosts: flags
             .add_host
             .iter()
@@ -43,24 +38,35 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
             .map(|text| output_flag::parse(text))
             .collect::<Result<_>>()?,
         epoch: env.source_date_epoch.clone(),
+        secrets: secret_flag::parse_all(&flags.secret, env)?,
+        ssh: ssh_flag::parse_all(&flags.ssh, env)?,
+        allow: allow(&flags.allow, network)?,
+        ulimits: ulimit_flag::parse_all(&flags.ulimit)?,
+        shm_size: flags.shm_size.as_deref().map(shm_size).transpose()?,
+        resources: resource_flag::parse(&flags.limits)?,
+        checks: call_flag::checks(&flags.checks)?,
+        pull: flags.pull,
         isolation: isolation(&flags.isolation)?,
-        ..BuildRequest::new(ContextInput::Directory(flags.context.clone()))
+        ..BuildRequest::new(context)
     })
 }
 
-fn dockerfile(path: Option<&Path>) -> Result<DockerfileInput> {
-    match path {
-        None => Ok(DockerfileInput::InContext),
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            let read = std::io::stdin().read_to_string(&mut text);
-            read.context("failed to read the Dockerfile from standard input")?;
-            Ok(DockerfileInput::Text(text))
-        }
-        Some(path) if path.to_string_lossy().contains("://") => {
-            bail!("a Dockerfile by URL is not supported yet")
-        }
-        Some(path) => Ok(DockerfileInput::Path(path.to_owned())),
+/// Who asks for the host's network for all steps has allowed it, as with other builders.
+fn allow(given: &[String], network: NetworkMode) -> Result<BTreeSet<Entitlement>> {
+    let mut found = given
+        .iter()
+        .map(|text| allow_flag::parse(text))
+        .collect::<Result<BTreeSet<_>>>()?;
+    if network == NetworkMode::Host {
+        found.insert(Entitlement::NetworkHost);
+    }
+    Ok(found)
+}
+
+fn shm_size(text: &str) -> Result<u64> {
+    match size::bytes(text) {
+        Some(0) | None => bail!("--shm-size {text}: expected a size such as 128m or 1g"),
+        Some(bytes) => Ok(bytes),
     }
 }
 
@@ -124,7 +130,8 @@ pub(crate) fn network(text: &str) -> Result<NetworkMode> {
 
 pub(crate) fn isolation(text: &str) -> Result<Isolation> {
     match text {
-        "native" | "default" => Ok(Isolation::Native),
+        // The last three are docker's, of which two mean containers of another system.
+        "native" | "" | "default" | "process" | "hyperv" => Ok(Isolation::Native),
         "oci" => Ok(Isolation::Oci),
         other => bail!("--isolation {other}: expected native or oci"),
     }
@@ -136,7 +143,8 @@ fn extra_host(text: &str) -> Result<(String, IpAddr)> {
     let at = separator.ok_or_else(|| anyhow!("--add-host {text}: expected HOST:IP"))?;
     let (name, address) = (&text[..at], &text[at + 1..]);
     if address == "host-gateway" {
-        bail!("--add-host {text}: host-gateway is not supported yet");
+        // Steps that have a network have that of this machine.
+        return Ok((name.to_owned(), Ipv4Addr::LOCALHOST.into()));
     }
     let bare = address
         .strip_prefix('[')
@@ -159,6 +167,8 @@ mod tests {
             ("a=1.2.3.4", "a", "1.2.3.4"),
             ("a:::1", "a", "::1"),
             ("a=[::1]", "a", "::1"),
+            ("a:host-gateway", "a", "127.0.0.1"),
+            ("a=host-gateway", "a", "127.0.0.1"),
         ] {
             let (found, ip) = extra_host(text).unwrap();
             assert_eq!(
@@ -185,5 +195,43 @@ mod tests {
         let expected = [("A", "1"), ("E", ""), ("HOME_ARG", "x")];
         let expected = expected.map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(found, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn the_size_of_shared_memory_is_in_units() {
+        for (text, bytes) in [("128m", 128 << 20), ("1GiB", 1 << 30), ("4096", 4096)] {
+            assert_eq!(shm_size(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "0", "big", "-1", "1 x"] {
+            let error = shm_size(text).unwrap_err().to_string();
+            let expected = format!("--shm-size {text}: expected a size such as 128m or 1g");
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn the_network_of_the_host_is_allowed_by_asking_for_it() {
+        let own = |texts: &[&str]| -> Vec<String> {
+            texts.iter().map(|text| (*text).to_owned()).collect()
+        };
+        let found = allow(
+            &own(&["device", "security.insecure", "device"]),
+            NetworkMode::None,
+        );
+        let expected = [Entitlement::SecurityInsecure, Entitlement::Device(None)];
+        assert_eq!(found.unwrap(), BTreeSet::from(expected));
+        let host = BTreeSet::from([Entitlement::NetworkHost]);
+        assert_eq!(allow(&[], NetworkMode::Host).unwrap(), host);
+        assert!(allow(&[], NetworkMode::Default).unwrap().is_empty());
+        assert!(allow(&own(&["all"]), NetworkMode::Default).is_err());
+    }
+
+    #[test]
+    fn isolation_takes_the_words_of_docker() {
+        for text in ["native", "default", "process", "hyperv", ""] {
+            assert_eq!(isolation(text).unwrap(), Isolation::Native, "{text}");
+        }
+        assert_eq!(isolation("oci").unwrap(), Isolation::Oci);
+        assert!(isolation("chroot").is_err());
     }
 }

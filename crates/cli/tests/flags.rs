@@ -52,23 +52,50 @@ fn every_flag_of_build_is_in_its_help() {
         "--quiet",
         "--isolation",
         "--root",
+        "--check",
+        "--call",
+        "--checks",
+        "--pull",
+        "--secret",
+        "--ssh",
+        "--allow",
+        "--ulimit",
+        "--shm-size",
+        "--resource",
+        "--cgroup-parent",
+        "--debug",
     ] {
         assert!(help.contains(flag), "{flag}");
+    }
+    for hidden in [
+        "--memory",
+        "--cpu-shares",
+        "--builder",
+        "--squash",
+        "--compress",
+        "--rm",
+        "--security-opt",
+    ] {
+        assert!(!help.contains(hidden), "{hidden}");
     }
 }
 
 #[test]
 fn unfinished_and_unknown_flags_fail_by_name() {
     for (args, words) in [
-        (["build", "--push", "."], "--push is not supported yet"),
         (
-            ["build", "--secret=id=x", "."],
-            "--secret is not supported yet",
+            ["build", "--push", "."],
+            "ERROR: --push is not supported yet; write `-o type=oci,dest=FILE`",
+        ),
+        (
+            ["build", "--cache-to=type=inline", "."],
+            "ERROR: --cache-to is not supported yet; keep the state directory",
         ),
         (
             ["build", "--no-such", "."],
             "unexpected argument '--no-such'",
         ),
+        (["build", "--pull=maybe", "."], "expected true or false"),
     ] {
         let output = acetate(&args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -103,10 +130,49 @@ fn values_that_make_no_sense_fail_before_anything_is_built() {
             &["build", "--platform=linux", "."],
             "`linux` is no platform",
         ),
-        (&["build", "-"], "standard input is not supported yet"),
         (
-            &["build", "https://example.org/x.git"],
-            "is not supported yet; give a directory",
+            &["build", "-f-", "-"],
+            "ERROR: --file -: standard input is the context already",
+        ),
+        (
+            &["build", "-f", "ftp://example.org/Dockerfile", "."],
+            "ERROR: --file ftp://example.org/Dockerfile: `ftp` is not supported",
+        ),
+        (
+            &["build", "https://example.org/x.git?ref=a#b"],
+            "ERROR: context: ref conflicts",
+        ),
+        (
+            &["build", "--secret", "id=no-such-variable", "."],
+            "ERROR: --secret id=no-such-variable: no variable of the environment",
+        ),
+        (
+            &["build", "--ssh=git=/no/such/socket", "."],
+            "ERROR: --ssh git=/no/such/socket: `/no/such/socket` cannot be used",
+        ),
+        (
+            &["build", "--allow=network.hots", "."],
+            "ERROR: --allow network.hots: unknown entitlement `network.hots` (did you mean network.host?)",
+        ),
+        (
+            &["build", "--ulimit=nofile", "."],
+            "ERROR: --ulimit nofile: expected NAME=SOFT[:HARD]",
+        ),
+        (
+            &["build", "--shm-size=big", "."],
+            "ERROR: --shm-size big: expected a size such as 128m or 1g",
+        ),
+        (
+            &["build", "--resource=memory=much", "."],
+            "ERROR: --resource memory=much: `much` is no size",
+        ),
+        (
+            &["build", "-m", "much", "."],
+            "ERROR: --memory much: `much` is no size",
+        ),
+        (
+            &["build", "--cgroup-parent=..", "."],
+            "ERROR: --cgroup-parent ..: expected a path",
         ),
     ] {
         let output = acetate(args);

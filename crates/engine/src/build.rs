@@ -1,6 +1,5 @@
 //! One build from the Dockerfile to the outputs.
 
-use crate::blobs::Blobs;
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
@@ -10,9 +9,12 @@ use crate::pin::{self, Pinned};
 use crate::progress::Progress;
 use crate::release::Releaser;
 use crate::runner::StepRunner;
+use crate::secrets::Secrets;
+use crate::ssh::SshAgents;
 use crate::steps::StepError;
 use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
 use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Pasts};
+use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, op_key_all, prune};
 use acetate_scheduler::{CancellationToken, Failure, Hits, Job, Limits, Session, scope};
@@ -27,6 +29,14 @@ fn default_parallel() -> usize {
     (4 * n).max(16)
 }
 
+fn limits(request: &BuildRequest) -> Limits {
+    Limits {
+        max_parallel: request.max_parallel.unwrap_or_else(default_parallel),
+        max_light: 16,
+        max_loads: 64,
+    }
+}
+
 pub(crate) async fn build(
     engine: &Engine,
     request: BuildRequest,
@@ -36,14 +46,14 @@ pub(crate) async fn build(
     let began = Instant::now();
     export::check(&request)?;
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
-    let contexts = Arc::new(Contexts::open(&request)?);
+    let opening = Contexts::open(&request, engine, &progress);
+    let contexts = Arc::new(unless(&cancel, opening).await?);
     progress.emit(BuildEvent::Dockerfile(Arc::clone(&contexts.source)));
     let phase = |name: &str| tracing::debug!(phase = name, elapsed = ?began.elapsed());
     phase("opened");
-    let (lowered, warnings, pinned) = plan(engine, &request, &contexts, &progress).await?;
-    for warning in &warnings {
-        progress.emit(BuildEvent::Warning(warning.clone()));
-    }
+    let planning = plan(engine, &request, &contexts, &progress);
+    let (lowered, warnings, pinned) = unless(&cancel, planning).await?;
+    tell_warnings(&warnings, &contexts, &progress)?;
     phase("lowered");
     let graph = Arc::new(lowered.graph.clone());
     progress.graph(&graph);
@@ -54,21 +64,12 @@ pub(crate) async fn build(
         engine.store.sync_in_background();
     }
     let cached = tell_cached(&graph, &asked, &progress);
-    let parallel = request.max_parallel.unwrap_or_else(default_parallel);
-    let limits = Limits {
-        max_parallel: parallel,
-        max_light: 16,
-        max_loads: 64,
-    };
     let executor = engine.executor(request.isolation, &graph)?;
     let runner = Arc::new(StepRunner {
         graph: Arc::clone(&graph),
         store: Arc::clone(&engine.store),
         snapshots: engine.snapshots.clone(),
-        blobs: Arc::new(Blobs::new(
-            Arc::clone(&engine.store),
-            Arc::clone(&engine.puller),
-        )),
+        blobs: engine.blobs(),
         cache: engine.cache(),
         history: OpHistory::new(Arc::clone(&engine.store)),
         executor,
@@ -77,9 +78,17 @@ pub(crate) async fn build(
         pinned,
         images_used: lowered.images_used.clone(),
         selections: lowered.selections.clone(),
+        remotes: lowered.remotes.clone(),
         pasts: asked.pasts,
         durations: asked.durations,
         now: progress.now(),
+        secrets: Arc::new(Secrets::new(&request.secrets)),
+        ssh: Arc::new(SshAgents::new(
+            &request.ssh,
+            &engine.programs.search_path,
+            &engine.store,
+        )),
+        renewed: Arc::default(),
         releaser: Releaser::start(Arc::clone(&engine.store)),
         n_run: AtomicUsize::new(0),
         n_cached: AtomicUsize::new(cached),
@@ -87,7 +96,7 @@ pub(crate) async fn build(
     for image in runner.pinned.images.values() {
         runner.blobs.offer(image);
     }
-    let job = Job::new(&graph, asked.hits, Arc::clone(&runner), limits);
+    let job = Job::new(&graph, asked.hits, Arc::clone(&runner), limits(&request));
     let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
     phase("scheduled");
     let result = scope(job, cancel, body).await;
@@ -108,13 +117,25 @@ pub(crate) async fn build(
     })
 }
 
+/// Does something unless the build is cancelled meanwhile; what was begun is dropped then.
+pub(crate) async fn unless<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, BuildError>>,
+) -> Result<T, BuildError> {
+    tokio::select! {
+        done = work => done,
+        () = cancel.cancelled() => Err(BuildError::Cancelled),
+    }
+}
+
 async fn plan(
     engine: &Engine,
     request: &BuildRequest,
     contexts: &Arc<Contexts>,
     progress: &Progress,
 ) -> Result<(Lowered, Vec<Diagnostic>, Pinned), BuildError> {
-    let parsed = acetate_frontend::parse(&contexts.source);
+    let plan_request = pin::plan_request(request, contexts);
+    let parsed = acetate_frontend::parse_for(&contexts.source, &plan_request);
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         return Err(contexts.blame(parsed.diagnostics));
     }
@@ -123,7 +144,26 @@ async fn plan(
     let lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
     let mut warnings = parsed.diagnostics;
     warnings.extend(lowered.diagnostics.iter().cloned());
+    // With `check=error=true` warnings end in an error, after all of them were told (S113).
+    let settings = Settings::new(&parsed.ast, &plan_request);
+    let verdict = settings.ok().and_then(|it| it.verdict(&warnings));
+    warnings.extend(verdict);
     Ok((lowered, warnings, pinned))
+}
+
+/// Tells of all warnings, and then of the error that they may have been made (S113).
+fn tell_warnings(
+    found: &[Diagnostic],
+    contexts: &Contexts,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    for warning in found.iter().filter(|found| !found.is_error()) {
+        progress.emit(BuildEvent::Warning(warning.clone()));
+    }
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(contexts.blame(found.to_vec()));
+    }
+    Ok(())
 }
 
 /// What the local cache says about a whole graph.
@@ -207,8 +247,8 @@ fn tell_cached(graph: &BuildGraph, asked: &Asked, progress: &Progress) -> usize 
     let mut n = 0;
     for id in graph.ids() {
         let is_files = match &graph.vertex(id).op {
-            Op::Exec(_) | Op::File(_) | Op::Source(SourceOp::Image { .. }) => true,
-            Op::Source(_) | Op::Merge | Op::Diff => false,
+            Op::Exec(_) | Op::File(_) | Op::Merge | Op::Source(SourceOp::Image { .. }) => true,
+            Op::Source(_) | Op::Diff => false,
         };
         if is_files && demand.decision(id) == Decision::NotNeeded {
             progress.cached(graph, id);

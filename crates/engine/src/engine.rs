@@ -1,16 +1,18 @@
+use crate::blobs::Blobs;
 use crate::{
-    BuildError, BuildReport, BuildRequest, EventSink, Isolation, RunRequest, build, container,
-    names,
+    BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, Isolation, RunRequest,
+    build, call, container, names,
 };
 use acetate_cache::LocalCache;
 use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
 use acetate_image::Puller;
 use acetate_net::{Limits, NetClient};
+use acetate_remote::Programs;
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{OverlayXattrs, SnapshotOptions, Snapshots};
 use acetate_stdx::clock::{Clock, SystemClock};
-use acetate_store::{Object, PruneOptions, PruneReport, Store, Usage};
+use acetate_store::{CacheMountRule, Object, PruneOptions, PruneReport, Store, Usage};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +25,8 @@ pub struct Engine {
     pub(crate) snapshots: Snapshots,
     pub(crate) puller: Arc<Puller>,
     pub(crate) clock: Arc<dyn Clock>,
-    search_path: String,
+    /// How other programs are found, and what they are told of the environment.
+    pub(crate) programs: Programs,
 }
 
 impl Engine {
@@ -43,14 +46,24 @@ impl Engine {
         let snapshots = Snapshots::with_options(Arc::clone(&store), options);
         let net = NetClient::new(Limits::default());
         let puller = Arc::new(Puller::new(Arc::clone(&store), net));
-        let search_path = search_path.to_owned();
+        let programs = Programs {
+            search_path: search_path.to_owned(),
+            environment: Vec::new(),
+        };
         Ok(Self {
             store,
             snapshots,
             puller,
             clock: Arc::new(SystemClock),
-            search_path,
+            programs,
         })
+    }
+
+    /// Gives the programs that fetch repositories variables of the environment: those that name
+    /// proxies and certificates. They see no others.
+    pub fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.programs.environment = variables;
+        self
     }
 
     /// Builds what the request asks for.
@@ -64,6 +77,20 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Result<BuildReport, BuildError> {
         build::build(self, request, sink, cancel).await
+    }
+
+    /// Answers a question about what the request would build, without building it.
+    ///
+    /// # Errors
+    /// What cannot be read. What the checks find wrong is part of their answer.
+    pub async fn call(
+        &self,
+        request: BuildRequest,
+        kind: CallKind,
+        sink: Arc<dyn EventSink>,
+        cancel: CancellationToken,
+    ) -> Result<CallReport, BuildError> {
+        call::call(self, request, kind, sink, cancel).await
     }
 
     /// Runs a command in a throw-away container and returns its exit code.
@@ -90,10 +117,22 @@ impl Engine {
             PruneScope::Unnamed => {
                 let objects: Vec<Object> = names::objects(&self.store)?;
                 self.store.live().pin(&objects)?;
-                PruneOptions::ALL
+                PruneOptions {
+                    cache_mounts: CacheMountRule::Keep,
+                    ..PruneOptions::ALL
+                }
             }
         };
-        Ok(self.store.prune(&options)?)
+        let mut report = self.store.prune(&options)?;
+        // What is fetched of repositories is a copy of something that is elsewhere.
+        report.temporary += acetate_remote::prune(&self.store)?;
+        Ok(report)
+    }
+
+    /// Fetches blobs for one build.
+    pub(crate) fn blobs(&self) -> Arc<Blobs> {
+        let puller = Arc::clone(&self.puller);
+        Arc::new(Blobs::new(Arc::clone(&self.store), puller))
     }
 
     pub(crate) fn cache(&self) -> LocalCache {
@@ -124,8 +163,8 @@ impl Engine {
             Isolation::Native => Ok(Arc::new(NativeExecutor)),
             Isolation::Oci => {
                 let dir = self.store.root().join("tmp");
-                let runtime =
-                    Runtime::detect(&self.search_path, &dir).map_err(|tried| no_runtime(&tried))?;
+                let runtime = Runtime::detect(&self.programs.search_path, &dir)
+                    .map_err(|tried| no_runtime(&tried))?;
                 Ok(Arc::new(OciExecutor::new(runtime)))
             }
         }
@@ -135,9 +174,9 @@ impl Engine {
 /// What a prune removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PruneScope {
-    /// Everything that is not in use, named images too.
+    /// Everything that is not in use, named images and cache mounts too.
     All,
-    /// What no named image needs.
+    /// What no named image needs; cache mounts stay.
     Unnamed,
 }
 

@@ -56,6 +56,9 @@ pub enum BuildError {
     /// An output cannot be written.
     #[error("failed to {0}")]
     Export(#[from] acetate_image::ExportError),
+    /// A file or a repository cannot be fetched.
+    #[error("failed to {0}")]
+    Remote(#[from] acetate_remote::RemoteError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] acetate_store::StoreError),

@@ -188,7 +188,7 @@ fn put_together(
     for item in &result.history {
         let mut entry = item.entry.clone();
         entry.created = match item.layer {
-            Some(_) => times.next().map(|time| clamp(time, epoch)),
+            Some(_) => times.next(),
             None => None,
         };
         history.push(entry);
@@ -200,11 +200,6 @@ fn put_together(
         .and_then(|entry| entry.created)
         .or(config.created);
     Ok(assemble(config, history, layers, Style::Oci)?)
-}
-
-/// A time of this build is not later than the epoch.
-fn clamp(time: Timestamp, epoch: Option<i64>) -> Timestamp {
-    epoch.map_or(time, |epoch| time.min(Timestamp::from_secs(epoch)))
 }
 
 /// Makes the history of a base fit its layers: lines that it lacks are added, and of lines that speak
@@ -229,24 +224,25 @@ fn complete_base(history: &mut Vec<HistoryEntry>, n_base: usize, n_layers: usize
     history.splice(n_base..n_base, std::iter::repeat_n(line, missing));
 }
 
-/// Lines without a layer have the time of the layer before them, else of the one behind.
+/// Gives every line of this build a time; those of the base keep theirs (S95).
+///
+/// With an epoch it is the epoch. Without one, lines without a layer have the time of the layer before
+/// them, and those before the first new layer have its time; where there is no new layer at all, the
+/// last time of the base.
 fn fill_times(history: &mut [HistoryEntry], n_base: usize, epoch: Option<i64>) {
-    let mut last = history[..n_base]
-        .iter()
-        .rev()
-        .find_map(|entry| entry.created);
-    for entry in &mut history[n_base..] {
-        match entry.created {
-            Some(time) => last = Some(time),
-            None => entry.created = last,
-        }
+    if let Some(epoch) = epoch {
+        let epoch = Some(Timestamp::from_secs(epoch));
+        history[n_base..]
+            .iter_mut()
+            .for_each(|entry| entry.created = epoch);
+        return;
     }
-    let mut next = epoch.map(Timestamp::from_secs);
-    for entry in history[n_base..].iter_mut().rev() {
-        match entry.created {
-            Some(time) => next = Some(time),
-            None => entry.created = next,
-        }
+    let first_new = history[n_base..].iter().find_map(|entry| entry.created);
+    let last_old = || history[..n_base].iter().rev().find_map(|e| e.created);
+    let mut time = first_new.or_else(last_old);
+    for entry in &mut history[n_base..] {
+        time = entry.created.or(time);
+        entry.created = time;
     }
 }
 
@@ -304,39 +300,29 @@ mod tests {
             line("CMD", None, true),
         ];
         fill_times(&mut history, 1, None);
-        assert_eq!(times(&history), [Some(5), Some(5), Some(9), Some(9)]);
+        assert_eq!(times(&history), [Some(5), Some(9), Some(9), Some(9)]);
     }
 
     #[test]
-    fn on_scratch_they_take_the_time_of_the_layer_behind_them_or_the_epoch() {
-        let mut history = vec![line("ENV", None, true), line("COPY", Some(9), false)];
-        fill_times(&mut history, 0, None);
-        assert_eq!(times(&history), [Some(9), Some(9)]);
-        let mut history = vec![line("LABEL", None, true)];
-        fill_times(&mut history, 0, Some(3));
-        assert_eq!(times(&history), [Some(3)]);
+    fn s96_without_a_new_layer_they_take_the_last_time_of_the_base() {
+        let mut history = vec![line("base", Some(5), false), line("ENV", None, true)];
+        fill_times(&mut history, 1, None);
+        assert_eq!(times(&history), [Some(5), Some(5)]);
         let mut history = vec![line("LABEL", None, true)];
         fill_times(&mut history, 0, None);
         assert_eq!(times(&history), [None]);
     }
 
     #[test]
-    fn times_of_the_base_stay_also_when_they_are_later_than_the_epoch_s95() {
-        let mut history = vec![line("base", Some(50), false), line("ENV", None, true)];
+    fn s95_an_epoch_is_the_time_of_every_new_line_and_of_no_old_one() {
+        let mut history = vec![
+            line("base", Some(50), false),
+            line("ENV", None, true),
+            line("RUN", Some(3), false),
+            line("COPY", Some(90), false),
+        ];
         fill_times(&mut history, 1, Some(7));
-        assert_eq!(times(&history)[0], Some(50));
-        assert_eq!(
-            clamp(Timestamp::from_secs(9), Some(7)),
-            Timestamp::from_secs(7)
-        );
-        assert_eq!(
-            clamp(Timestamp::from_secs(5), Some(7)),
-            Timestamp::from_secs(5)
-        );
-        assert_eq!(
-            clamp(Timestamp::from_secs(9), None),
-            Timestamp::from_secs(9)
-        );
+        assert_eq!(times(&history), [Some(50), Some(7), Some(7), Some(7)]);
     }
 
     #[test]

@@ -11,6 +11,8 @@
 
 mod blobs;
 mod build;
+mod cache_mounts;
+mod call;
 mod container;
 mod context;
 mod damage;
@@ -29,12 +31,15 @@ mod report;
 mod request;
 mod runner;
 mod same;
+mod secrets;
+mod ssh;
 mod steps;
 
 pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_scheduler::CancellationToken;
 pub use acetate_store::{PruneReport, Reason, Tally, Usage};
+pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;
 pub use engine::{Engine, PruneScope};
 pub use error::BuildError;

@@ -1,21 +1,22 @@
 //! The only early I/O: images are resolved and selected files are hashed until there is a plan.
 
-use crate::context::Contexts;
+use crate::context::{Contexts, Fetched};
 use crate::engine::Engine;
 use crate::error::words;
 use crate::file_memory::FileMemory;
 use crate::progress::Progress;
 use crate::{BuildError, BuildRequest};
-use acetate_files::{Attributes, Selection};
+use acetate_files::{Attributes, Selection, SelectionOptions};
 use acetate_frontend::{
     Diagnostic, ImageNeed, ImageSource as NeedSource, Need, PinnedImage, Pins, Plan, PlanRequest,
-    Planned, SelectionSpec, Span, ast::Dockerfile,
+    Planned, RemoteNeed, SelectionSpec, Span, ast::Dockerfile,
 };
 use acetate_image::{ImageSource, ResolvedImage};
 use acetate_oci::Platform;
 use acetate_store::Store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// What was found out: for the frontend the pins, for running the things behind them.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Pinned {
     pub(crate) pins: Pins,
     pub(crate) images: BTreeMap<ImageNeed, Arc<ResolvedImage>>,
     pub(crate) selections: BTreeMap<SelectionSpec, Arc<Selection>>,
+    pub(crate) remotes: BTreeMap<RemoteNeed, Fetched>,
 }
 
 /// A round makes at least one new pin; a Dockerfile that needs more than this is at fault.
@@ -51,14 +53,17 @@ pub(crate) async fn pin(
     ))
 }
 
-fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanRequest {
+pub(crate) fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanRequest {
     let mut out = PlanRequest::new(Platform::host());
     contexts.source.name().clone_into(&mut out.file);
     out.target.clone_from(&request.target);
     out.platforms.clone_from(&request.platforms);
     out.build_args.clone_from(&request.build_args);
     out.labels.clone_from(&request.labels);
-    out.contexts = contexts.for_plan();
+    out.context = contexts.main();
+    out.contexts = contexts.named();
+    out.ignore.clone_from(&contexts.ignore);
+    out.checks.clone_from(&request.checks);
     out.no_cache = request.no_cache;
     out.no_cache_filter.clone_from(&request.no_cache_filter);
     out.network = request.network;
@@ -71,14 +76,15 @@ fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanRequest {
     out
 }
 
-async fn satisfy(
+pub(crate) async fn satisfy(
     needs: Vec<Need>,
     pinned: &mut Pinned,
     contexts: &Arc<Contexts>,
     engine: &Engine,
     progress: &Progress,
 ) -> Result<(), BuildError> {
-    let mut resolving = tokio::task::JoinSet::new();
+    let mut resolving = JoinSet::new();
+    let mut fetching = JoinSet::new();
     let mut specs = Vec::new();
     for need in needs {
         match need {
@@ -93,15 +99,17 @@ async fn satisfy(
                 });
             }
             Need::Selection(spec, span) => specs.push((spec, span)),
-            Need::Remote(_, span) => {
-                let message = "what lies behind a URL is not supported yet";
-                return Err(
-                    contexts.blame(vec![Diagnostic::error("unsupported", message).at(span)])
-                );
+            Need::Remote(need, span) => {
+                let (contexts, progress) = (Arc::clone(contexts), progress.clone());
+                fetching.spawn(async move {
+                    let fetched = contexts.fetch(&need, &progress).await;
+                    (need, span, fetched)
+                });
             }
         }
     }
     select(specs, pinned, contexts, &engine.store, progress).await?;
+    keep(fetching, pinned, contexts).await?;
     while let Some(joined) = resolving.join_next().await {
         let Ok((need, span, resolved)) = joined else {
             continue;
@@ -121,6 +129,29 @@ async fn satisfy(
         };
         pinned.pins.images.insert(need.clone(), pin);
         pinned.images.insert(need, resolved);
+    }
+    Ok(())
+}
+
+/// Waits for what is fetched beside images.
+async fn keep(
+    mut fetching: JoinSet<(RemoteNeed, Span, Result<Fetched, BuildError>)>,
+    pinned: &mut Pinned,
+    contexts: &Contexts,
+) -> Result<(), BuildError> {
+    while let Some(joined) = fetching.join_next().await {
+        let Ok((need, span, fetched)) = joined else {
+            continue;
+        };
+        let fetched = fetched.map_err(|error| {
+            let found = Diagnostic::error("unfetched-source", words(&error));
+            contexts.blame(vec![found.at(span)])
+        })?;
+        pinned
+            .pins
+            .remotes
+            .insert(need.clone(), fetched.pin.clone());
+        pinned.remotes.insert(need, fetched);
     }
     Ok(())
 }
@@ -189,10 +220,15 @@ fn selection(
     memory: &FileMemory,
     now: i64,
 ) -> Result<Selection, BuildError> {
-    let tree = contexts.tree(&spec.context).ok_or_else(|| {
+    let tree = contexts.open_tree(&spec.context)?.ok_or_else(|| {
         BuildError::request(format!("build context `{}` is no directory", spec.context))
     })?;
-    let mut selection = Selection::find(tree, &spec.sources)?;
+    let options = SelectionOptions {
+        sources: &spec.sources,
+        excludes: &spec.excludes,
+        parents: spec.parents,
+    };
+    let mut selection = Selection::find(tree, &options)?;
     selection.read_with(tree, memory, now)?;
     Ok(selection)
 }

@@ -49,6 +49,8 @@ pub struct BuildRequest {
     pub shm_size: Option<u64>,
     /// `--cgroup-parent` and `--resource`.
     pub resources: Resources,
+    /// Experimental checks that are made whatever the Dockerfile says; `all` stands for every one.
+    pub checks: Vec<String>,
     /// `--pull`.
     pub pull: bool,
     /// What runs the steps.
@@ -81,6 +83,7 @@ impl BuildRequest {
             ulimits: Vec::new(),
             shm_size: None,
             resources: Resources::default(),
+            checks: Vec::new(),
             pull: false,
             isolation: Isolation::Native,
             max_parallel: None,

@@ -1,5 +1,6 @@
 use crate::VertexOutcome;
 use crate::blobs::{Blobs, FetchError};
+use crate::cache_mounts::Renewed;
 use crate::context::Contexts;
 use crate::damage::{Damage, MAX_REPAIRS};
 use crate::output::{Files, Output, Selected};
@@ -7,13 +8,15 @@ use crate::pin::Pinned;
 use crate::progress::{Progress, vertex_digest};
 use crate::release::Releaser;
 use crate::same::Same;
-use crate::steps::{StepError, exec, file};
+use crate::secrets::Secrets;
+use crate::ssh::SshAgents;
+use crate::steps::{StepError, exec, file, merge, source};
 use acetate_cache::{
     CacheIndex, CacheKey, CacheRecord, Entry, LayerRecord, LocalCache, OpHistory, Past, PastInput,
     Pasts,
 };
 use acetate_exec::Executor;
-use acetate_frontend::{ImageNeed, SelectionSpec};
+use acetate_frontend::{ImageNeed, RemoteNeed, SelectionSpec};
 use acetate_graph::{BuildGraph, Op, OpKey, SourceOp, Vertex, VertexId, op_key};
 use acetate_oci::{Digest, Timestamp};
 use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
@@ -38,12 +41,16 @@ pub(crate) struct StepRunner {
     pub(crate) pinned: Pinned,
     pub(crate) images_used: Vec<ImageNeed>,
     pub(crate) selections: Vec<SelectionSpec>,
+    pub(crate) remotes: Vec<RemoteNeed>,
     /// Earlier uses of each vertex's op, by index.
     pub(crate) pasts: Vec<Pasts>,
     /// How long each vertex took last, in milliseconds, where that is known.
     pub(crate) durations: Vec<Option<u64>>,
     /// The time of everything that has no other.
     pub(crate) now: Timestamp,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) ssh: Arc<SshAgents>,
+    pub(crate) renewed: Arc<Renewed>,
     pub(crate) releaser: Releaser,
     pub(crate) n_run: AtomicUsize,
     pub(crate) n_cached: AtomicUsize,
@@ -99,9 +106,12 @@ impl Runner for StepRunner {
         let graph = Arc::clone(&self.graph);
         let vertex = graph.vertex(id);
         match &vertex.op {
+            Op::Source(SourceOp::Download(_) | SourceOp::Git(_))
+            | Op::Exec(_)
+            | Op::File(_)
+            | Op::Merge => {}
             Op::Source(source) => return Ok(self.source(id, vertex, source)?),
-            Op::Exec(_) | Op::File(_) => {}
-            Op::Merge | Op::Diff => return Err(StepError::internal("merge and diff").into()),
+            Op::Diff => return Err(StepError::internal("a difference").into()),
         }
         let lock = match self.claim(id, &inputs, &ctx).await? {
             Claim::Result(output) => return Ok(output),
@@ -313,13 +323,17 @@ impl StepRunner {
     ) -> Result<Files, StepError> {
         let mut repairs = 0;
         loop {
-            for input in inputs {
-                self.blobs.ensure_usable(&input.files().snapshot).await?;
+            if vertex.op != Op::Merge {
+                for input in inputs {
+                    self.blobs.ensure_usable(&input.files().snapshot).await?;
+                }
             }
             let result = match &vertex.op {
                 Op::Exec(op) => exec::run(self, op, vertex, digest, inputs, ctx).await,
                 Op::File(op) => file::run(self, op, inputs).await,
-                _ => Err(StepError::internal("an op that makes no files")),
+                Op::Source(_) => source::run(self, vertex, ctx).await,
+                Op::Merge => merge::run(self, inputs).await,
+                Op::Diff => Err(StepError::internal("an op that makes no files")),
             };
             match result {
                 Err(error) if error.is_damage() && repairs < MAX_REPAIRS => {

@@ -5,11 +5,12 @@
 
 use crate::output::Output;
 use acetate_cache::{Past, PastInput};
-use acetate_files::{Attributes, FilesError, Selection, ViewTree};
+use acetate_files::{Attributes, FilesError, Selection, SelectionOptions, Tree, ViewTree, resolve};
 use acetate_graph::key::{UsePlace, UseRole, uses};
-use acetate_graph::{CopyAction, CopyOwner, CopySource, FileAction, Op, Vertex};
+use acetate_graph::{CopyAction, CopyOwner, CopySource, FileAction, MountSource, Op, Vertex};
 use acetate_oci::Digest;
 use acetate_snapshot::{Entry, EntryKind, Layer, Listing, Snapshot, SnapshotError, Snapshots};
+use std::path::Path;
 
 /// Compares inputs of one build with those of earlier ones.
 #[derive(Debug)]
@@ -57,11 +58,16 @@ impl<'a> Same<'a> {
                         let Some(then) = self.snapshots.from_layers(then)? else {
                             return Ok(false);
                         };
-                        match (usage.role, selector(vertex, usage.place)) {
-                            (UseRole::Read, Some(copy)) => {
-                                self.picks(copy, &now.snapshot, &then)?
+                        let now = &now.snapshot;
+                        match (usage.role, sight(vertex, usage.place)) {
+                            (UseRole::Read, Some(Sight::Copy(copy))) => {
+                                self.picks(copy, now, &then)?
                             }
-                            _ => self.chains(&now.snapshot, &then)?,
+                            (UseRole::Read, Some(Sight::Below(path))) => {
+                                self.trees(path, now, &then)?
+                            }
+                            (UseRole::Read, Some(Sight::Accounts)) => self.accounts(now, &then)?,
+                            _ => self.chains(now, &then)?,
                         }
                     }
                 }
@@ -110,29 +116,101 @@ impl<'a> Same<'a> {
     /// Compares what a copy selects: content and attributes, but no times.
     fn picks(&self, copy: &CopyAction, now: &Snapshot, then: &Snapshot) -> Result<bool, SameError> {
         let sources: Vec<String> = copy.sources.iter().filter_map(path).collect();
-        let now = self.selected(&sources, now)?;
-        let then = self.selected(&sources, then)?;
-        if now.1.size() != then.1.size() || shape(&now.1) != shape(&then.1) {
+        let options = SelectionOptions {
+            sources: &sources,
+            excludes: &copy.excludes,
+            parents: copy.parents,
+        };
+        let now = self.selected(&options, now)?;
+        let then = self.selected(&options, then)?;
+        is_same_selection(attributes(copy), now, then)
+    }
+
+    /// Compares what a mount shows (S80): content and attributes, but no times.
+    fn trees(&self, path: &str, now: &Snapshot, then: &Snapshot) -> Result<bool, SameError> {
+        let (Some(now), Some(then)) = (self.below(path, now)?, self.below(path, then)?) else {
             return Ok(false);
-        }
-        Ok(digest(copy, now)? == digest(copy, then)?)
+        };
+        let attributes = Attributes {
+            owner: true,
+            mode: true,
+        };
+        is_same_selection(attributes, now, then)
+    }
+
+    /// Everything at a path, links followed; none when nothing is there.
+    fn below(
+        &self,
+        path: &str,
+        snapshot: &Snapshot,
+    ) -> Result<Option<(ViewTree, Selection)>, SameError> {
+        let tree = ViewTree::new(self.snapshots.view(snapshot)?);
+        let Some(node) = resolve::follow(&tree, Path::new(path))? else {
+            return Ok(None);
+        };
+        // A name that is no text could be taken for another one.
+        let Some(real) = node.path.to_str() else {
+            return Ok(None);
+        };
+        let sources = [literal(real)];
+        let options = SelectionOptions {
+            sources: &sources,
+            ..SelectionOptions::default()
+        };
+        let selection = Selection::find(&tree, &options)?;
+        Ok(Some((tree, selection)))
+    }
+
+    /// Compares the users and groups that names are looked up in.
+    fn accounts(&self, now: &Snapshot, then: &Snapshot) -> Result<bool, SameError> {
+        let read = |snapshot| -> Result<[Option<Vec<u8>>; 2], SameError> {
+            let tree = ViewTree::new(self.snapshots.view(snapshot)?);
+            let read = |path| tree.read_small(Path::new(path), u64::MAX);
+            Ok([read("etc/passwd")?, read("etc/group")?])
+        };
+        Ok(read(now)? == read(then)?)
     }
 
     fn selected(
         &self,
-        sources: &[String],
+        options: &SelectionOptions<'_>,
         snapshot: &Snapshot,
     ) -> Result<(ViewTree, Selection), SameError> {
         let tree = ViewTree::new(self.snapshots.view(snapshot)?);
-        let selection = Selection::find(&tree, sources)?;
+        let selection = Selection::find(&tree, options)?;
         Ok((tree, selection))
     }
 }
 
-fn digest(copy: &CopyAction, selected: (ViewTree, Selection)) -> Result<Digest, SameError> {
-    let (tree, mut selection) = selected;
-    selection.read(&tree)?;
-    Ok(selection.digest(attributes(copy)))
+/// Compares two selections, without reading any file where names and sizes tell them apart.
+fn is_same_selection(
+    attributes: Attributes,
+    now: (ViewTree, Selection),
+    then: (ViewTree, Selection),
+) -> Result<bool, SameError> {
+    if now.1.size() != then.1.size() || shape(&now.1) != shape(&then.1) {
+        return Ok(false);
+    }
+    let digest = |(tree, mut selection): (ViewTree, Selection)| -> Result<Digest, SameError> {
+        selection.read(&tree)?;
+        Ok(selection.digest(attributes))
+    };
+    Ok(digest(now)? == digest(then)?)
+}
+
+/// A path as a source that matches nothing else.
+fn literal(path: &str) -> String {
+    if path.is_empty() {
+        return ".".to_owned();
+    }
+    let mut source = String::with_capacity(path.len());
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            source.push('\\');
+        }
+        source.push(c);
+    }
+    source
 }
 
 /// How many things each source selects.
@@ -162,12 +240,31 @@ fn path(source: &CopySource) -> Option<String> {
     }
 }
 
-fn selector(vertex: &Vertex, place: UsePlace) -> Option<&CopyAction> {
+/// What a use can see of an input that it only reads.
+enum Sight<'a> {
+    /// What a copy selects.
+    Copy(&'a CopyAction),
+    /// What is at a path.
+    Below(&'a str),
+    /// Users and groups.
+    Accounts,
+}
+
+fn sight(vertex: &Vertex, place: UsePlace) -> Option<Sight<'_>> {
     match (&vertex.op, place) {
         (Op::File(file), UsePlace::Action(n)) => match file.actions.get(n) {
-            Some(FileAction::Copy(copy)) => Some(copy),
+            Some(FileAction::Copy(copy)) => Some(Sight::Copy(copy)),
             _ => None,
         },
+        (Op::File(_), UsePlace::Accounts) => Some(Sight::Accounts),
+        (Op::Exec(exec), UsePlace::Mount(n)) => {
+            let mount = exec.mounts.get(n)?;
+            Some(match &mount.source {
+                // All of it becomes the directory that the selector is looked up in.
+                MountSource::Cache(_) => Sight::Below(""),
+                _ => Sight::Below(&mount.selector),
+            })
+        }
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! The local store: content-addressed blobs, layer directories, an index, pins and removal.
 //!
-//! **Main types.** [`Store`] with [`Blobs`], [`Layers`], [`Index`] and [`Live`]; [`LayerId`],
-//! [`LayerRow`], [`Record`]; [`PruneOptions`] and [`PruneReport`]; [`Usage`].
+//! **Main types.** [`Store`] with [`Blobs`], [`Layers`], [`CacheMounts`], [`Index`] and [`Live`];
+//! [`LayerId`], [`LayerRow`], [`Record`]; [`PruneOptions`] and [`PruneReport`]; [`Usage`].
 //!
 //! **Invariants.** A digest never names wrong bytes for a reader that reads to the end. Objects appear
 //! whole, by one rename, and never change. Any number of processes use one store at once, without a
@@ -17,6 +17,7 @@ mod blob_reader;
 mod blob_writer;
 mod blobs;
 mod boot;
+mod cache_mounts;
 pub mod codec;
 mod error;
 mod index;
@@ -26,6 +27,7 @@ mod live;
 mod object;
 mod prune;
 mod root;
+mod scratch;
 mod store;
 mod sync;
 mod temp;
@@ -37,13 +39,15 @@ pub use blob_reader::BlobReader;
 pub use blob_writer::{BlobWriter, Expect, Ingested};
 pub use blobs::Blobs;
 pub use boot::BootId;
+pub use cache_mounts::{CacheClaim, CacheFound, CacheHold, CacheMounts, CachePlace, NewCacheMount};
 pub use error::StoreError;
 pub use index::{BlobRef, Directory, FactKey, Index, LayerRow, Record, RecordKey};
 pub use layer_id::{LayerId, LayerIdParseError};
 pub use layers::{ActiveLayer, LayerHold, Layers, PublishedLayer};
 pub use live::Live;
 pub use object::Object;
-pub use prune::{Kept, PruneOptions, PruneReport, Reason, Scope};
+pub use prune::{CacheMountRule, Kept, PruneOptions, PruneReport, Reason, Scope};
+pub use scratch::ScratchDir;
 pub use store::{Store, StoreLock};
 pub use usage::{Tally, Usage, UsageItem};
 

@@ -22,6 +22,8 @@ pub(crate) const VERSION: u32 = 1;
 /// How long a short internal lock may take before another process counts as stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Made when a step first wants one.
+const CACHE_MOUNTS: &str = "cache-mounts";
 const N_RESERVE: u64 = 1 << 20;
 const PARTS: [&str; 7] = [
     "blobs",
@@ -87,6 +89,15 @@ impl Root {
 
     pub(crate) fn layer(&self, id: &LayerId) -> PathBuf {
         self.path.join(relative_layer(id))
+    }
+
+    pub(crate) fn cache_mounts(&self) -> PathBuf {
+        self.path.join(CACHE_MOUNTS)
+    }
+
+    /// The directories of one cache mount.
+    pub(crate) fn cache_mount(&self, identity: &Digest) -> PathBuf {
+        self.cache_mounts().join(identity.hex())
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {
@@ -217,7 +228,7 @@ impl Root {
 const HEADER: &str = "acetate store ";
 
 fn is_ours(name: &str) -> bool {
-    let names = ["reserve", "logs", "lost+found"];
+    let names = ["reserve", "logs", "lost+found", CACHE_MOUNTS];
     PARTS.contains(&name)
         || names.contains(&name)
         || name.starts_with("index.sqlite")

@@ -8,12 +8,14 @@ use acetate_stdx::clock::{Clock, SystemClock};
 use acetate_stdx::lock::{FileLock, Sharing, Target};
 
 use crate::blobs::Blobs;
+use crate::cache_mounts::CacheMounts;
 use crate::error::IoContext;
 use crate::index::Index;
 use crate::layers::Layers;
 use crate::live::Live;
 use crate::prune::{self, PruneOptions, PruneReport};
 use crate::root::Root;
+use crate::scratch::ScratchDir;
 use crate::usage::{self, Usage};
 use crate::{BootId, StoreError, sync};
 
@@ -28,6 +30,7 @@ pub struct Store {
     syncing: Mutex<Option<JoinHandle<()>>>,
     blobs: Blobs,
     layers: Layers,
+    cache_mounts: CacheMounts,
     live: Arc<Live>,
     root: Arc<Root>,
 }
@@ -52,11 +55,13 @@ impl Store {
         let index = Arc::new(Index::new(Arc::clone(&root)));
         let blobs = Blobs::new(Arc::clone(&root), Arc::clone(&live));
         let layers = Layers::new(Arc::clone(&root), Arc::clone(&live), Arc::clone(&index));
+        let cache_mounts = CacheMounts::new(Arc::clone(&root));
         Ok(Arc::new(Self {
             index,
             syncing: Mutex::default(),
             blobs,
             layers,
+            cache_mounts,
             live,
             root,
         }))
@@ -70,6 +75,16 @@ impl Store {
     /// The layer directories.
     pub fn layers(&self) -> &Layers {
         &self.layers
+    }
+
+    /// The directories of cache mounts.
+    pub fn cache_mounts(&self) -> &CacheMounts {
+        &self.cache_mounts
+    }
+
+    /// Makes a directory that goes when the returned value does.
+    pub fn scratch(&self) -> Result<ScratchDir, StoreError> {
+        ScratchDir::new(&self.root)
     }
 
     /// The index.

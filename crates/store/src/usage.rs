@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use acetate_oci::Digest;
 use acetate_stdx::lock::{FileLock, Sharing, Target};
 
+use crate::cache_mounts::slots;
 use crate::error::IoContext;
 use crate::index::Index;
 use crate::live;
-use crate::root::Root;
+use crate::root::{Root, lock_dir};
 use crate::tree::size_of;
 use crate::{LayerId, Object, StoreError};
 
@@ -56,6 +57,8 @@ pub struct Usage {
     pub blobs: Tally,
     /// Layer directories.
     pub layers: Tally,
+    /// Directories of cache mounts.
+    pub cache_mounts: Tally,
     /// Unfinished objects, of running and of dead processes.
     pub temporary: Tally,
     /// Objects whose removal was interrupted.
@@ -66,7 +69,7 @@ pub struct Usage {
     pub records: u64,
     /// Facts in the index.
     pub facts: u64,
-    /// Bytes of blobs and layers that a `prune --all` would free now.
+    /// Bytes of blobs, layers and cache mounts that a `prune --all` would free now.
     pub reclaimable: u64,
     /// All blobs and layers, blobs first, by name.
     pub items: Vec<UsageItem>,
@@ -75,8 +78,37 @@ pub struct Usage {
 impl Usage {
     /// Everything together, in bytes.
     pub fn bytes(&self) -> u64 {
-        let parts = [self.blobs, self.layers, self.temporary, self.trash];
-        parts.iter().map(|tally| tally.bytes).sum::<u64>() + self.index_bytes
+        let parts = [self.blobs, self.layers, self.cache_mounts];
+        let left_over = [self.temporary, self.trash];
+        parts
+            .iter()
+            .chain(&left_over)
+            .map(|tally| tally.bytes)
+            .sum::<u64>()
+            + self.index_bytes
+    }
+}
+
+impl Usage {
+    fn add_cache_mounts(&mut self, root: &Root) -> Result<(), StoreError> {
+        for (_, dir) in entries(&root.cache_mounts())? {
+            let Some(looking) = lock_dir(&dir, Sharing::Exclusive)? else {
+                continue;
+            };
+            let locked = |(_, path): (_, PathBuf)| Ok((is_locked(&path)?, path));
+            let slots = slots(&dir)?.into_iter().map(locked);
+            let slots: Vec<(bool, PathBuf)> = slots.collect::<Result<_, StoreError>>()?;
+            // Measuring takes long, and steps wait for this lock.
+            drop(looking);
+            for (is_locked, path) in slots {
+                let bytes = size_of(&path).context("measure", &path)?;
+                self.cache_mounts.add(bytes);
+                if !is_locked {
+                    self.reclaimable += bytes;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -111,6 +143,7 @@ pub(crate) fn measure(root: &Root, index: &Index) -> Result<Usage, StoreError> {
         .filter(|item| !item.in_use)
         .map(|item| item.bytes)
         .sum();
+    usage.add_cache_mounts(root)?;
     usage.temporary = tally(&root.tmp())?;
     usage.trash = tally(&root.trash())?;
     usage.index_bytes = index_bytes(root);

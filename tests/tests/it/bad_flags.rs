@@ -24,17 +24,16 @@ fn unfinished_flags_say_so() {
         "--load",
         "--cache-from=x",
         "--cache-to=x",
-        "--secret=id=x",
-        "--ssh=default",
         "--sbom=true",
         "--provenance=false",
+        "--attest=type=sbom",
         "--annotation=a=b",
-        "--ulimit=nofile=1",
+        "--policy=filename=x",
     ] {
         let name = flag.split('=').next().unwrap();
         run(&["build", flag, "."]).refused(&[&format!("{name} is not supported yet")]);
     }
-    run(&["build", "--secret", "id=x", "."]).refused(&["--secret is not supported yet"]);
+    run(&["build", "--cache-from", "x", "."]).refused(&["--cache-from is not supported yet"]);
 }
 
 #[test]
@@ -46,8 +45,50 @@ fn values_are_checked_before_anything_is_done() {
         (&["--isolation=chroot"], "--isolation chroot"),
         (&["--add-host=x"], "--add-host x"),
         (
-            &["--add-host=x:host-gateway"],
-            "host-gateway is not supported yet",
+            &["--add-host=x:gateway"],
+            "--add-host x:gateway: `gateway` is no IP address",
+        ),
+        (
+            &["--secret=id=acetate-no-such"],
+            "--secret id=acetate-no-such: no variable of the environment and no file",
+        ),
+        (&["--secret=src=x"], "--secret src=x: the id is missing"),
+        (
+            &["--secret", "id=x,scr=y"],
+            "unknown key `scr` (did you mean src?)",
+        ),
+        (
+            &["--ssh=git=/no/such"],
+            "--ssh git=/no/such: `/no/such` cannot be used",
+        ),
+        (&["--ssh", ""], "expected default, or ID=SOCKET"),
+        (
+            &["--allow=security.unsafe"],
+            "--allow security.unsafe: unknown entitlement",
+        ),
+        (
+            &["--ulimit=nofile=2:1"],
+            "--ulimit nofile=2:1: the soft limit must not be above the hard limit",
+        ),
+        (&["--ulimit=files=2"], "unknown limit `files`"),
+        (&["--shm-size=0"], "--shm-size 0: expected a size"),
+        (
+            &["--resource=cpu-shares=1"],
+            "--resource cpu-shares=1: `1` is no share",
+        ),
+        (&["--resource=cpus=1"], "unknown resource `cpus`"),
+        (&["--memory=lots"], "--memory lots: `lots` is no size"),
+        (
+            &["--memory-swap=1g"],
+            "memory and swap together, so memory is needed too",
+        ),
+        (
+            &["--cgroup-parent=a/../.."],
+            "--cgroup-parent a/../..: expected",
+        ),
+        (
+            &["-f", "ftp://example.com/D"],
+            "--file ftp://example.com/D: `ftp` is not supported",
         ),
         (&["--build-context=x"], "expected NAME=VALUE"),
         (&["-o", "type=oci,tar=false"], "dest=DIRECTORY is required"),
@@ -83,10 +124,13 @@ fn values_are_checked_before_anything_is_done() {
 }
 
 #[test]
-fn contexts_that_are_no_directory_say_so() {
-    for context in ["-", "https://example.com/x.git", "git@example.com:x"] {
-        run(&["build", context]).fails(&["not supported yet"]);
-    }
+fn standard_input_is_wanted_once() {
+    run(&["build", "-f-", "-"]).fails(&["--file -: standard input is the context already"]);
+}
+
+#[test]
+fn a_repository_that_contradicts_itself_is_refused() {
+    run(&["build", "https://example.com/x.git?ref=a#b"]).fails(&["context: ref conflicts"]);
 }
 
 #[test]

@@ -10,21 +10,29 @@
 //!
 //! **Not here.** Measurements, which are in `benches`.
 
+mod add_remote;
 mod args;
 mod bad_base;
 mod bad_dockerfile;
 mod bad_flags;
 mod bad_store;
 mod bases;
+mod behaviours;
 mod builds;
 mod cache;
 mod cache_forced;
+mod cache_pairs;
+mod cases;
+mod checks;
 mod config;
+mod contexts;
+mod copy_link;
 mod copy_links;
 mod copy_owner;
 mod copy_paths;
 mod copy_unpack;
 mod determinism;
+mod differential;
 mod flags;
 mod full_disk;
 mod heredocs;
@@ -36,7 +44,12 @@ mod outputs;
 mod progress;
 mod prune;
 mod registry;
+mod run_cache;
+mod run_cases;
 mod run_command;
+mod run_mounts;
+mod run_secrets;
+mod run_ssh;
 mod run_step;
 mod together;
 mod tools;

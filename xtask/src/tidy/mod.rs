@@ -3,6 +3,7 @@
 //! Each rule is one module with a pure function from text to findings, so that its tests need no
 //! checkout.
 
+mod behaviours;
 mod codes;
 mod headers;
 mod links;
@@ -76,6 +77,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     }
     findings.extend(map::check(project)?);
     findings.extend(codes::check(&texts));
+    findings.extend(behaviours::check(&texts));
     findings.sort();
     for finding in &findings {
         println!("tidy: {finding}");

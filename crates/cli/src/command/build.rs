@@ -1,9 +1,11 @@
 //! `acetate build`.
 
-use crate::command::runtime;
+use crate::call_flag;
+use crate::command::{check, runtime};
 use crate::environment::Environment;
 use crate::failure::{self, Failure};
 use crate::flags::BuildFlags;
+use crate::notes;
 use crate::progress::Mode;
 use crate::request;
 use acetate_engine::{BuildReport, BuildRequest, Destination, Engine};
@@ -19,13 +21,18 @@ pub(crate) fn build(
     flags: &BuildFlags,
     env: &Environment,
 ) -> Result<ExitCode, Failure> {
+    if let Some(call) = call_flag::wanted(flags)? {
+        return check::ask(root, flags, env, mode(flags, env)?, call);
+    }
     let request = request::from_flags(flags, env)?;
     refuse_terminal(&request)?;
     let mode = mode(flags, env)?;
+    print_notes(mode, flags);
     let view = mode.view();
     let sink = view.sink();
     let result = runtime::block_on(|cancel| async move {
         let engine = Engine::open(root, &env.search_path)?;
+        let engine = engine.with_environment(env.for_fetching());
         engine.build(request, sink, cancel).await
     })?;
     view.finish();
@@ -57,6 +64,16 @@ fn refuse_terminal(request: &BuildRequest) -> Result<()> {
         bail!("refusing to write an archive to the terminal; use dest=FILE or redirect the output");
     }
     Ok(())
+}
+
+/// What is not done although a flag asks for it; programs and the quiet are not told.
+#[expect(clippy::print_stderr, reason = "a warning to the user")]
+fn print_notes(mode: Mode, flags: &BuildFlags) {
+    if let Mode::Plain | Mode::Tty = mode {
+        for note in notes::of(flags) {
+            eprintln!("WARNING: {note}");
+        }
+    }
 }
 
 fn write_files(flags: &BuildFlags, report: &BuildReport) -> Result<()> {
@@ -120,7 +137,12 @@ fn print(mode: Mode, flags: &BuildFlags, report: &BuildReport) {
         return;
     }
     if let (Mode::Plain | Mode::Tty, Some(file)) = (mode, &report.file) {
-        eprint!("{}", failure::warnings(file, &report.warnings));
+        let warnings = if flags.debug {
+            failure::expanded_warnings(file, &report.warnings)
+        } else {
+            failure::warnings(file, &report.warnings)
+        };
+        eprint!("{warnings}");
         if report.images.is_empty() && flags.output.is_empty() {
             eprintln!(
                 "WARNING: no output was asked for, the result stays in the cache; \

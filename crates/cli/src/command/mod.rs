@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod build;
+pub(crate) mod check;
 pub(crate) mod log;
 pub(crate) mod run;
 pub(crate) mod runtime;

@@ -70,6 +70,7 @@ fn usage_json(usage: &Usage) -> Value {
     json!({
         "blobs": tally(usage.blobs),
         "layers": tally(usage.layers),
+        "cache_mounts": tally(usage.cache_mounts),
         "temporary": tally(usage.temporary),
         "trash": tally(usage.trash),
         "index_bytes": usage.index_bytes,
@@ -86,6 +87,7 @@ fn usage_text(usage: &Usage) -> String {
     let rows = [
         ("blobs", usage.blobs),
         ("layers", usage.layers),
+        ("cache mounts", usage.cache_mounts),
         ("temporary", usage.temporary),
         ("trash", usage.trash),
     ];
@@ -108,14 +110,19 @@ fn usage_text(usage: &Usage) -> String {
 
 fn prune_text(report: &PruneReport) -> String {
     let mut text = format!(
-        "removed {} blobs, {} layers, {} temporary files and {} records\n",
+        "removed {} blobs, {} layers, {} cache mounts, {} temporary files and {} records\n",
         report.blobs.n,
         report.layers.n,
+        report.cache_mounts.n,
         report.temporary.n + report.trash.n,
         report.records
     );
     for kept in &report.kept {
         text += &format!("kept {}: {}\n", kept.object, reason(kept.reason));
+    }
+    if report.cache_mounts_in_use > 0 {
+        let n = report.cache_mounts_in_use;
+        text += &format!("kept {n} cache mounts: {}\n", reason(Reason::Held));
     }
     for failure in &report.failures {
         text += &format!("not removed: {failure}\n");

@@ -1,20 +1,28 @@
 //! Processes.
 
+mod devices;
+mod limits;
+mod mounts;
+
 use super::StepError;
 use crate::BuildEvent;
+use crate::cache_mounts;
 use crate::output::{Files, Output};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
+use crate::ssh;
 use acetate_exec::{
     CancelToken, DEFAULT_HOSTNAME, ExecError, ExecRequest, ExitStatus, Network, SCRIPTS, Script,
     Security, Stream, UserIds,
 };
 use acetate_files::{Account, Tree, ViewTree};
-use acetate_graph::{ExecOp, MountSource, NetworkMode, SecurityMode, Vertex};
+use acetate_graph::{ExecOp, MountSource, NetworkMode, Resources, SecurityMode, Vertex};
 use acetate_oci::Digest;
 use acetate_scheduler::JobCtx;
 use acetate_snapshot::{ActiveSnapshot, Snapshot, Snapshots};
+use mounts::{Mounts, Sources};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A Dockerfile is not longer, so neither is a text in it.
@@ -30,10 +38,24 @@ pub(crate) async fn run(
     ctx: &JobCtx,
 ) -> Result<Files, StepError> {
     let base = root(op, inputs)?;
+    devices::check(&op.devices)?;
+    let sources = Sources {
+        store: Arc::clone(&runner.store),
+        snapshots: runner.snapshots.clone(),
+        secrets: Arc::clone(&runner.secrets),
+        ssh: Arc::clone(&runner.ssh),
+        // Waits for directories that others use; from here on they are ours.
+        caches: cache_mounts::take(runner, op, vertex, inputs, ctx).await?,
+        inputs: inputs.to_vec(),
+    };
+    let mounts = {
+        let op = op.clone();
+        acetate_stdx::blocking(move || Mounts::prepare(&op, sources)).await?
+    };
     let cancel = CancelToken::new().map_err(|error| StepError::Exec(ExecError::Spawn(error)))?;
     let mut job = Job {
         snapshots: runner.snapshots.clone(),
-        executor: std::sync::Arc::clone(&runner.executor),
+        executor: Arc::clone(&runner.executor),
         progress: runner.progress.clone(),
         base: base.snapshot.clone(),
         root_dir: runner.store.root().to_owned(),
@@ -41,6 +63,8 @@ pub(crate) async fn run(
         op: op.clone(),
         extra_hosts: vertex.meta.extra_hosts.clone(),
         proxy_env: vertex.meta.proxy_env.clone(),
+        resources: vertex.meta.resources.clone(),
+        mounts,
         digest,
         cancel: cancel.clone(),
     };
@@ -63,9 +87,11 @@ pub(crate) async fn run(
         cancel.cancel();
         std::future::pending::<()>().await;
     };
+    let proxies = std::mem::take(&mut job.mounts.proxies);
     let snapshot = tokio::select! {
         result = acetate_stdx::blocking(move || job.run()) => result?,
         () = watch => return Err(StepError::Cancelled),
+        never = ssh::serve(proxies) => match never {},
     };
     Ok(base.with(snapshot, runner.progress.now()))
 }
@@ -110,7 +136,7 @@ fn root(op: &ExecOp, inputs: &[Output]) -> Result<Files, StepError> {
 
 struct Job {
     snapshots: Snapshots,
-    executor: std::sync::Arc<dyn acetate_exec::Executor>,
+    executor: Arc<dyn acetate_exec::Executor>,
     progress: Progress,
     base: Snapshot,
     root_dir: PathBuf,
@@ -118,12 +144,14 @@ struct Job {
     op: ExecOp,
     extra_hosts: Vec<(String, std::net::IpAddr)>,
     proxy_env: Vec<String>,
+    resources: Resources,
+    mounts: Mounts,
     digest: Digest,
     cancel: CancelToken,
 }
 
 impl Job {
-    fn run(self) -> Result<Snapshot, StepError> {
+    fn run(mut self) -> Result<Snapshot, StepError> {
         let began = Instant::now();
         let active = self.snapshots.prepare(&self.base)?;
         let request = self.request(&active)?;
@@ -149,7 +177,7 @@ impl Job {
         }
     }
 
-    fn request(&self, active: &ActiveSnapshot) -> Result<ExecRequest, StepError> {
+    fn request(&mut self, active: &ActiveSnapshot) -> Result<ExecRequest, StepError> {
         let account = account(&self.snapshots, &self.base, &self.op.user)?;
         let mut request = ExecRequest::new(active.root().clone(), self.op.argv.iter().cloned());
         request.env = environment(&self.op.env, &self.proxy_env, account.home.as_deref());
@@ -175,6 +203,10 @@ impl Job {
         if let Some(size) = self.op.shm_size {
             request.shm_size = size;
         }
+        request.ulimits = limits::ulimits(&self.op.ulimits)?;
+        request.limits = limits::cgroup(&self.resources);
+        request.mounts = std::mem::take(&mut self.mounts.list);
+        request.secret_env = std::mem::take(&mut self.mounts.secret_env);
         Ok(request)
     }
 }

@@ -34,6 +34,11 @@ fn apply(
     let view = ViewTree::new(snapshots.view(&base.snapshot)?);
     let layer = snapshots.prepare_layer(&base.snapshot)?;
     let mut staging = Staging::new(&view, layer.path(), now)?;
+    if let Some(n) = op.accounts {
+        let accounts = trees.get(n as usize).and_then(Option::as_ref);
+        let accounts = accounts.ok_or_else(|| StepError::internal("owners of no snapshot"))?;
+        staging = staging.with_accounts(accounts);
+    }
     for action in &op.actions {
         match action {
             FileAction::Mkdir(action) => mkdir(&mut staging, action)?,

@@ -2,18 +2,24 @@
 
 pub(crate) mod exec;
 pub(crate) mod file;
+pub(crate) mod merge;
+pub(crate) mod source;
 
 use crate::blobs::FetchError;
+use crate::secrets::SecretError;
+use crate::ssh::SshError;
 use acetate_exec::ExecError;
 use acetate_files::FilesError;
 use acetate_snapshot::SnapshotError;
 use acetate_store::StoreError;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Why a step has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
     /// The process ended with another code than 0.
-    #[error("process \"{command}\" did not complete successfully: {status}")]
+    #[error("process {command:?} did not complete successfully: {status}")]
     Exit {
         /// The command line.
         command: String,
@@ -24,6 +30,8 @@ pub(crate) enum StepError {
     },
     #[error("canceled")]
     Cancelled,
+    #[error("failed to {0}")]
+    Remote(#[from] acetate_remote::RemoteError),
     #[error(transparent)]
     Files(#[from] FilesError),
     #[error(transparent)]
@@ -34,6 +42,26 @@ pub(crate) enum StepError {
     Exec(#[from] ExecError),
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    #[error("the limit `{0}` cannot be read")]
+    Ulimit(String),
+    #[error(
+        "device `{0}` cannot be given to a step: devices that `/etc/cdi` and `/var/run/cdi` \
+         describe are not supported"
+    )]
+    Device(String),
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     #[error("{0} cannot be carried out; this is a defect of acetate")]
     Internal(&'static str),
 }
@@ -41,6 +69,15 @@ pub(crate) enum StepError {
 impl StepError {
     pub(crate) fn internal(what: &'static str) -> Self {
         Self::Internal(what)
+    }
+
+    pub(crate) fn os(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// The error with what it came from, in one line.

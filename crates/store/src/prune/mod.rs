@@ -5,6 +5,7 @@
 //! by whoever looks for them. Each object is decided on under the exclusive lock of its directory,
 //! with the pins read afresh (see [`crate::Live`]), renamed to the trash and removed from there.
 
+mod cache_mounts;
 mod index;
 mod sweep;
 
@@ -32,21 +33,36 @@ pub enum Scope {
     },
 }
 
+/// What becomes of the directories of cache mounts, whose time of use is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMountRule {
+    /// They stay.
+    Keep,
+    /// Those that no running step uses go.
+    Remove,
+}
+
 /// How to prune.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PruneOptions {
     /// What may go.
     pub scope: Scope,
+    /// Whether cache mounts go.
+    pub cache_mounts: CacheMountRule,
 }
 
 impl PruneOptions {
-    /// Removes everything that is not in use.
-    pub const ALL: Self = Self { scope: Scope::All };
+    /// Removes everything that is not in use, cache mounts too.
+    pub const ALL: Self = Self {
+        scope: Scope::All,
+        cache_mounts: CacheMountRule::Remove,
+    };
 
-    /// Removes what was not used for `secs` seconds.
+    /// Removes what was not used for `secs` seconds; cache mounts stay.
     pub fn unused_for(secs: i64) -> Self {
         Self {
             scope: Scope::Unused { secs },
+            cache_mounts: CacheMountRule::Keep,
         }
     }
 }
@@ -76,6 +92,10 @@ pub struct PruneReport {
     pub blobs: Tally,
     /// Removed layer directories.
     pub layers: Tally,
+    /// Removed directories of cache mounts.
+    pub cache_mounts: Tally,
+    /// How many directories of cache mounts stay because a running step uses them.
+    pub cache_mounts_in_use: u64,
     /// Removed unfinished objects of dead processes.
     pub temporary: Tally,
     /// Removed left-overs of interrupted removals.
@@ -93,10 +113,10 @@ pub struct PruneReport {
 impl PruneReport {
     /// Everything freed on the disk, in bytes; the index not counted.
     pub fn bytes(&self) -> u64 {
-        [self.blobs, self.layers, self.temporary, self.trash]
-            .iter()
-            .map(|tally| tally.bytes)
-            .sum()
+        let parts = [self.blobs, self.layers, self.cache_mounts];
+        let left_over = [self.temporary, self.trash];
+        let all = parts.iter().chain(&left_over);
+        all.map(|tally| tally.bytes).sum()
     }
 }
 
@@ -124,6 +144,7 @@ pub(crate) fn run(
     ctx.sweep_temporary()?;
     ctx.remove_blobs(&wanted)?;
     ctx.remove_layers(&wanted)?;
+    ctx.remove_cache_mounts(options.cache_mounts)?;
     ctx.sweep_locks()?;
     let counts = index::tidy(root, wanted.cutoff)?;
     [ctx.report.records, ctx.report.facts] = counts;

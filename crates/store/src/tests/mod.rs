@@ -1,6 +1,7 @@
 //! Tests of the store as a whole.
 
 mod blobs;
+mod cache_mounts;
 mod index;
 mod layers;
 mod open;

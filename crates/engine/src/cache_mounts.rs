@@ -1,0 +1,277 @@
+//! Which directories the cache mounts of a step show, and waiting for those that others use.
+
+use crate::output::Output;
+use crate::runner::StepRunner;
+use crate::steps::StepError;
+use acetate_exec::ExecError;
+use acetate_files::{
+    Attributes, CopyInput, Selection, SelectionOptions, Staging, Tree, ViewTree, copy,
+};
+use acetate_graph::{
+    Archives, CacheMount, CacheSharing, CopyAction, CopyOwner, CopySource, ExecOp, MountSource,
+    Vertex,
+};
+use acetate_oci::{Digest, Timestamp};
+use acetate_scheduler::JobCtx;
+use acetate_snapshot::{Snapshot, Snapshots};
+use acetate_store::{CacheClaim, CacheFound, CacheHold, CachePlace, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+
+/// The cache directories that one build began anew, since it uses no caches (S69).
+#[derive(Debug, Default)]
+pub(crate) struct Renewed(Mutex<BTreeSet<Digest>>);
+
+/// The directories of one step, in use while this lives.
+#[derive(Debug, Default)]
+pub(crate) struct CacheMounts {
+    holds: Vec<CacheHold>,
+    /// Which of them each mount shows, by the mount's index.
+    mounts: BTreeMap<usize, usize>,
+}
+
+impl CacheMounts {
+    /// The directory that a mount shows.
+    pub(crate) fn dir(&self, mount: usize) -> Option<PathBuf> {
+        let hold = self.holds.get(*self.mounts.get(&mount)?)?;
+        Some(hold.path().to_owned())
+    }
+}
+
+/// Takes all directories that a step needs, or waits until it can: never holding some of them
+/// meanwhile, so that no two steps wait for each other.
+pub(crate) async fn take(
+    runner: &StepRunner,
+    op: &ExecOp,
+    vertex: &Vertex,
+    inputs: &[Output],
+    ctx: &JobCtx,
+) -> Result<CacheMounts, StepError> {
+    let is_cache = |source: &MountSource| matches!(source, MountSource::Cache(_));
+    if !op.mounts.iter().any(|mount| is_cache(&mount.source)) {
+        return Ok(CacheMounts::default());
+    }
+    let taker = Taker {
+        store: Arc::clone(&runner.store),
+        snapshots: runner.snapshots.clone(),
+        now: runner.now,
+    };
+    let (op, vertex, inputs) = (op.clone(), vertex.clone(), inputs.to_vec());
+    let renewed = Arc::clone(&runner.renewed);
+    let mut waiting = acetate_stdx::blocking(move || {
+        let wanted = taker.wanted(&op, &vertex, &inputs)?;
+        if vertex.meta.no_cache {
+            taker.renew(&wanted, &renewed)?;
+        }
+        Ok::<_, StepError>((taker, wanted))
+    })
+    .await?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (taker, wanted) = waiting;
+        let (taken, back) = acetate_stdx::blocking(move || {
+            let taken = taker.try_take(&wanted);
+            (taken, (taker, wanted))
+        })
+        .await;
+        if let Some(mounts) = taken? {
+            return Ok(mounts);
+        }
+        waiting = back;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = ctx.cancel.cancelled() => return Err(StepError::Cancelled),
+        }
+    }
+}
+
+/// What a step wants of one identity.
+#[derive(Debug)]
+struct Wanted {
+    claim: CacheClaim,
+    cache: CacheMount,
+    base: Option<Snapshot>,
+    /// The indices of the mounts that show it.
+    mounts: Vec<usize>,
+}
+
+/// By identity: the order in which directories are taken, by everybody.
+type AllWanted = BTreeMap<Digest, Wanted>;
+
+#[derive(Debug)]
+struct Taker {
+    store: Arc<Store>,
+    snapshots: Snapshots,
+    now: Timestamp,
+}
+
+impl Taker {
+    /// Mounts of one identity within a step show one directory, used as the strictest of them asks.
+    fn wanted(
+        &self,
+        op: &ExecOp,
+        vertex: &Vertex,
+        inputs: &[Output],
+    ) -> Result<AllWanted, StepError> {
+        let mut all = AllWanted::new();
+        for (index, mount) in op.mounts.iter().enumerate() {
+            let MountSource::Cache(cache) = &mount.source else {
+                continue;
+            };
+            let caches = &vertex.meta.caches;
+            let directory = caches.iter().find(|cache| cache.mount as usize == index);
+            let directory =
+                directory.ok_or_else(|| StepError::internal("a cache mount without a name"))?;
+            let base = match cache.base {
+                None => None,
+                Some(n) => {
+                    let input = inputs.get(n as usize).map(Output::files);
+                    let input =
+                        input.ok_or_else(|| StepError::internal("a cache mount on no input"))?;
+                    Some(input.snapshot)
+                }
+            };
+            let identity = self.identity(&directory.id, cache, base.as_ref())?;
+            let claim = claim(directory.sharing);
+            let wanted = all.entry(identity).or_insert_with(|| Wanted {
+                claim,
+                cache: cache.clone(),
+                base,
+                mounts: Vec::new(),
+            });
+            wanted.claim = wanted.claim.max(claim);
+            wanted.mounts.push(index);
+        }
+        Ok(all)
+    }
+
+    /// What makes two cache mounts the same: the name, and what a new directory begins with.
+    fn identity(
+        &self,
+        id: &str,
+        cache: &CacheMount,
+        base: Option<&Snapshot>,
+    ) -> Result<Digest, StepError> {
+        let mut text = format!("acetate/cache-mount/v1\n{}\n{id}\n", id.len()).into_bytes();
+        match base {
+            None => {
+                let CacheMount { mode, uid, gid, .. } = cache;
+                text.extend(format!("empty {mode} {uid} {gid}").into_bytes());
+            }
+            Some(base) => {
+                let tree = ViewTree::new(self.snapshots.view(base)?);
+                let all = [".".to_owned()];
+                let options = SelectionOptions {
+                    sources: &all,
+                    ..SelectionOptions::default()
+                };
+                let mut selection = Selection::find(&tree, &options)?;
+                selection.read(&tree)?;
+                let digest = selection.digest(Attributes {
+                    owner: true,
+                    mode: true,
+                });
+                text.extend(format!("base {digest}").into_bytes());
+            }
+        }
+        Ok(Digest::of(&text))
+    }
+
+    /// Begins every directory anew that this build has not yet begun.
+    fn renew(&self, wanted: &AllWanted, renewed: &Renewed) -> Result<(), StepError> {
+        let mut done = renewed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (identity, wanted) in wanted {
+            if !done.contains(identity) {
+                let place = self.store.cache_mounts().successor(identity)?;
+                self.make(place, wanted)?;
+                done.insert(*identity);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all of them, or none when one has to be waited for.
+    fn try_take(&self, wanted: &AllWanted) -> Result<Option<CacheMounts>, StepError> {
+        let mut taken = CacheMounts::default();
+        for (identity, wanted) in wanted {
+            let hold = loop {
+                match self.store.cache_mounts().claim(identity, wanted.claim)? {
+                    CacheFound::Held(hold) => break hold,
+                    CacheFound::Busy => return Ok(None),
+                    CacheFound::Missing(place) => self.make(place, wanted)?,
+                }
+            };
+            for mount in &wanted.mounts {
+                taken.mounts.insert(*mount, taken.holds.len());
+            }
+            taken.holds.push(hold);
+        }
+        Ok(Some(taken))
+    }
+
+    /// Makes a directory with all that it begins with.
+    fn make(&self, place: CachePlace, wanted: &Wanted) -> Result<(), StepError> {
+        let new = self.store.cache_mounts().create(place)?;
+        let path = new.path();
+        let CacheMount { mode, uid, gid, .. } = wanted.cache;
+        let (mode, uid, gid) = match &wanted.base {
+            None => (mode, uid, gid),
+            Some(base) => self.fill(&path, base)?,
+        };
+        set_owner(&path, uid, gid)?;
+        // The mode comes last: a change of the owner takes bits away.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode & 0o7777))
+            .map_err(StepError::os("set the mode of", &path))?;
+        Ok(new.publish()?)
+    }
+
+    /// Copies a whole snapshot, and returns the mode, owner and group of its root.
+    fn fill(&self, path: &Path, base: &Snapshot) -> Result<(u32, u32, u32), StepError> {
+        let empty = ViewTree::new(self.snapshots.view(&Snapshot::scratch())?);
+        let tree = ViewTree::new(self.snapshots.view(base)?);
+        let mut staging = Staging::new(&empty, path, self.now)?;
+        let everything = CopyAction {
+            input: 0,
+            sources: vec![CopySource::Path(".".to_owned())],
+            dest: "/".to_owned(),
+            owner: CopyOwner::Keep,
+            mode: None,
+            archives: Archives::Copy,
+            parents: false,
+            excludes: Vec::new(),
+        };
+        let input = CopyInput {
+            tree: &tree,
+            pinned: None,
+        };
+        copy(&mut staging, &everything, input)?;
+        staging.finish()?;
+        let root = tree.lookup(Path::new(""))?;
+        Ok(root.map_or((0o755, 0, 0), |root| (root.mode, root.uid, root.gid)))
+    }
+}
+
+fn claim(sharing: CacheSharing) -> CacheClaim {
+    match sharing {
+        CacheSharing::Shared => CacheClaim::Shared,
+        CacheSharing::Private => CacheClaim::Private,
+        CacheSharing::Locked => CacheClaim::Locked,
+    }
+}
+
+fn set_owner(path: &Path, uid: u32, gid: u32) -> Result<(), StepError> {
+    let (users, groups) = acetate_exec::id_maps();
+    for (kind, map, id) in [("user", &users, uid), ("group", &groups, gid)] {
+        if !map.contains(id) {
+            return Err(ExecError::UnmappedId { kind, id }.into());
+        }
+    }
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+        .map_err(StepError::os("set the owner of", path))
+}

@@ -1,0 +1,8 @@
+//! Tests with real repositories and a scripted server.
+
+mod git;
+mod git_remote;
+mod hostile;
+mod http;
+mod server;
+mod support;
