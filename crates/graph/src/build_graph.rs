@@ -179,4 +179,26 @@ mod tests {
         assert_eq!(graph.key(on_a), graph.key(on_forced));
         assert_eq!(graph.len(), 4);
     }
+
+    #[test]
+    fn steps_on_other_cache_directories_are_two_with_one_key() {
+        let mut builder = GraphBuilder::new();
+        let mut add = |id: &str| {
+            let cache = CacheDirectory {
+                mount: 1,
+                id: id.into(),
+                sharing: crate::CacheSharing::Shared,
+            };
+            let meta = VertexMeta {
+                caches: vec![cache],
+                ..VertexMeta::default()
+            };
+            builder.add(source("a"), vec![], meta)
+        };
+        let (one, two, again) = (add("one"), add("two"), add("one"));
+        assert_eq!(one, again);
+        assert_ne!(one, two);
+        let graph = builder.build(vec![]);
+        assert_eq!(graph.key(one), graph.key(two));
+    }
 }

@@ -40,6 +40,36 @@ fn written_inputs_are_chains_and_read_ones_selections() {
     assert_eq!(roles(local(), 0), []);
 }
 
+/// What a cache directory begins with is only read, and so are accounts beside a base.
+#[test]
+fn beginnings_of_caches_and_accounts_are_read() {
+    let mut op = exec();
+    op.mounts[1].source = MountSource::Cache(CacheMount {
+        base: Some(1),
+        ..cache()
+    });
+    op.mounts[1].access = MountAccess::ReadWrite;
+    let found = uses(&vertex(Op::Exec(op), 2));
+    assert_eq!(found[1].role, UseRole::Read);
+    let linked = FileOp {
+        base: None,
+        accounts: Some(0),
+        actions: vec![FileAction::Copy(copy())],
+    };
+    let places: Vec<_> = uses(&vertex(Op::File(linked), 2))
+        .iter()
+        .map(|found| (found.input, found.place, found.role))
+        .collect();
+    let read = UseRole::Read;
+    assert_eq!(
+        places,
+        [
+            (0, UsePlace::Accounts, read),
+            (1, UsePlace::Action(0), read)
+        ]
+    );
+}
+
 #[test]
 fn content_keys_see_chains_in_order_and_selections() {
     let vertex = vertex(Op::Exec(exec()), 2);
