@@ -1,12 +1,12 @@
-//! Prints the times of pure steps, and ends badly when one is slower than it must be:
-//! `cargo bench -p acetate-benches`.
+//! Prints the median times of single pure steps: `cargo bench -p acetate-benches --bench in_process`.
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
-use acetate_benches::{application, build, chain, dockerfile, least, median};
+use acetate_benches::{chain, dockerfile, median};
 use acetate_frontend::{SourceFile, parse};
 use acetate_graph::key_all;
 
 const RUNS: usize = 21;
+
 fn main() {
     let source = SourceFile::new("Dockerfile", dockerfile(200));
     println!(

@@ -1,7 +1,7 @@
 //! Inputs for measurements inside the process, and the timing of them.
 //!
-//! **Main types.** [`dockerfile`], [`application`] and [`chain`] make inputs of a wanted size;
-//! [`build`] reads, plans and lowers a Dockerfile; [`median`] and [`least`] time a piece of work.
+//! **Main types.** [`dockerfile`], [`application`], [`single_stage`] and [`chain`] make inputs of a wanted
+//! size; [`build`] reads, plans and lowers a Dockerfile; [`median`] and [`least`] time a piece of work.
 //!
 //! **Invariants.** The same size gives the same input. Nothing of the product uses this crate.
 //!

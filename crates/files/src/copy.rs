@@ -102,7 +102,7 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         };
         let mode = action.mode.as_deref().map(ModeSpec::parse).transpose()?;
         let implied = Implied {
-            mode: mode.as_ref().and_then(ModeSpec::octal).unwrap_or(0o755),
+            mode: mode.as_ref().map_or(0o755, ModeSpec::of_made_dirs),
             owner: owner.clone().unwrap_or_default(),
             mtime: staging.now(),
         };
@@ -159,17 +159,40 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
         let Some(archive) = unpack::detect(&item.node.path, content)? else {
             return Ok(false);
         };
-        let place = self.make_dir(dest)?;
+        let place = self.staging.place(dest)?;
+        // A mode is for what is copied as it is, not for what is unpacked.
+        let implied = Implied {
+            mode: 0o755,
+            ..self.implied.clone()
+        };
+        self.staging.make_dirs(&place, &implied)?;
         unpack::unpack(self.staging, archive, &place, self.unpacked.as_ref(), item)?;
+        // Entries may have replaced any of the first names.
+        self.links = Links::default();
         Ok(true)
     }
 
-    /// Copies what a directory holds; of the directory itself only the place is made (S32, S33).
+    /// Copies what a directory holds; of the directory itself only the place is made (S32, S33),
+    /// and has its time then. The root of a tree has no time that means anything.
     fn directory(&mut self, pick: &Pick, dest: &str) -> Result<(), FilesError> {
         let place = self.make_dir(dest)?;
         for item in &pick.below {
             self.item(item, &place.join(&item.rel))?;
         }
+        // Names that were made in a directory moved its time; one that leads to them keeps that.
+        let whole = |item: &&Item| item.node.is_dir() && item.part == Part::Whole;
+        for item in pick.below.iter().filter(whole) {
+            let dir = place.join(&item.rel);
+            self.staging.set_dir_time(&dir, item.node.mtime);
+        }
+        let source = &pick.root.node;
+        let is_root = source.path.as_os_str().is_empty();
+        let time = if is_root {
+            self.staging.now()
+        } else {
+            source.mtime
+        };
+        self.staging.set_dir_time(&place, time);
         Ok(())
     }
 
@@ -196,17 +219,30 @@ impl<'c, 's, 'b> Copy<'c, 's, 'b> {
             mtime: node.mtime,
             xattrs: &node.xattrs,
         };
-        match (&node.kind, item.part) {
-            (NodeKind::Dir, Part::Way) => self.staging.put_way(place, &attrs),
-            (NodeKind::Dir, Part::Whole) => self.staging.put_dir(place, &attrs),
-            (NodeKind::Symlink(target), _) => {
-                self.links.forget(place);
-                self.staging.put_symlink(place, target, &attrs)
+        let is_new = match (&node.kind, item.part) {
+            (NodeKind::Dir, Part::Way) => self.staging.put_way(place, &attrs)?,
+            (NodeKind::Dir, Part::Whole) => self.staging.put_dir(place, &attrs)?,
+            _ => {
+                self.leaf(item, place, &attrs)?;
+                true
             }
-            (NodeKind::File { .. }, _) => self.file(item, place, &attrs),
-            (kind, _) => {
+        };
+        if is_new {
+            self.staging.touch_parent(place);
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, item: &Item, place: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+        match &item.node.kind {
+            NodeKind::File { .. } => self.file(item, place, attrs),
+            NodeKind::Symlink(target) => {
                 self.links.forget(place);
-                self.staging.put_node(place, kind, &attrs)
+                self.staging.put_symlink(place, target, attrs)
+            }
+            kind => {
+                self.links.forget(place);
+                self.staging.put_node(place, kind, attrs)
             }
         }
     }

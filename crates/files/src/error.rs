@@ -8,7 +8,7 @@ pub enum FilesError {
     /// A plain source path is not there.
     #[error("\"{}\": not found", slash(path))]
     NotFound {
-        /// The path as the user wrote it.
+        /// The path from the root of what is copied from.
         path: PathBuf,
     },
     /// A path leads through too many symbolic links.

@@ -12,6 +12,7 @@
 //! (`acetate-snapshot`).
 
 mod copy;
+mod dir_times;
 mod error;
 mod fill;
 mod fingerprint;

@@ -34,7 +34,7 @@ pub fn mkfile(staging: &mut Staging<'_>, action: &MkfileAction) -> Result<(), Fi
     if is_dir || ends_as_dir(&action.dest) {
         place.push(&action.name);
     }
-    let dir_mode = mode.as_ref().and_then(ModeSpec::octal).unwrap_or(0o755);
+    let dir_mode = mode.as_ref().map_or(0o755, ModeSpec::of_made_dirs);
     if let Some(parent) = place.parent() {
         staging.make_dirs(
             parent,
@@ -54,6 +54,7 @@ pub fn mkfile(staging: &mut Staging<'_>, action: &MkfileAction) -> Result<(), Fi
     };
     let content = Content::Stream(Box::new(Cursor::new(action.content.clone())));
     staging.put_file(&place, content, &attrs, Check::Trust)?;
+    staging.touch_parent(&place);
     Ok(())
 }
 

@@ -64,6 +64,12 @@ impl ModeSpec {
         }
     }
 
+    /// The mode of directories that are made on the way: octal digits without the special bits,
+    /// and 0755 otherwise (S35).
+    pub(crate) fn of_made_dirs(&self) -> u32 {
+        self.octal().map_or(0o755, |mode| mode & 0o777)
+    }
+
     /// The mode of a file or directory that had `mode`.
     pub fn apply(&self, mode: u32, is_dir: bool) -> u32 {
         match &self.0 {

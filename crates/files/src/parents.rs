@@ -28,7 +28,7 @@ pub(crate) fn picks(
         path: resolve::clean(Path::new(pivot)).join(&rest),
     };
     let mut picks = Vec::new();
-    for found in resolve::sources(tree, pivot)? {
+    for found in resolve::sources(tree, pivot, |_| false)? {
         let below = if !found.node.is_dir() {
             None
         } else if pattern.is_some() || rest.as_os_str().is_empty() {

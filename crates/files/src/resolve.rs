@@ -3,7 +3,7 @@
 use crate::{FilesError, Node, NodeKind, Tree};
 use acetate_pattern::{GoPattern, has_meta};
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -38,12 +38,18 @@ pub struct Found {
 
 /// Resolves one source of a COPY: a plain path, which must exist, or a wildcard, which need not
 /// match (S41, S44).
-pub fn sources(tree: &dyn Tree, pattern: &str) -> Result<Vec<Found>, FilesError> {
+///
+/// A link that a wildcard hits must lead to something, unless `is_left_out` takes its name.
+pub fn sources(
+    tree: &dyn Tree,
+    pattern: &str,
+    is_left_out: impl Fn(&OsStr) -> bool,
+) -> Result<Vec<Found>, FilesError> {
     let clean = clean(Path::new(pattern));
     let text = clean.to_string_lossy();
     if !has_meta(&text) {
         let not_found = || FilesError::NotFound {
-            path: PathBuf::from(pattern),
+            path: clean.clone(),
         };
         let node = follow(tree, &clean)?.ok_or_else(not_found)?;
         return Ok(vec![Found {
@@ -53,12 +59,11 @@ pub fn sources(tree: &dyn Tree, pattern: &str) -> Result<Vec<Found>, FilesError>
     }
     let mut found = Vec::new();
     for path in matches(tree, &text)? {
-        // A link that leads nowhere was matched by name only; there is nothing to copy.
-        if let Some(node) = follow(tree, &path)? {
-            found.push(Found {
-                name: path.file_name().unwrap_or_default().to_owned(),
-                node,
-            });
+        let name = path.file_name().unwrap_or_default().to_owned();
+        match follow(tree, &path)? {
+            Some(node) => found.push(Found { name, node }),
+            None if is_left_out(&name) => {}
+            None => return Err(FilesError::NotFound { path }),
         }
     }
     Ok(found)

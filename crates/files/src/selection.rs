@@ -7,7 +7,7 @@ use acetate_oci::{Digest, DigestHasher};
 use acetate_pattern::IgnoreMatcher;
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -254,11 +254,12 @@ fn digest_of(tree: &dyn Tree, node: &Node) -> Result<Digest, FilesError> {
 fn picks(tree: &dyn Tree, source: &str, excludes: &IgnoreMatcher) -> Result<Vec<Pick>, FilesError> {
     let is_plain = !acetate_pattern::has_meta(source);
     let mut picks = Vec::new();
-    for found in resolve::sources(tree, source)? {
+    let is_left_out = |name: &OsStr| excludes.matches(name.as_bytes());
+    for found in resolve::sources(tree, source, is_left_out)? {
         match pick(tree, found, excludes)? {
             Picked::Pick(pick) => picks.push(pick),
             Picked::Hidden if is_plain => {
-                let path = PathBuf::from(source);
+                let path = resolve::clean(Path::new(source));
                 return Err(FilesError::NotFound { path });
             }
             Picked::Hidden | Picked::Excluded => {}

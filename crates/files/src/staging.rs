@@ -1,14 +1,18 @@
+use crate::dir_times::DirTimes;
 use crate::fill::{self, Check, Failed};
-use crate::{Content, FilesError, Node, NodeKind, Owner, Tree, resolve};
+use crate::{Content, FilesError, Node, NodeKind, Owner, Tree};
 use acetate_oci::{Digest, Timestamp};
 use acetate_snapshot::TarReader;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+mod replaced;
+mod tree;
 
 /// A layer that is being written, seen together with the base that it lies on.
 ///
@@ -19,8 +23,9 @@ pub struct Staging<'a> {
     accounts: Option<&'a dyn Tree>,
     root: PathBuf,
     fd: OwnedFd,
-    /// The times that directories have at the end, since writing into them changes them.
-    dir_times: BTreeMap<PathBuf, Timestamp>,
+    dir_times: DirTimes,
+    /// Directories of the base that something else took the place of.
+    hidden: BTreeSet<PathBuf>,
     now: Timestamp,
 }
 
@@ -61,7 +66,8 @@ impl<'a> Staging<'a> {
             accounts: None,
             root: root.to_owned(),
             fd,
-            dir_times: BTreeMap::new(),
+            dir_times: DirTimes::default(),
+            hidden: BTreeSet::new(),
             now,
         };
         staging.adopt_root()?;
@@ -90,8 +96,8 @@ impl<'a> Staging<'a> {
     /// Sets the times of directories; the layer is complete afterwards.
     pub fn finish(self) -> Result<(), FilesError> {
         // Children first: setting a time does not touch the parent, but a reader may stop half-way.
-        for (path, time) in self.dir_times.iter().rev() {
-            self.set_time(path, *time)?;
+        for (path, time) in self.dir_times.upwards() {
+            self.set_time(path, time)?;
         }
         Ok(())
     }
@@ -124,7 +130,7 @@ impl<'a> Staging<'a> {
             },
             Fresh::Dir,
         )?;
-        self.dir_times.insert(root.to_owned(), mtime);
+        self.dir_times.inherit(root, mtime);
         Ok(())
     }
 
@@ -156,11 +162,12 @@ impl<'a> Staging<'a> {
                 mtime,
                 xattrs: &xattrs,
             },
-        )
+        )?;
+        Ok(())
     }
 
-    /// Makes a directory, or gives the one that is there these attributes.
-    pub(crate) fn put_dir(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+    /// Makes a directory, or gives the one that is there these attributes; true when it was made.
+    pub(crate) fn put_dir(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<bool, FilesError> {
         check_name(path)?;
         match self.lookup(path)? {
             Some(node) if node.is_dir() => {
@@ -172,19 +179,40 @@ impl<'a> Staging<'a> {
                     path: path.to_owned(),
                 });
             }
-            None => return self.put_new_dir(path, attrs),
+            None => {
+                self.put_new_dir(path, attrs)?;
+                return Ok(true);
+            }
         }
-        self.dir_times.insert(path.to_owned(), attrs.mtime);
-        Ok(())
+        self.dir_times.set(path, attrs.mtime);
+        Ok(false)
     }
 
-    /// Makes a directory that leads to something, or gives the one that is there the mode.
-    pub(crate) fn put_way(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
+    /// Makes a directory that leads to something, or gives the one that is there the mode; true
+    /// when it was made.
+    pub(crate) fn put_way(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<bool, FilesError> {
         if !self.lookup(path)?.is_some_and(|node| node.is_dir()) {
             return self.put_dir(path, attrs);
         }
         self.copy_up(path)?;
-        self.set_mode(path, attrs.mode)
+        self.set_mode(path, attrs.mode)?;
+        Ok(false)
+    }
+
+    /// Gives a directory of the layer a time; one that the layer does not hold keeps its own, for a
+    /// time alone is no change.
+    pub(crate) fn set_dir_time(&mut self, path: &Path, time: Timestamp) {
+        if self.dir_times.has(path) {
+            self.dir_times.set(path, time);
+        }
+    }
+
+    /// Notes that a name was made in the directory of `path`: it has the time of the build, unless
+    /// it is one of the base that no copy gave a time.
+    pub(crate) fn touch_parent(&mut self, path: &Path) {
+        if let Some(parent) = path.parent() {
+            self.dir_times.touch(parent, self.now);
+        }
     }
 
     /// Writes a regular file, replacing what is no directory, and returns the digest of its bytes
@@ -286,9 +314,16 @@ impl<'a> Staging<'a> {
 
     fn put_new_dir(&mut self, path: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
         self.copy_up_parent(path)?;
+        let is_hidden = self.is_hidden(path);
+        if is_hidden {
+            self.remove(path)?;
+        }
         self.mkdir(path)?;
+        if is_hidden {
+            self.hide_children(path)?;
+        }
         self.set_attrs(path, attrs, Fresh::Dir)?;
-        self.dir_times.insert(path.to_owned(), attrs.mtime);
+        self.dir_times.set(path, attrs.mtime);
         Ok(())
     }
 
@@ -341,6 +376,7 @@ impl<'a> Staging<'a> {
                 });
             }
             Some(_) => self.remove(path)?,
+            None if self.is_hidden(path) => self.remove(path)?,
             None => {}
         }
         self.copy_up_parent(path)
@@ -352,14 +388,14 @@ impl<'a> Staging<'a> {
 
     /// Repeats a directory of the base in the layer, with its attributes and time.
     fn copy_up(&mut self, path: &Path) -> Result<(), FilesError> {
-        if path.as_os_str().is_empty() || self.dir_times.contains_key(path) {
+        if path.as_os_str().is_empty() || self.dir_times.has(path) {
             return Ok(());
         }
         self.copy_up_parent(path)?;
         let missing = || FilesError::NotFound {
             path: path.to_owned(),
         };
-        let node = self.base.lookup(path)?.ok_or_else(missing)?;
+        let node = self.lookup_base(path)?.ok_or_else(missing)?;
         if !node.is_dir() {
             return Err(FilesError::NotADirectory {
                 path: path.to_owned(),
@@ -377,7 +413,7 @@ impl<'a> Staging<'a> {
             xattrs: &node.xattrs,
         };
         self.set_attrs(path, &attrs, Fresh::Dir)?;
-        self.dir_times.insert(path.to_owned(), node.mtime);
+        self.dir_times.inherit(path, node.mtime);
         Ok(())
     }
 
@@ -457,79 +493,6 @@ enum Fresh {
     /// A directory of mode 0700 that is ours; its time is set at the end.
     Dir,
     No,
-}
-
-/// The layer, and where it holds nothing the base.
-impl Tree for Staging<'_> {
-    fn lookup(&self, path: &Path) -> Result<Option<Node>, FilesError> {
-        let stat = match rustix::fs::statat(&self.fd, dot(path), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(rustix::io::Errno::NOENT) => return self.base.lookup(path),
-            Err(rustix::io::Errno::NOTDIR) => return Ok(None),
-            Err(error) => return Err(FilesError::io("read", path)(error)),
-        };
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => NodeKind::Dir,
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(&self.fd, path, Vec::new())
-                    .map_err(FilesError::io("read the link", path))?;
-                NodeKind::Symlink(crate::bytes_path(target.as_bytes()))
-            }
-            FileType::Fifo => NodeKind::Fifo,
-            FileType::CharacterDevice => NodeKind::CharDevice(
-                rustix::fs::major(stat.st_rdev),
-                rustix::fs::minor(stat.st_rdev),
-            ),
-            FileType::BlockDevice => NodeKind::BlockDevice(
-                rustix::fs::major(stat.st_rdev),
-                rustix::fs::minor(stat.st_rdev),
-            ),
-            _ => NodeKind::File {
-                size: u64::try_from(stat.st_size).unwrap_or(0),
-                digest: None,
-            },
-        };
-        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-        Ok(Some(Node {
-            path: path.to_owned(),
-            kind,
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            mtime: Timestamp::new(stat.st_mtime, nanos),
-            xattrs: BTreeMap::new(),
-            link: None,
-        }))
-    }
-
-    fn read_dir(&self, path: &Path) -> Result<Vec<Node>, FilesError> {
-        self.base.read_dir(path)
-    }
-
-    fn open(&self, node: &Node) -> Result<Content, FilesError> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        match rustix::fs::openat(&self.fd, &node.path, flags, Mode::empty()) {
-            Ok(fd) => Ok(Content::File(File::from(fd))),
-            Err(rustix::io::Errno::NOENT) => self.base.open(node),
-            Err(error) => Err(FilesError::io("open", &node.path)(error)),
-        }
-    }
-
-    fn read_small(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FilesError> {
-        // The base may know a small file without any I/O; the layer on it rarely has one.
-        let in_layer = resolve::place(self, path)?;
-        match rustix::fs::statat(&self.fd, dot(&in_layer), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => crate::tree::read_small(self, path, limit),
-            Err(_) => self.base.read_small(&in_layer, limit),
-        }
-    }
-}
-
-impl Staging<'_> {
-    /// Where a destination is once its links are followed.
-    pub(crate) fn place(&self, path: &str) -> Result<PathBuf, FilesError> {
-        resolve::place(self, Path::new(path))
-    }
 }
 
 fn dot(path: &Path) -> &Path {

@@ -4,9 +4,10 @@ use crate::frames::Frames;
 use crate::selection::Item;
 use crate::staging::{Attrs, Implied, Staging};
 use crate::{Content, FilesError, Node, NodeKind, Owner, Tree, bytes_path, resolve};
-use acetate_oci::{Digest, HashingReader};
+use acetate_oci::{Digest, HashingReader, Timestamp};
 use acetate_snapshot::{BadLayer, TarEntry, TarKind, TarReader, TarRules};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -72,10 +73,12 @@ pub(crate) fn unpack(
         place,
         owner,
         archive: path,
+        dir_times: BTreeMap::new(),
     };
     while let Some(entry) = tar.next_entry().map_err(broken)? {
         unpacker.entry(&entry, &mut tar)?;
     }
+    unpacker.finish();
     verify(archive.raw, item, tar.into_inner())
 }
 
@@ -124,6 +127,15 @@ struct Unpacker<'u, 's, 'b> {
     place: &'u Path,
     owner: Option<&'u Owner>,
     archive: &'u Path,
+    /// The times that directories have at the end: that of their entry, and that of the build where
+    /// something was put into one without an entry.
+    dir_times: BTreeMap<PathBuf, DirTime>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum DirTime {
+    Entry(Timestamp),
+    Build,
 }
 
 impl Unpacker<'_, '_, '_> {
@@ -147,6 +159,12 @@ impl Unpacker<'_, '_, '_> {
             mtime: entry.mtime,
             xattrs: &entry.xattrs,
         };
+        if entry.kind != TarKind::Dir {
+            if self.is_dir(&place)? {
+                self.staging.remove_dir(&place)?;
+            }
+            self.note_name(&place);
+        }
         match &entry.kind {
             TarKind::Dir => self.directory(&place, &attrs),
             TarKind::File { .. } => self.file(content, &place, &attrs),
@@ -209,18 +227,43 @@ impl Unpacker<'_, '_, '_> {
         Ok(parent.join(name.file_name().unwrap_or_default()))
     }
 
-    /// A link to a directory stays, as the base may have moved that; anything else gives way.
+    /// Merges with a directory that is there; anything else gives way, a link to one too.
     fn directory(&mut self, place: &Path, attrs: &Attrs<'_>) -> Result<(), FilesError> {
-        let found = self.staging.lookup(place)?;
-        if found.is_none_or(|node| node.is_dir()) {
-            return self.staging.put_dir(place, attrs);
+        if self.is_dir(place)? {
+            self.staging.put_dir(place, attrs)?;
+        } else {
+            self.note_name(place);
+            self.staging.replace_by_dir(place, attrs)?;
         }
-        let behind = resolve::place(self.staging, place)?;
-        let leads_to_dir = self.staging.lookup(&behind)?.is_some_and(|n| n.is_dir());
-        if leads_to_dir {
-            return self.staging.put_dir(&behind, attrs);
+        let time = DirTime::Entry(attrs.mtime);
+        self.dir_times.insert(place.to_owned(), time);
+        Ok(())
+    }
+
+    fn is_dir(&self, place: &Path) -> Result<bool, FilesError> {
+        Ok(self
+            .staging
+            .lookup(place)?
+            .is_some_and(|node| node.is_dir()))
+    }
+
+    /// Notes that a name is made, which moves the time of its directory.
+    fn note_name(&mut self, place: &Path) {
+        if let Some(parent) = place.parent() {
+            let times = self.dir_times.entry(parent.to_owned());
+            times.or_insert(DirTime::Build);
         }
-        self.staging.replace_by_dir(place, attrs)
+    }
+
+    fn finish(self) {
+        let now = self.staging.now();
+        for (dir, time) in &self.dir_times {
+            let time = match time {
+                DirTime::Entry(time) => *time,
+                DirTime::Build => now,
+            };
+            self.staging.set_dir_time(dir, time);
+        }
     }
 
     fn link(&mut self, entry: &TarEntry, target: &[u8], place: &Path) -> Result<(), FilesError> {

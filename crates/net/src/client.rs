@@ -125,7 +125,7 @@ impl NetClient {
         for _ in 0..=self.inner.limits.n_redirects {
             check(&url, self.inner.limits.plain_http).map_err(Failed::Final)?;
             let response = self.send_once(request, &url).await?;
-            match target(&response) {
+            match target(&response, request.method) {
                 None => return Ok(response),
                 Some(next) => url = next.map_err(Failed::Final)?,
             }
@@ -140,6 +140,9 @@ impl NetClient {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Head => reqwest::Method::HEAD,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+            Method::Post => reqwest::Method::POST,
         };
         let client = self.client_for(url).map_err(Failed::Final)?;
         let mut builder = client.request(method, url.clone());
@@ -150,6 +153,9 @@ impl NetClient {
             && same_origin(&request.url, url)
         {
             builder = builder.header("authorization", secret.expose());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.body(body.to_vec());
         }
         match builder.send().await {
             Ok(response) => Ok(Response::new(response)),
@@ -191,8 +197,10 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
 }
 
 /// Where an answer redirects to; `None` when it does not.
-fn target(response: &Response) -> Option<Result<Url, NetError>> {
-    if !matches!(response.status(), 301 | 302 | 303 | 307 | 308) {
+fn target(response: &Response, method: Method) -> Option<Result<Url, NetError>> {
+    let keeps_method = matches!(response.status(), 307 | 308);
+    let may_change = matches!(response.status(), 301..=303);
+    if !keeps_method && !(may_change && method.only_reads()) {
         return None;
     }
     let from = response.url();

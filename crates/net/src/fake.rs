@@ -18,6 +18,8 @@ pub struct Seen {
     pub target: String,
     /// Headers with lower-case names.
     pub headers: Vec<(String, String)>,
+    /// The body, as long as `Content-Length` said.
+    pub body: Vec<u8>,
 }
 
 impl Seen {
@@ -163,9 +165,8 @@ fn serve(
 }
 
 fn read_request(stream: &TcpStream) -> Option<Seen> {
-    let mut lines = BufReader::new(stream.take(64 << 10))
-        .lines()
-        .map_while(Result::ok);
+    let mut reader = BufReader::new(stream.take(64 << 10));
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let first = lines.next()?;
     let mut words = first.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
@@ -176,11 +177,18 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
             Some((name.to_ascii_lowercase(), value.trim().to_owned()))
         })
         .collect();
-    Some(Seen {
+    let mut seen = Seen {
         method,
         target,
         headers,
-    })
+        body: Vec::new(),
+    };
+    let length = seen.header("content-length").map(str::parse::<u64>);
+    if let Some(Ok(length)) = length {
+        reader.get_mut().set_limit(length);
+        reader.take(length).read_to_end(&mut seen.body).ok()?;
+    }
+    Some(seen)
 }
 
 fn write_reply(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {

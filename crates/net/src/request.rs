@@ -1,27 +1,43 @@
 //! What is asked for.
 
+use std::sync::Arc;
+
 use acetate_stdx::Redacted;
 use reqwest::Url;
 
 use crate::NetError;
 use crate::origin::shown;
 
-/// The idempotent methods, which alone may be retried without thought.
+/// The methods that may be retried without thought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Asks for head and body.
     Get,
     /// Asks for the head only.
     Head,
+    /// Writes what is at the address; writing it twice is writing it once.
+    Put,
+    /// Removes what is at the address.
+    Delete,
+    /// Asks by a body; only for questions that may be asked twice.
+    Post,
 }
 
-/// One request; cheap to build, sent as often as the limits allow.
-#[derive(Clone, Debug)]
+impl Method {
+    /// Whether a redirect that may turn the method into a GET is followed (RFC 9110, 15.4).
+    pub(crate) fn only_reads(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
+    }
+}
+
+/// One request; cheap to build and to clone, sent as often as the limits allow.
+#[derive(Clone)]
 pub struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) authorization: Option<Redacted<String>>,
+    pub(crate) body: Option<Arc<[u8]>>,
 }
 
 impl Request {
@@ -32,6 +48,7 @@ impl Request {
             url,
             headers: Vec::new(),
             authorization: None,
+            body: None,
         }
     }
 
@@ -49,6 +66,12 @@ impl Request {
     /// Sets the `Authorization` header, which stays with the origin of this request.
     pub fn authorization(mut self, value: Option<Redacted<String>>) -> Self {
         self.authorization = value;
+        self
+    }
+
+    /// Sets the body; its length is sent along, and it is sent again with every try.
+    pub fn body(mut self, bytes: impl Into<Arc<[u8]>>) -> Self {
+        self.body = Some(bytes.into());
         self
     }
 
@@ -73,6 +96,19 @@ fn parse(text: &str) -> Result<Url, NetError> {
             .to_owned(),
         reason: error.to_string(),
     })
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| *name).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &shown(&self.url))
+            .field("headers", &headers)
+            .field("authorization", &self.authorization)
+            .field("n_body", &self.body.as_ref().map(|body| body.len()))
+            .finish()
+    }
 }
 
 impl std::fmt::Display for Request {

@@ -234,6 +234,42 @@ async fn redirects_are_bounded_and_checked() {
 }
 
 #[tokio::test]
+async fn bodies_are_sent_with_every_try() {
+    let server = FakeServer::start(|_, n| match n {
+        0 => Reply::new(503, ""),
+        _ => Reply::new(201, "there"),
+    });
+    let url = Url::parse(&server.url("/x")).unwrap();
+    let body = vec![7; 200_000];
+    let request = Request::new(Method::Put, url).body(body.clone());
+    assert!(format!("{request:?}").contains("n_body: Some(200000)"));
+    let fetched = NetClient::new(quick()).fetch(&request, 10).await.unwrap();
+    assert_eq!(fetched.status, 201);
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    for request in seen {
+        assert_eq!((request.method.as_str(), &request.body), ("PUT", &body));
+    }
+}
+
+#[tokio::test]
+async fn what_writes_is_redirected_only_where_it_stays_itself() {
+    let server = FakeServer::start(|seen, _| match seen.target.as_str() {
+        "/kept" => Reply::new(307, "").header("Location", "/there"),
+        "/there" => Reply::new(200, ""),
+        _ => Reply::new(302, "").header("Location", "/there"),
+    });
+    let client = NetClient::new(quick());
+    for (path, status) in [("/kept", 200), ("/changed", 302)] {
+        let url = Url::parse(&server.url(path)).unwrap();
+        let request = Request::new(Method::Post, url).body(*b"q");
+        assert_eq!(client.send(&request).await.unwrap().status(), status, "{path}");
+    }
+    let methods: Vec<String> = server.seen().into_iter().map(|seen| seen.method).collect();
+    assert_eq!(methods, ["POST", "POST", "POST"]);
+}
+
+#[tokio::test]
 async fn nobody_listening_is_named() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();

@@ -36,11 +36,26 @@ fn unfinished_flags_say_so() {
     run(&["build", "--cache-from", "x", "."]).refused(&["--cache-from is not supported yet"]);
 }
 
+/// Builds with each of `rows`, which must fail with those words and before any step.
+fn refuses(rows: &[(&[&str], &str)]) {
+    let world = World::new("//- Dockerfile\nFROM scratch\n");
+    for (args, words) in rows {
+        let outcome = world.build(args);
+        assert!(outcome.code == 1 || outcome.code == 2, "{args:?}");
+        assert!(
+            outcome.stderr.contains(words),
+            "{args:?}: {}",
+            outcome.stderr
+        );
+        let has_exported = outcome.steps.iter().any(|it| it.name.starts_with("export"));
+        assert!(outcome.ran().is_empty() && !has_exported, "{args:?}");
+    }
+}
+
 #[test]
 fn values_are_checked_before_anything_is_done() {
-    let world = World::new("//- Dockerfile\nFROM scratch\n");
-    for (args, words) in [
-        (&["--platform=what/is/this/here"][..], "--platform"),
+    refuses(&[
+        (&["--platform=what/is/this/here"], "--platform"),
         (&["--network=bridge"], "--network bridge"),
         (&["--isolation=chroot"], "--isolation chroot"),
         (&["--add-host=x"], "--add-host x"),
@@ -48,6 +63,26 @@ fn values_are_checked_before_anything_is_done() {
             &["--add-host=x:gateway"],
             "--add-host x:gateway: `gateway` is no IP address",
         ),
+        (&["--build-context=x"], "expected NAME=VALUE"),
+        (&["-o", "type=oci,tar=false"], "dest=DIRECTORY is required"),
+        (
+            &["-o", "type=oci,push=true"],
+            "attribute `push` is not supported yet",
+        ),
+        (&["-o", "type=registry"], "is not supported yet"),
+        (&["-o", "type=image"], "is not supported yet"),
+        (
+            &["-o", "type=docker,compression=zstd,dest=x"],
+            "compression=zstd needs type=oci",
+        ),
+        (&["-t", "Not A Name"], "Not A Name"),
+        (&["-t", "UPPER"], "UPPER"),
+    ]);
+}
+
+#[test]
+fn what_steps_are_given_is_checked_before_anything_is_done() {
+    refuses(&[
         (
             &["--secret=id=acetate-no-such"],
             "--secret id=acetate-no-such: no variable of the environment and no file",
@@ -90,37 +125,7 @@ fn values_are_checked_before_anything_is_done() {
             &["-f", "ftp://example.com/D"],
             "--file ftp://example.com/D: `ftp` is not supported",
         ),
-        (&["--build-context=x"], "expected NAME=VALUE"),
-        (&["-o", "type=oci,tar=false"], "dest=DIRECTORY is required"),
-        (
-            &["-o", "type=oci,push=true"],
-            "attribute `push` is not supported yet",
-        ),
-        (&["-o", "type=registry"], "is not supported yet"),
-        (&["-o", "type=image"], "is not supported yet"),
-        (
-            &["-o", "type=docker,compression=zstd,dest=x"],
-            "compression=zstd needs type=oci",
-        ),
-        (&["-t", "Not A Name"], "Not A Name"),
-        (&["-t", "UPPER"], "UPPER"),
-    ] {
-        let outcome = world.build(args);
-        assert!(outcome.code == 1 || outcome.code == 2, "{args:?}");
-        assert!(
-            outcome.stderr.contains(words),
-            "{args:?}: {}",
-            outcome.stderr
-        );
-        assert!(
-            outcome.ran().is_empty()
-                && outcome
-                    .steps
-                    .iter()
-                    .all(|step| !step.name.starts_with("export")),
-            "{args:?}"
-        );
-    }
+    ]);
 }
 
 #[test]

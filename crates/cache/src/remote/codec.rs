@@ -1,0 +1,225 @@
+//! Records as the bytes that a cache keeps.
+//!
+//! A record is an `ActionResult` of the Remote Execution API. Each layer is an output directory
+//! whose tree names the stored chunks, so that any server which checks results checks ours. All that
+//! a hit needs is in one message beside it, so that one request brings it.
+
+use acetate_cache_api::reapi::{
+    ActionResult, Any, COST_TYPE, Digest as Named, ExecutedActionMetadata, OutputDirectory,
+};
+use acetate_oci::{Digest, Timestamp};
+use prost::Message;
+
+use super::chunker::{MAX_CHUNK, MAX_STORED};
+use super::record::{Chunk, RemoteLayer, RemoteRecord};
+use crate::Fidelity;
+
+/// The type of the message that holds a record.
+const RECORD_TYPE: &str = "acetate/record/v1";
+/// Who made it; some servers take no result without a name.
+const WORKER: &str = "acetate";
+/// A body of more bytes is no record: what servers take at most.
+pub(super) const MAX_BODY: usize = 4 << 20;
+/// More layers than any image has.
+const MAX_LAYERS: usize = 1000;
+/// Two digests and two sizes.
+const CHUNK_LEN: usize = 32 + 32 + 4 + 4;
+
+/// What a hit needs, in one message.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Payload {
+    /// The key that the record answers, so that no server can give it for another one.
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    duration_ms: u64,
+    /// Why the result is less than one of a full sandbox.
+    #[prost(string, optional, tag = "3")]
+    reduced: Option<String>,
+    #[prost(message, repeated, tag = "4")]
+    layers: Vec<PayloadLayer>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PayloadLayer {
+    #[prost(bytes = "vec", tag = "1")]
+    diff_id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    size: u64,
+    #[prost(sint64, tag = "3")]
+    created_secs: i64,
+    #[prost(uint32, tag = "4")]
+    created_nanos: u32,
+    /// All chunks in a fixed form, since they are most of a record: digest of the piece, digest of
+    /// the frame, size of the piece, size of the frame, numbers with the highest byte first.
+    #[prost(bytes = "vec", tag = "5")]
+    chunks: Vec<u8>,
+}
+
+/// Why some bytes are no record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// They are no message, or too many.
+    #[error("it is no result of an action")]
+    Form,
+    /// The result is one of another program.
+    #[error("it holds no record of this program")]
+    Foreign,
+    /// The record answers another key.
+    #[error("it answers another key")]
+    Key,
+    /// A layer is described in a way that cannot be.
+    #[error("layer {0} cannot be as it is described")]
+    Layer(usize),
+    /// What the server checked is not what the record needs.
+    #[error("the trees of the result are not those of its layers")]
+    Trees,
+}
+
+/// A digest as the Remote Execution API writes it.
+pub(super) fn named(digest: &Digest, size: u64) -> Named {
+    Named {
+        hash: digest.hex(),
+        size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
+    }
+}
+
+/// Writes the record that answers the action `key`.
+pub fn encode(key: &Digest, record: &RemoteRecord) -> Vec<u8> {
+    let payload = Payload {
+        key: key.as_bytes().to_vec(),
+        duration_ms: record.duration_ms,
+        reduced: match &record.fidelity {
+            Fidelity::Full => None,
+            Fidelity::Reduced { reason } => Some(reason.clone()),
+        },
+        layers: record.layers.iter().map(encode_layer).collect(),
+    };
+    let auxiliary = |type_url: &str, value| Any {
+        type_url: type_url.to_owned(),
+        value,
+    };
+    let cost = record.duration_ms.to_be_bytes().to_vec();
+    let result = ActionResult {
+        output_directories: directories(&record.layers),
+        execution_metadata: Some(ExecutedActionMetadata {
+            worker: WORKER.to_owned(),
+            auxiliary_metadata: vec![
+                auxiliary(RECORD_TYPE, payload.encode_to_vec()),
+                auxiliary(COST_TYPE, cost),
+            ],
+        }),
+        ..ActionResult::default()
+    };
+    result.encode_to_vec()
+}
+
+fn directories(layers: &[RemoteLayer]) -> Vec<OutputDirectory> {
+    let trees = layers.iter().map(RemoteLayer::tree).enumerate();
+    let directories = trees.map(|(n, tree)| OutputDirectory {
+        path: format!("layers/{n:03}"),
+        tree_digest: Some(named(&Digest::of(&tree), tree.len() as u64)),
+    });
+    directories.collect()
+}
+
+fn encode_layer(layer: &RemoteLayer) -> PayloadLayer {
+    let mut chunks = Vec::with_capacity(layer.chunks.len() * CHUNK_LEN);
+    for chunk in &layer.chunks {
+        chunks.extend_from_slice(chunk.raw.as_bytes());
+        chunks.extend_from_slice(chunk.stored.as_bytes());
+        chunks.extend_from_slice(&chunk.raw_size.to_be_bytes());
+        chunks.extend_from_slice(&chunk.stored_size.to_be_bytes());
+    }
+    PayloadLayer {
+        diff_id: layer.diff_id.as_bytes().to_vec(),
+        size: layer.size,
+        created_secs: layer.created.secs,
+        created_nanos: layer.created.nanos,
+        chunks,
+    }
+}
+
+/// Reads the record that answers the action `key`.
+///
+/// # Errors
+/// When the bytes are no such record, or describe something that cannot be.
+pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
+    if bytes.len() > MAX_BODY {
+        return Err(DecodeError::Form);
+    }
+    let result = ActionResult::decode(bytes).map_err(|_| DecodeError::Form)?;
+    let notes = result
+        .execution_metadata
+        .iter()
+        .flat_map(|metadata| &metadata.auxiliary_metadata);
+    let mut own = notes.filter(|note| note.type_url == RECORD_TYPE);
+    let (Some(note), None) = (own.next(), own.next()) else {
+        return Err(DecodeError::Foreign);
+    };
+    let payload = Payload::decode(note.value.as_slice()).map_err(|_| DecodeError::Form)?;
+    if payload.key != key.as_bytes() {
+        return Err(DecodeError::Key);
+    }
+    if payload.layers.len() > MAX_LAYERS {
+        return Err(DecodeError::Layer(MAX_LAYERS));
+    }
+    let layers: Result<Vec<RemoteLayer>, DecodeError> = payload
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(n, layer)| decode_layer(layer).ok_or(DecodeError::Layer(n)))
+        .collect();
+    let layers = layers?;
+    // What the server looked at before it answered must be what the layers are made of.
+    if result.exit_code != 0 || result.output_directories != directories(&layers) {
+        return Err(DecodeError::Trees);
+    }
+    Ok(RemoteRecord {
+        layers,
+        duration_ms: payload.duration_ms,
+        fidelity: match payload.reduced {
+            None => Fidelity::Full,
+            Some(reason) => Fidelity::Reduced { reason },
+        },
+    })
+}
+
+fn decode_layer(layer: &PayloadLayer) -> Option<RemoteLayer> {
+    let (chunks, rest) = layer.chunks.as_chunks::<CHUNK_LEN>();
+    if !rest.is_empty() || layer.created_nanos >= 1_000_000_000 {
+        return None;
+    }
+    let chunks: Option<Vec<Chunk>> = chunks.iter().map(decode_chunk).collect();
+    let chunks = chunks?;
+    let size: u64 = chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum();
+    if size != layer.size || size == 0 {
+        return None;
+    }
+    Some(RemoteLayer {
+        diff_id: Digest::from_slice(&layer.diff_id)?,
+        size,
+        created: Timestamp::new(layer.created_secs, layer.created_nanos),
+        chunks,
+    })
+}
+
+fn decode_chunk(bytes: &[u8; CHUNK_LEN]) -> Option<Chunk> {
+    let (raw, rest) = bytes.split_first_chunk::<32>()?;
+    let (stored, rest) = rest.split_first_chunk::<32>()?;
+    let (raw_size, rest) = rest.split_first_chunk::<4>()?;
+    let (stored_size, _) = rest.split_first_chunk::<4>()?;
+    let chunk = Chunk {
+        raw: Digest::from_bytes(*raw),
+        raw_size: u32::from_be_bytes(*raw_size),
+        stored: Digest::from_bytes(*stored),
+        stored_size: u32::from_be_bytes(*stored_size),
+    };
+    let fits = |size: u32, most: usize| size > 0 && size as usize <= most;
+    let is_possible = fits(chunk.raw_size, MAX_CHUNK) && fits(chunk.stored_size, MAX_STORED);
+    is_possible.then_some(chunk)
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

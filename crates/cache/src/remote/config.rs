@@ -1,0 +1,209 @@
+//! Where a remote cache is and what bounds its use.
+
+use std::time::Duration;
+
+use acetate_cache_api::{Namespace, NamespaceError};
+use acetate_net::{PlainHttp, Url, shown};
+use acetate_stdx::Redacted;
+
+use super::BreakerRules;
+
+/// What a remote cache is opened with.
+#[derive(Debug, Clone)]
+pub struct RemoteConfig {
+    /// Its address, whose path is the namespace: `https://cache.example/org/repo`.
+    pub url: String,
+    /// Sent as `Authorization: Bearer TOKEN`, and to no other origin.
+    pub token: Option<Redacted<String>>,
+    /// Whether results of weaker sandboxes are taken (invariant 9).
+    pub takes_reduced: bool,
+    /// The bounds.
+    pub limits: RemoteLimits,
+}
+
+impl RemoteConfig {
+    /// The cache at `url`, without a token and with the usual bounds.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token: None,
+            takes_reduced: false,
+            limits: RemoteLimits::default(),
+        }
+    }
+}
+
+/// Every number that bounds what is done with a remote cache.
+#[derive(Debug, Clone)]
+pub struct RemoteLimits {
+    /// The longest wait for a connection.
+    pub connect: Duration,
+    /// After so long without an answer a question is asked a second time beside the first.
+    pub first_try: Duration,
+    /// The longest that one question takes, its second try included.
+    pub question: Duration,
+    /// The longest that one look-up takes, however many questions it needs.
+    pub lookup: Duration,
+    /// The longest that one chunk takes in either direction, for each of its two tries.
+    pub transfer: Duration,
+    /// The longest silence within an answer.
+    pub silence: Duration,
+    /// A `Retry-After` of more is taken for this.
+    pub longest_pause: Duration,
+    /// How many requests of one kind are under way at once.
+    pub n_parallel: usize,
+    /// The largest tar of a layer that is fetched or published, in bytes.
+    pub max_layer: u64,
+    /// When a failing server is left alone.
+    pub breaker: BreakerRules,
+    /// Where plain HTTP is spoken.
+    pub plain_http: PlainHttp,
+}
+
+impl Default for RemoteLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            first_try: Duration::from_millis(500),
+            question: Duration::from_secs(3),
+            lookup: Duration::from_secs(5),
+            transfer: Duration::from_secs(60),
+            silence: Duration::from_secs(10),
+            longest_pause: Duration::from_secs(60),
+            n_parallel: 16,
+            max_layer: 64 << 30,
+            breaker: BreakerRules::default(),
+            plain_http: PlainHttp::default(),
+        }
+    }
+}
+
+/// A configuration that no remote cache can be opened with.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The text is no address of a cache.
+    #[error("`{text}` is no address of a cache: {reason}")]
+    Address {
+        /// The text, without what could be a credential.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address holds a user or a password.
+    #[error("the address of the cache `{url}` holds credentials: give the token by itself")]
+    Credentials {
+        /// The address without them.
+        url: String,
+    },
+    /// The path is no namespace.
+    #[error("the path of the cache `{url}` is no namespace")]
+    Namespace {
+        /// The address.
+        url: String,
+        /// What is wrong with the path.
+        #[source]
+        source: NamespaceError,
+    },
+}
+
+/// The address of a cache, taken apart.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    origin: Url,
+    pub(super) namespace: Namespace,
+}
+
+impl Address {
+    pub(super) fn parse(text: &str) -> Result<Self, RemoteError> {
+        let refuse = |reason: String| RemoteError::Address {
+            text: text.rsplit(['@']).next().map(without_query).unwrap_or_default(),
+            reason,
+        };
+        let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(refuse("only http and https are spoken".to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(RemoteError::Credentials { url: shown(&url) });
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("it has a query or a fragment".to_owned()));
+        }
+        let path = url.path().trim_start_matches('/').trim_end_matches('/');
+        let namespace = path.parse().map_err(|source| RemoteError::Namespace {
+            url: shown(&url),
+            source,
+        })?;
+        let mut origin = url;
+        origin.set_path("");
+        Ok(Self { origin, namespace })
+    }
+
+    /// The address of a path, which begins with a slash and needs no escapes.
+    pub(super) fn join(&self, path: &str) -> Url {
+        let mut url = self.origin.clone();
+        url.set_path(path);
+        url
+    }
+
+    /// The address of something that is not an object: `/v2/{namespace}/{rest}`.
+    pub(super) fn call(&self, prefix: &str, rest: &str) -> Url {
+        let slash = if self.namespace.is_root() { "" } else { "/" };
+        self.join(&format!("{prefix}/{}{slash}{rest}", self.namespace))
+    }
+
+    /// The address as it may be shown.
+    pub(super) fn shown(&self) -> String {
+        let slash = if self.namespace.is_root() { "" } else { "/" };
+        let origin = shown(&self.origin);
+        format!("{}{slash}{}", origin.trim_end_matches('/'), self.namespace)
+    }
+}
+
+fn without_query(text: &str) -> String {
+    text.split('?').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_namespace() {
+        for (text, shown, capabilities) in [
+            ("http://127.0.0.1:1", "http://127.0.0.1:1", "/v2/capabilities"),
+            ("http://[::1]:1/", "http://[::1]:1", "/v2/capabilities"),
+            (
+                "https://c.example/org/repo/",
+                "https://c.example/org/repo",
+                "/v2/org/repo/capabilities",
+            ),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.shown(), shown);
+            assert_eq!(address.call("/v2", "capabilities").path(), capabilities);
+        }
+        let batch = Address::parse("http://h.example/a").unwrap();
+        assert_eq!(
+            batch.call("/x/v1", "ac:batchGet").as_str(),
+            "http://h.example/x/v1/a/ac:batchGet"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_its_secrets() {
+        for (text, words) in [
+            ("cache", "is no address of a cache"),
+            ("ftp://h/x", "only http and https are spoken"),
+            ("https://u:secret@h/x", "holds credentials"),
+            ("https://u:secret@[h/x", "is no address of a cache"),
+            ("https://h/x?sig=secret", "a query or a fragment"),
+            ("https://h/a/../b%2fc", "is no namespace"),
+        ] {
+            let error = Address::parse(text).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(words), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a hit on a shared cache brings.
+
+use acetate_cache_api::reapi::{Directory, FileNode, Tree};
+use acetate_oci::{Digest, Timestamp};
+use prost::Message;
+
+use super::codec::named;
+use crate::Fidelity;
+
+/// A result as machines share it: the whole ordered chain of layers, and how it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteRecord {
+    /// The layers, bottom to top; empty for scratch and for hints.
+    pub layers: Vec<RemoteLayer>,
+    /// How long the step ran where it was run, in milliseconds: what a hit saves.
+    pub duration_ms: u64,
+    /// What kind of sandbox made it.
+    pub fidelity: Fidelity,
+}
+
+/// A layer of a shared result, whose uncompressed tar is its chunks one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteLayer {
+    /// The digest of the tar.
+    pub diff_id: Digest,
+    /// The size of the tar in bytes.
+    pub size: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its pieces, in order; their sizes add up to `size`.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A piece of a layer's tar: what it is, and the compressed form that caches hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Chunk {
+    /// The digest of the piece itself.
+    pub raw: Digest,
+    /// The size of the piece itself in bytes.
+    pub raw_size: u32,
+    /// The digest of the zstd frame, under which caches hold it.
+    pub stored: Digest,
+    /// The size of the zstd frame in bytes.
+    pub stored_size: u32,
+}
+
+impl RemoteLayer {
+    /// How many bytes a fetch of the whole layer moves.
+    pub fn stored_size(&self) -> u64 {
+        let sizes = self.chunks.iter().map(|chunk| u64::from(chunk.stored_size));
+        sizes.sum()
+    }
+
+    /// The tree that names the stored chunks for servers which check that all of a record is there:
+    /// files `000000`, `000001` and so on.
+    pub(super) fn tree(&self) -> Vec<u8> {
+        let files = self.chunks.iter().enumerate().map(|(n, chunk)| FileNode {
+            name: format!("{n:06}"),
+            digest: Some(named(&chunk.stored, u64::from(chunk.stored_size))),
+            is_executable: false,
+        });
+        let root = Directory {
+            files: files.collect(),
+            directories: Vec::new(),
+        };
+        Tree {
+            root: Some(root),
+            children: Vec::new(),
+        }
+        .encode_to_vec()
+    }
+}
