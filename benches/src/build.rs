@@ -1,5 +1,5 @@
 use acetate_frontend::{
-    Need, PinnedImage, Pins, PlanRequest, Planned, SourceFile, lower, parse, plan,
+    Need, PinnedImage, Pins, PlanRequest, Planned, SourceFile, draft, lower, parse,
 };
 use acetate_graph::{Op, Vertex};
 use acetate_oci::{Digest, ImageConfig, Platform};
@@ -35,15 +35,18 @@ pub fn build(dockerfile: String) -> Built {
     let mut pins = Pins::default();
     let (mut n_needs, mut n_rounds) = (0, 0);
     let plan = loop {
-        match plan(&parsed.ast, &request, &pins).expect("the file can be planned") {
-            Planned::Plan(plan) => break plan,
-            Planned::Needs(needs) => {
-                n_needs += needs.len();
-                n_rounds += 1;
-                for need in &needs {
-                    answer(need, &mut pins);
-                }
-            }
+        let planned = draft(&parsed.ast, &request, &pins).expect("the file can be planned");
+        let (needs, plan) = match planned {
+            Planned::Plan(plan) => (plan.needs.clone(), Some(plan)),
+            Planned::Needs(needs) => (needs, None),
+        };
+        n_needs += needs.len();
+        n_rounds += 1;
+        for need in &needs {
+            answer(need, &mut pins);
+        }
+        if let Some(plan) = plan {
+            break plan;
         }
     };
     let lowered = lower(&plan, &pins).expect("the plan can be lowered");

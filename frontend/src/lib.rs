@@ -38,7 +38,7 @@ pub use pins::{
     Flavour, GitNeed, ImageNeed, ImageSource, Need, PinnedImage, PinnedRemote, Pins, RemoteNeed,
     SelectionSpec,
 };
-pub use plan::{Plan, Planned, plan};
+pub use plan::{Plan, Planned, draft, plan};
 pub use remote::{GitUrl, RemoteError, RemoteUrl};
 pub use request::{Entitlement, MainContext, NamedContext, PlanRequest};
 pub use source::SourceFile;

@@ -61,10 +61,11 @@ pub(crate) fn write(
         name: String::new(),
         images,
     };
+    let scratch = store.scratch()?;
     for name in names {
         named.name = name.to_string();
         let path = path(store, &named.name);
-        let written = publish(&path, &canonical_json(&named), Durability::Synced);
+        let written = appear(&path, &canonical_json(&named), scratch.path());
         written.map_err(|source| BuildError::Input {
             action: "write",
             path,
@@ -72,6 +73,17 @@ pub(crate) fn write(
         })?;
     }
     Ok(())
+}
+
+/// Writes a file whole. It is made where a killed process leaves nothing that stays.
+fn appear(path: &Path, bytes: &[u8], scratch: &Path) -> io::Result<()> {
+    let made = scratch.join("name.json");
+    publish(&made, bytes, Durability::Synced)?;
+    std::fs::rename(&made, path)?;
+    match path.parent() {
+        Some(dir) => std::fs::File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn ids(snapshot: &Snapshot) -> Vec<LayerId> {

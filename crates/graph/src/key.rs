@@ -14,7 +14,7 @@
 //! | Source local | selection digest |
 //! | Source download | digest of the bytes, name, mtime |
 //! | Source git | commit, subdir, remote of a kept `.git`, submodules, commit times |
-//! | Exec | argv, env, cwd, user, network, security, host name, extra host names, ulimits, shm size, secret variables, devices, mounts (target, source, selector, access, output), platform |
+//! | Exec | argv, env (the digest of its lines), cwd, user, network, security, host name, extra host names, ulimits, shm size, secret variables, devices, mounts (target, source, selector, access, output), platform |
 //! | File | base index, accounts index, actions in order |
 //! | File copy | input index, sources (slot or path), dest, owner, mode, archives, parents, excludes |
 //! | File mkdir | path, mode, owner, mtime when the frontend sets it |
@@ -40,7 +40,9 @@ use crate::{
 /// The domain tags, one per key, each with the version of its format.
 pub mod domain {
     /// Of [`OpKey`](super::OpKey), and so of all others, which contain it.
-    pub const OP: &str = "acetate/op/v2";
+    pub const OP: &str = "acetate/op/v3";
+    /// Of the digest of an [`Env`](crate::Env), which stands in an [`OpKey`](super::OpKey).
+    pub const ENV: &str = "acetate/env/v1";
     /// Of [`DefinitionKey`](super::DefinitionKey).
     pub const DEFINITION: &str = "acetate/definition/v1";
     /// Of [`ContentKey`](super::ContentKey).
@@ -364,8 +366,8 @@ fn write_exec(h: &mut CanonicalHasher, exec: &ExecOp) {
         platform,
     } = exec;
     write_texts(h, argv);
-    write_texts(h, env);
-    h.text(cwd)
+    h.digest(env.digest())
+        .text(cwd)
         .text(user)
         .tag(network_tag(*network))
         .tag(security_tag(*security));

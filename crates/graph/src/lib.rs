@@ -13,6 +13,7 @@
 
 mod build_graph;
 pub mod canonical;
+mod env;
 pub mod key;
 mod op;
 mod prune;
@@ -21,6 +22,7 @@ mod text;
 mod vertex;
 
 pub use build_graph::{BuildGraph, GraphBuilder};
+pub use env::Env;
 pub use key::{
     ContentKey, ContentKeyError, DefinitionKey, InputContent, InputUse, OpKey, UsePlace, UseRole,
     content_key, definition_key, key_all, op_key, op_key_all, uses,

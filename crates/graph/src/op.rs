@@ -1,5 +1,7 @@
 use acetate_oci::{Digest, Platform, Timestamp};
 
+use crate::Env;
+
 /// A complete description of one step, the same on every host.
 ///
 /// It holds no path of this machine, no secret value and nothing that only changes how a step is
@@ -89,7 +91,7 @@ pub struct ExecOp {
     /// Program and arguments.
     pub argv: Vec<String>,
     /// `NAME=value` in order.
-    pub env: Vec<String>,
+    pub env: Env,
     /// The working directory, absolute.
     pub cwd: String,
     /// `user[:group]` by name or number; empty is root.

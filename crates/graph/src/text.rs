@@ -339,7 +339,7 @@ mod tests {
     fn full_exec() -> ExecOp {
         ExecOp {
             argv: vec!["make".into(), "all".into()],
-            env: vec!["A=1".into()],
+            env: vec!["A=1".into()].into(),
             cwd: "/w".into(),
             user: "bin".into(),
             network: NetworkMode::None,

@@ -7,19 +7,29 @@ use std::fmt::Write;
 /// The comment of every line that a Dockerfile made.
 pub(super) const COMMENT: &str = "buildkit.dockerfile.v0";
 
-/// `RUN |2 a=b c=d /bin/sh -c make`: the ARGs in the order of first declaration, with last values.
-pub(super) fn run(args: &Declared, scope: &Scope, argv: &[String]) -> String {
-    let mut text = "RUN".to_owned();
+/// `RUN |2 a=b c=d /bin/sh -c make # buildkit`, `args` being what [`args`] made.
+pub(super) fn run(args: &str, argv: &[String]) -> String {
+    let len = argv.iter().map(|word| word.len() + 1).sum::<usize>();
+    let mut text = String::with_capacity("RUN # buildkit".len() + args.len() + len);
+    text.push_str("RUN");
+    text.push_str(args);
+    for word in argv {
+        text.push(' ');
+        text.push_str(word);
+    }
+    text.push_str(" # buildkit");
+    text
+}
+
+/// ` |2 a=b c=d`: the ARGs in the order of first declaration, with last values.
+pub(super) fn args(args: &Declared, scope: &Scope) -> String {
+    let mut text = String::new();
     if args.len() > 0 {
         let _ = write!(text, " |{}", args.len());
     }
     for (name, value) in args.iter() {
         let value = scope.value(name).or(value).unwrap_or_default();
         let _ = write!(text, " {name}={value}");
-    }
-    for word in argv {
-        text.push(' ');
-        text.push_str(word);
     }
     text
 }
@@ -152,12 +162,12 @@ mod tests {
         args.declare("unset", None);
         let argv = ["/bin/sh", "-c", "ls /etc/"].map(str::to_owned);
         assert_eq!(
-            run(&args, &scope, &argv),
-            "RUN |3 foo=bar2 bar=123 unset= /bin/sh -c ls /etc/"
+            run(&super::args(&args, &scope), &argv),
+            "RUN |3 foo=bar2 bar=123 unset= /bin/sh -c ls /etc/ # buildkit"
         );
         assert_eq!(
-            run(&Declared::default(), &scope, &argv),
-            "RUN /bin/sh -c ls /etc/"
+            run(&super::args(&Declared::default(), &scope), &argv),
+            "RUN /bin/sh -c ls /etc/ # buildkit"
         );
     }
 

@@ -102,6 +102,9 @@ const PROXIES: [&str; 5] = [
 /// The proxy variables of a RUN: both spellings of each one given, but for those in scope (S73).
 pub(super) fn proxies(request: &PlanRequest, scope: &Scope) -> Vec<String> {
     let mut env = Vec::new();
+    if request.build_args.is_empty() {
+        return env;
+    }
     for upper in PROXIES {
         let lower = upper.to_ascii_lowercase();
         let given = |name: &str| {

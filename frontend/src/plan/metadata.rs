@@ -128,6 +128,7 @@ impl Walk<'_, '_> {
                 self.state.scope.set(&name, value);
             }
             self.args.declare(&name, value.clone());
+            self.shown_args = None;
             shown.push((name, value));
         }
         self.note(created_by::pairs("ARG", &shown));
@@ -149,6 +150,7 @@ impl Walk<'_, '_> {
             }
             self.state.scope.set(name, value);
         }
+        self.shown_args = None;
         self.note(created_by::pairs("ENV", &pairs));
         Ok(())
     }

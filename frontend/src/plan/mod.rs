@@ -64,7 +64,28 @@ pub fn plan(
     request: &PlanRequest,
     pins: &Pins,
 ) -> Result<Planned, Vec<Diagnostic>> {
-    let (planned, mut findings) = survey(ast, request, pins, Reach::Target);
+    let (planned, findings) = survey(ast, request, pins, Reach::Target);
+    ended(planned, findings)
+}
+
+/// Plans a build like [`plan()`], but does not wait for files and fetches.
+///
+/// What a plan says does not depend on them, so it names them in [`Plan::needs`] instead: pin these,
+/// then lower the plan, and nothing is planned twice.
+pub fn draft(
+    ast: &Dockerfile,
+    request: &PlanRequest,
+    pins: &Pins,
+) -> Result<Planned, Vec<Diagnostic>> {
+    let (planned, findings) = filtered(ast, request, pins, Reach::Target);
+    ended(planned, findings)
+}
+
+/// Joins a plan, or the error, with the warnings.
+fn ended(
+    planned: Result<Planned, Diagnostic>,
+    mut findings: Vec<Diagnostic>,
+) -> Result<Planned, Vec<Diagnostic>> {
     match planned {
         Ok(Planned::Plan(mut plan)) => {
             plan.diagnostics = findings;
@@ -89,6 +110,23 @@ pub(crate) enum Reach {
 
 /// Plans, and returns the warnings apart from it: also those found before something was missing.
 pub(crate) fn survey(
+    ast: &Dockerfile,
+    request: &PlanRequest,
+    pins: &Pins,
+    reach: Reach,
+) -> (Result<Planned, Diagnostic>, Vec<Diagnostic>) {
+    let (planned, findings) = filtered(ast, request, pins, reach);
+    let planned = planned.map(|planned| match planned {
+        Planned::Plan(plan) if reach == Reach::Target && !plan.needs.is_empty() => {
+            Planned::Needs(plan.needs)
+        }
+        planned => planned,
+    });
+    (planned, findings)
+}
+
+/// Attempts to plan; of the warnings those are kept that are wanted.
+fn filtered(
     ast: &Dockerfile,
     request: &PlanRequest,
     pins: &Pins,
@@ -152,10 +190,6 @@ fn attempt(
     };
     let mut wanted = Wanted::default();
     let walked = walk::walk(&ctx, findings, &mut wanted)?;
-    let missing = wanted.missing(pins);
-    if reach == Reach::Target && !missing.is_empty() {
-        return Ok(Planned::Needs(missing));
-    }
     warn_of_unknown_filters(&table, request, findings);
     Ok(Planned::Plan(Plan {
         stages: walked.stages,
@@ -167,6 +201,7 @@ fn attempt(
         resources: request.resources.clone(),
         multi_platform,
         epoch,
+        needs: wanted.missing(pins),
         diagnostics: Vec::new(),
     }))
 }

@@ -3,7 +3,7 @@
 use crate::pins::{ImageNeed, RemoteNeed, SelectionSpec};
 use crate::{Diagnostic, pins::Need};
 use acetate_graph::{
-    CacheSharing, CopyAction, Device, MkdirAction, MkfileAction, MountAccess, NetworkMode, Origin,
+    CacheSharing, CopyAction, Device, Env, MkdirAction, MkfileAction, MountAccess, NetworkMode, Origin,
     Resources, SecretEnv, SecretMount, SecurityMode,
 };
 use acetate_oci::{HistoryEntry, ImageConfig, Platform};
@@ -40,6 +40,9 @@ pub struct Plan {
     /// `SOURCE_DATE_EPOCH` in seconds. It is in no key: layers, config and history are clamped to
     /// it when they are written.
     pub epoch: Option<i64>,
+    /// What lowering needs beside the images and the pins did not hold: files and fetches, sorted,
+    /// each once. Only [`draft`](super::draft) leaves some.
+    pub needs: Vec<Need>,
     /// Warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -143,7 +146,7 @@ pub struct RunStep {
     pub argv: Vec<String>,
     /// `NAME=value` in the order of first declaration: ENV and the ARGs in scope, and the socket of
     /// an SSH agent.
-    pub env: Vec<String>,
+    pub env: Env,
     /// The working directory.
     pub cwd: String,
     /// `user[:group]`; empty is root.

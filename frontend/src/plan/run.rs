@@ -47,14 +47,15 @@ impl Walk<'_, '_> {
         let security = self.security(&run.flags)?;
         let devices = devices::of_run(&run.flags.devices, self.ctx.request)?;
         let mounts = self.mounts(item, &run.flags.mounts)?;
+        let created_by = created_by::run(self.shown_args(), &program.argv);
         let scope = &self.state.scope;
-        let text = created_by::run(&self.args, scope, &program.argv);
-        let mut env = scope.to_env();
+        let mut env = scope.env();
         if let Some(socket) = mounts
             .agent
             .filter(|_| scope.value("SSH_AUTH_SOCK").is_none())
         {
-            env.push(format!("SSH_AUTH_SOCK={socket}"));
+            let line = format!("SSH_AUTH_SOCK={socket}");
+            env = env.iter().cloned().chain([line]).collect();
         }
         let name = self.masked_name(item, &mounts.secret_env);
         let step = RunStep {
@@ -70,7 +71,6 @@ impl Walk<'_, '_> {
             secret_env: mounts.secret_env,
             devices,
         };
-        let created_by = format!("{text} # buildkit");
         let name = format!("{name}{}", program.suffix);
         self.step(item, &name, created_by, StepAction::Run(step));
         Ok(())

@@ -4,7 +4,9 @@ use crate::ast::Escape;
 use crate::diagnostic::Diagnostic;
 use crate::expand::{self, ExpandError, Expanded, ExpandedWords, Lookup};
 use crate::span::Span;
+use acetate_graph::Env;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Variables in the order of their first declaration, each with its latest value.
@@ -12,14 +14,21 @@ use std::collections::BTreeMap;
 pub(super) struct Scope {
     entries: Vec<(String, String)>,
     index: BTreeMap<String, usize>,
+    /// All of them as steps see them, from when a step asked until one is changed.
+    env: OnceCell<Env>,
 }
 
 impl Scope {
     /// Sets a variable; one that is there keeps its place.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         if let Some(&idx) = self.index.get(name) {
-            value.clone_into(&mut self.entries[idx].1);
+            let known = &mut self.entries[idx].1;
+            if known != value {
+                value.clone_into(known);
+                self.env.take();
+            }
         } else {
+            self.env.take();
             self.index.insert(name.to_owned(), self.entries.len());
             self.entries.push((name.to_owned(), value.to_owned()));
         }
@@ -28,6 +37,7 @@ impl Scope {
     /// Forgets a variable.
     pub(super) fn remove(&mut self, name: &str) {
         if let Some(removed) = self.index.remove(name) {
+            self.env.take();
             self.entries.remove(removed);
             for idx in self.index.values_mut().filter(|idx| **idx > removed) {
                 *idx -= 1;
@@ -42,12 +52,13 @@ impl Scope {
             .map(|&idx| self.entries[idx].1.as_str())
     }
 
-    /// All as `NAME=value`.
-    pub(super) fn to_env(&self) -> Vec<String> {
-        self.entries
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+    /// All as `NAME=value`; steps with the same variables share it.
+    pub(super) fn env(&self) -> Env {
+        let lines = || {
+            let entries = self.entries.iter();
+            entries.map(|(name, value)| [name, "=", value].concat())
+        };
+        self.env.get_or_init(|| lines().collect()).clone()
     }
 
     /// The names, for suggestions.
@@ -174,7 +185,7 @@ mod tests {
         scope.set("a", "1");
         scope.set("b", "2");
         scope.set("a", "3");
-        assert_eq!(scope.to_env(), ["a=3", "b=2"]);
+        assert_eq!(scope.env()[..], ["a=3", "b=2"]);
         assert_eq!(scope.value("c"), None);
     }
 
@@ -184,10 +195,12 @@ mod tests {
         scope.set("a", "1");
         scope.set("b", "2");
         scope.set("c", "3");
+        assert_eq!(scope.env()[..], ["a=1", "b=2", "c=3"]);
         scope.remove("b");
         scope.remove("x");
+        assert_eq!(scope.env()[..], ["a=1", "c=3"]);
         scope.set("c", "4");
-        assert_eq!(scope.to_env(), ["a=1", "c=4"]);
+        assert_eq!(scope.env()[..], ["a=1", "c=4"]);
         assert_eq!(scope.value("b"), None);
     }
 

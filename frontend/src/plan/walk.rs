@@ -10,7 +10,7 @@ use super::scope::{Declared, Expander, Scope};
 use super::stages::StageTable;
 use super::triggers::Item;
 use super::wanted::{self, Wanted};
-use super::{Findings, env, path};
+use super::{Findings, created_by, env, path};
 use crate::ast::{Escape, InstructionKind};
 use crate::checks::Ignored;
 use crate::diagnostic::Diagnostic;
@@ -238,6 +238,8 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) wanted: &'w mut Wanted,
     /// The ARGs of this stage as declared, for history; a child starts with none.
     pub(super) args: Declared,
+    /// How history shows them, until a variable is set.
+    pub(super) shown_args: Option<String>,
     /// Whether this stage has set CMD, so that ENTRYPOINT leaves it.
     pub(super) has_cmd: bool,
     findings: &'w mut Findings,
@@ -270,6 +272,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             state,
             wanted,
             args: Declared::default(),
+            shown_args: None,
             has_cmd: false,
             findings,
             numbering: Numbering::new(ctx, instance),
@@ -293,6 +296,12 @@ impl<'w, 'a> Walk<'w, 'a> {
     /// An expander over the variables as they are now.
     pub(super) fn expander(&self) -> Expander<'_> {
         Expander::new(&self.state.scope, self.ctx.escape)
+    }
+
+    /// How history shows the ARGs of this stage, with their values as they are now.
+    pub(super) fn shown_args(&mut self) -> &str {
+        let shown = || created_by::args(&self.args, &self.state.scope);
+        self.shown_args.get_or_insert_with(shown)
     }
 
     /// Warns of variables that were missing. A declared ARG without a value is no mistake.

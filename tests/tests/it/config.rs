@@ -49,7 +49,7 @@ fn every_instruction_has_its_line_of_history() {
           USER app
           VOLUME [/v /w]
           STOPSIGNAL SIGINT
-          HEALTHCHECK &{["CMD-SHELL" "test -e /w"] "30s" "0s" "0s" "0s" '\x03'}
+          HEALTHCHECK {Test:[CMD-SHELL test -e /w] Interval:30s Timeout:0s StartPeriod:0s StartInterval:0s Retries:3}
           SHELL [/bin/sh -ec]
           ENTRYPOINT ["/bin/echo"]
           CMD ["/bin/sh" "-ec" "hello \"world\""]

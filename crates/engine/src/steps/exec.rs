@@ -211,21 +211,19 @@ impl Job {
     }
 }
 
-/// Who a process is. Nobody named is root, whatever the image's files say.
+/// Who a process is. Nobody named is root; only its home is what the image's files say.
 pub(crate) fn account(
     snapshots: &Snapshots,
     base: &Snapshot,
     user: &str,
 ) -> Result<Account, StepError> {
+    let tree = ViewTree::new(snapshots.view(base)?);
     if user.is_empty() {
-        let home = Some("/root".to_owned());
         return Ok(Account {
             groups: vec![0],
-            home,
-            ..Account::default()
+            ..Account::resolve("0", &tree)?
         });
     }
-    let tree = ViewTree::new(snapshots.view(base)?);
     Ok(Account::resolve(user, &tree)?)
 }
 

@@ -2,8 +2,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, mkdirat, openat, openat2,
+};
 use rustix::io::Errno;
+
+use crate::request::UserIds;
 
 /// Links and missing parents on the way; far above what the kernel follows and any image has.
 const MAX_DEPTH: usize = 255;
@@ -51,16 +55,32 @@ pub(super) trait Journal {
     fn not_made(&mut self);
 }
 
-/// For what may stay.
-#[derive(Debug)]
-pub(super) struct Unnoted;
+/// What was made and stays, in order.
+#[derive(Debug, Default)]
+pub(super) struct Stays(Vec<Made>);
 
-impl Journal for Unnoted {
-    fn before(&mut self, _: &Made) -> rustix::io::Result<()> {
+impl Stays {
+    /// Gives all of it to a user.
+    pub(super) fn give_to(&self, root: BorrowedFd<'_>, user: &UserIds) -> rustix::io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        for made in &self.0 {
+            let parent = open(root, &made.parent, OFlags::PATH | OFlags::DIRECTORY)?;
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(&parent, &made.name, Some(uid), Some(gid), flags)?;
+        }
+        Ok(())
+    }
+}
+
+impl Journal for Stays {
+    fn before(&mut self, made: &Made) -> rustix::io::Result<()> {
+        self.0.push(made.clone());
         Ok(())
     }
 
-    fn not_made(&mut self) {}
+    fn not_made(&mut self) {
+        self.0.pop();
+    }
 }
 
 /// Opens `path`, and makes it and its missing parents (0755, 0644 for the file).

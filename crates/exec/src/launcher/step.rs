@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::mounts::Proc;
-use super::resolve::{self, Kind, Unnoted};
+use super::resolve::{self, Kind, Stays};
 use super::rootfs::{self, Rootfs};
 use super::{Control, GROUP, identity, lookup, mounts};
 use crate::client::monotonic;
@@ -50,9 +50,13 @@ fn prepare(spec: &StepSpec, stub_report: OwnedFd) -> Result<(), Failure> {
     )
 }
 
-/// Makes the working directory where it is missing (S64); unlike mount points it stays in the layer.
+/// Makes the working directory where it is missing, for the step's user (S64); unlike mount points it
+/// stays in the layer.
 pub(super) fn make_working_directory(spec: &StepSpec, rootfs: &Rootfs) -> Result<OwnedFd, Failure> {
-    resolve::ensure(rootfs.root.as_fd(), &spec.cwd, Kind::Dir, &mut Unnoted)
+    let root = rootfs.root.as_fd();
+    let mut made = Stays::default();
+    resolve::ensure(root, &spec.cwd, Kind::Dir, &mut made)
+        .and_then(|dir| made.give_to(root, &spec.user).map(|()| dir))
         .map_err(|errno| unusable(&spec.cwd, errno))
 }
 

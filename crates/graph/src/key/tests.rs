@@ -47,7 +47,7 @@ fn exec() -> ExecOp {
     };
     ExecOp {
         argv: vec!["/bin/sh".into(), "-c".into(), "make".into()],
-        env: vec!["A=1".into(), "B=2".into()],
+        env: vec!["A=1".into(), "B=2".into()].into(),
         cwd: "/w".into(),
         user: "bin".into(),
         network: NetworkMode::None,
@@ -335,7 +335,7 @@ fn any_exec() -> impl Strategy<Value = Op> {
             let mounts = mounts.collect();
             Op::Exec(ExecOp {
                 argv,
-                env,
+                env: env.into(),
                 cwd,
                 hostname,
                 extra_hosts,

@@ -29,8 +29,8 @@ fn every_field_of_exec_is_inside() {
         &[
             |e| e.argv.push("x".into()),
             |e| e.argv.swap(0, 1),
-            |e| e.env.push("C=3".into()),
-            |e| e.env.swap(0, 1),
+            |e| e.env = e.env.iter().cloned().chain(["C=3".into()]).collect(),
+            |e| e.env = e.env.iter().rev().cloned().collect(),
             |e| e.cwd = "/x".into(),
             |e| e.user = "root".into(),
             |e| e.network = NetworkMode::Default,
