@@ -54,7 +54,9 @@ impl Mounts {
                 Some(value) => mounts.secret_env.push((secret.name.clone(), value)),
                 None if secret.required => return Err(not_found(&secret.id)),
                 // The variable is there in any case, as with BuildKit.
-                None => mounts.secret_env.push((secret.name.clone(), Redacted::new(String::new()))),
+                None => mounts
+                    .secret_env
+                    .push((secret.name.clone(), Redacted::new(String::new()))),
             }
         }
         for (index, mount) in op.mounts.iter().enumerate() {
