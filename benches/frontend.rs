@@ -10,8 +10,9 @@ use std::time::Duration;
 const RUNS: usize = 41;
 /// How long ten thousand lines may take.
 const MAX_TIME: Duration = Duration::from_millis(50);
-/// How much longer twice the lines may take; a quadratic part would make it four times.
-const MAX_RATIO: f64 = 2.6;
+/// How much longer twice the lines may take: more than twice, as caches hold less of it, but a quadratic
+/// part would make it four times.
+const MAX_RATIO: f64 = 3.0;
 
 fn main() -> ExitCode {
     let are_fast = [
@@ -31,7 +32,8 @@ fn measure(kind: &str, text: fn(usize) -> String) -> bool {
         let text = text(n_lines);
         let source = SourceFile::new("Dockerfile", text.as_str());
         let parsing = millis(least(RUNS, || parse(&source)));
-        let time = least(RUNS, || build(text.clone()));
+        let times = (0..RUNS).map(|_| build(text.clone()).time);
+        let time = times.min().unwrap_or_default();
         let all = millis(time);
         println!("{kind}, {n_lines} lines: {all:.1} ms, of which parsing {parsing:.1} ms");
         time

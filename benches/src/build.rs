@@ -3,6 +3,7 @@ use acetate_frontend::{
 };
 use acetate_graph::{Op, Vertex};
 use acetate_oci::{Digest, ImageConfig, Platform};
+use std::time::{Duration, Instant};
 
 /// How much was made of a Dockerfile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,21 @@ pub struct Built {
     pub n_history: usize,
     /// The names and environments of all steps, in bytes.
     pub n_bytes: usize,
+    /// How long reading, planning and lowering took, without what answers questions and frees memory.
+    pub time: Duration,
+}
+
+/// Adds up the time of some pieces of work.
+#[derive(Default)]
+struct Watch(Duration);
+
+impl Watch {
+    fn during<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let made = work();
+        self.0 += start.elapsed();
+        made
+    }
 }
 
 /// Reads, plans and lowers a Dockerfile; every image and every file is there.
@@ -28,14 +44,16 @@ pub struct Built {
 /// # Panics
 /// When the Dockerfile cannot be built.
 pub fn build(dockerfile: String) -> Built {
-    let source = SourceFile::new("Dockerfile", dockerfile);
-    let parsed = parse(&source);
+    let mut watch = Watch::default();
+    let source = watch.during(|| SourceFile::new("Dockerfile", dockerfile));
+    let parsed = watch.during(|| parse(&source));
     assert!(!parsed.has_errors(), "{:?}", parsed.diagnostics);
     let request = PlanRequest::new(Platform::host());
     let mut pins = Pins::default();
     let (mut n_needs, mut n_rounds) = (0, 0);
     let plan = loop {
-        let planned = draft(&parsed.ast, &request, &pins).expect("the file can be planned");
+        let planned = watch.during(|| draft(&parsed.ast, &request, &pins));
+        let planned = planned.expect("the file can be planned");
         let (needs, plan) = match planned {
             Planned::Plan(plan) => (plan.needs.clone(), Some(plan)),
             Planned::Needs(needs) => (needs, None),
@@ -49,7 +67,8 @@ pub fn build(dockerfile: String) -> Built {
             break plan;
         }
     };
-    let lowered = lower(&plan, &pins).expect("the plan can be lowered");
+    let lowered = watch.during(|| lower(&plan, &pins));
+    let lowered = lowered.expect("the plan can be lowered");
     Built {
         n_lines: source.n_lines() as usize,
         n_vertices: lowered.graph.len(),
@@ -63,12 +82,13 @@ pub fn build(dockerfile: String) -> Built {
         n_rounds,
         n_history: lowered.images.iter().map(|it| it.history.len()).sum(),
         n_bytes: lowered.graph.vertices().iter().map(size).sum(),
+        time: watch.0,
     }
 }
 
 fn size(vertex: &Vertex) -> usize {
     let env = match &vertex.op {
-        Op::Exec(exec) => exec.env.iter().map(String::len).sum(),
+        Op::Exec(exec) => exec.env.iter().map(|line| line.len()).sum(),
         _ => 0,
     };
     vertex.meta.name.len() + env

@@ -66,7 +66,7 @@ fn process(step: u32, source: MountSource) -> ExecOp {
             .into_iter()
             .chain([format!("step {step}")])
             .collect(),
-        env: vec!["PATH=/usr/bin:/bin".to_owned()].into(),
+        env: ["PATH=/usr/bin:/bin"].into_iter().collect(),
         cwd: "/".to_owned(),
         user: String::new(),
         network: NetworkMode::Default,

@@ -248,33 +248,33 @@ fn number(key: &str, value: &str, radix: u32) -> Result<u32, MountError> {
         .ok_or_else(|| error(format!("invalid value {value} for {key}")))
 }
 
-/// Reads sizes like `128m`, `1.5GiB`, `4096`: powers of 1024, case ignored, an optional `b` or `ib` behind the unit.
+/// Reads sizes like `128m`, `1.5GiB`, `.5 g`, `4096`: powers of 1024, case ignored, `b` or `ib` behind the unit,
+/// at most one blank in front of it.
 fn ram_in_bytes(text: &str) -> Option<u64> {
-    let len = text
-        .find(|ch: char| !ch.is_ascii_digit() && ch != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(len);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let unit = unit.trim_start().to_ascii_lowercase();
-    let shift = match unit.trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
+    let number_end = text.rfind(|ch: char| ch.is_ascii_digit() || matches!(ch, '.' | ' '))?;
+    let (number, unit) = text.split_at(number_end + 1);
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        "p" | "pb" | "pib" => 50,
         _ => return None,
     };
-    let scale = 1_u64 << shift;
-    let bytes = whole.parse::<u64>().ok()?.checked_mul(scale)?;
-    if fraction.is_empty() {
-        return Some(bytes);
-    }
-    let digits: String = fraction.chars().take(9).collect();
-    let part = u128::from(digits.parse::<u64>().ok()?) * u128::from(scale);
-    let divisor = 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
-    bytes.checked_add(u64::try_from(part / divisor).ok()?)
+    let size = number.parse::<f64>().ok()? * f64::from(shift).exp2();
+    // Whatever lies outside is no size of anything; a fraction of a byte is none, either.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be in range"
+    )]
+    (0.0..MAX_SIZE).contains(&size).then_some(size as u64)
 }
+
+/// The first size that is too large, 2^63.
+const MAX_SIZE: f64 = 9_223_372_036_854_775_808.0;
 
 /// Splits the value at commas; a field in double quotes may hold commas and doubled quotes.
 fn fields(raw: &Spanned<String>) -> Result<Vec<MountField>, MountError> {

@@ -1,7 +1,7 @@
 use crate::span::Span;
 use acetate_graph::SourceOp;
 use acetate_oci::{Digest, ImageConfig, Platform, Reference};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What is known so far about the outside world.
 ///
@@ -11,7 +11,7 @@ pub struct Pins {
     /// Images that were resolved.
     pub images: BTreeMap<ImageNeed, PinnedImage>,
     /// Selected files that were hashed.
-    pub selections: BTreeMap<SelectionSpec, Digest>,
+    pub selections: HashMap<SelectionSpec, Digest>,
     /// Files and repositories that were fetched.
     pub remotes: BTreeMap<RemoteNeed, PinnedRemote>,
 }

@@ -33,6 +33,7 @@ impl Engine {
     /// Opens the state directory, making it when it is missing. `search_path` is where OCI
     /// runtimes are looked for.
     pub fn open(root: &Path, search_path: &str) -> Result<Self, BuildError> {
+        acetate_stdx::offload::prepare_pool();
         let store = Store::open(root)?;
         let overlay = if acetate_exec::id_maps().0.is_identity() {
             OverlayXattrs::Trusted

@@ -30,7 +30,7 @@ pub(crate) struct Pinned {
 /// A round makes at least one new pin; a Dockerfile that needs more than this is at fault.
 const MAX_ROUNDS: usize = 64;
 
-/// Plans, resolves what the plan lacks, and plans again.
+/// Plans, resolves what the plan lacks, and plans again; files and fetches are pinned last.
 pub(crate) async fn pin(
     dockerfile: &Dockerfile,
     request: &BuildRequest,
@@ -41,12 +41,18 @@ pub(crate) async fn pin(
     let plan_request = plan_request(request, contexts);
     let mut pinned = Pinned::default();
     for _ in 0..MAX_ROUNDS {
-        let planned = acetate_frontend::plan(dockerfile, &plan_request, &pinned.pins);
-        let needs = match planned.map_err(|diagnostics| contexts.blame(diagnostics))? {
-            Planned::Plan(plan) => return Ok((plan, pinned)),
-            Planned::Needs(needs) => needs,
-        };
-        satisfy(needs, &mut pinned, contexts, engine, progress).await?;
+        let planned = acetate_frontend::draft(dockerfile, &plan_request, &pinned.pins);
+        match planned.map_err(|diagnostics| contexts.blame(diagnostics))? {
+            Planned::Plan(mut plan) => {
+                // Files and fetches change nothing of a plan: it is not made again for them.
+                let needs = std::mem::take(&mut plan.needs);
+                satisfy(needs, &mut pinned, contexts, engine, progress).await?;
+                return Ok((plan, pinned));
+            }
+            Planned::Needs(needs) => {
+                satisfy(needs, &mut pinned, contexts, engine, progress).await?;
+            }
+        }
     }
     Err(BuildError::request(
         "the Dockerfile asks for ever more images",
@@ -94,6 +100,7 @@ pub(crate) async fn satisfy(
                 resolving.spawn(async move {
                     let step = progress.internal(&format!("[internal] load metadata for {source}"));
                     let resolved = images.resolve(&source, &need.platform).await;
+                    let resolved = resolved.map_err(BuildError::from);
                     step.end(&resolved);
                     (need, span, resolved)
                 });
@@ -115,10 +122,8 @@ pub(crate) async fn satisfy(
             continue;
         };
         let resolved = resolved.map_err(|error| {
-            let message = format!("failed to {}", words(&error));
-            contexts.blame(vec![
-                Diagnostic::error("unresolved-image", message).at(span),
-            ])
+            let found = Diagnostic::error("unresolved-image", words(&error));
+            contexts.blame(vec![found.at(span)])
         })?;
         let resolved = Arc::new(resolved);
         let pin = PinnedImage {
@@ -186,7 +191,7 @@ async fn select(
             let selection =
                 selection(&spec, &contexts, &memory, now).map_err(|error| match error {
                     BuildError::Files(error) => {
-                        let found = Diagnostic::error("unreadable-source", error.to_string());
+                        let found = Diagnostic::error("unreadable-source", words(&error));
                         contexts.blame(vec![found.at(span)])
                     }
                     error => error,

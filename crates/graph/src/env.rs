@@ -11,24 +11,29 @@ use crate::key::domain;
 /// The environment of a process: `NAME=value` in order.
 ///
 /// Steps that follow one another mostly have the same one, so clones share it, and it is hashed only
-/// once, however many keys it is in. It reads like a slice of its lines.
+/// once, however many keys it is in. Where one has more than the one before it, they share lines.
 #[derive(Clone)]
 pub struct Env(Arc<Lines>);
 
 struct Lines {
-    lines: Vec<String>,
+    lines: Vec<Arc<str>>,
     digest: Digest,
 }
 
 impl Env {
+    /// Copies of its lines.
+    pub fn to_vec(&self) -> Vec<String> {
+        self.iter().map(|line| String::from(&**line)).collect()
+    }
+
     /// What keys say of it.
     pub(crate) fn digest(&self) -> &Digest {
         &self.0.digest
     }
 }
 
-impl From<Vec<String>> for Env {
-    fn from(lines: Vec<String>) -> Self {
+impl From<Vec<Arc<str>>> for Env {
+    fn from(lines: Vec<Arc<str>>) -> Self {
         let mut hasher = CanonicalHasher::new(domain::ENV);
         hasher.list(lines.iter(), |hasher, line| _ = hasher.text(line));
         let digest = hasher.finish();
@@ -36,9 +41,10 @@ impl From<Vec<String>> for Env {
     }
 }
 
-impl FromIterator<String> for Env {
-    fn from_iter<I: IntoIterator<Item = String>>(lines: I) -> Self {
-        Self::from(Vec::from_iter(lines))
+impl<L: Into<Arc<str>>> FromIterator<L> for Env {
+    fn from_iter<I: IntoIterator<Item = L>>(lines: I) -> Self {
+        let lines: Vec<Arc<str>> = lines.into_iter().map(Into::into).collect();
+        Self::from(lines)
     }
 }
 
@@ -49,9 +55,9 @@ impl Default for Env {
 }
 
 impl Deref for Env {
-    type Target = [String];
+    type Target = [Arc<str>];
 
-    fn deref(&self) -> &[String] {
+    fn deref(&self) -> &[Arc<str>] {
         &self.0.lines
     }
 }
@@ -81,7 +87,7 @@ mod tests {
     use super::*;
 
     fn env(lines: &[&str]) -> Env {
-        lines.iter().map(|line| (*line).to_owned()).collect()
+        lines.iter().copied().collect()
     }
 
     #[test]
@@ -100,5 +106,6 @@ mod tests {
         assert_ne!(env(&["A=1", "B=2"]), env(&["B=2", "A=1"]));
         assert_eq!(Env::default(), env(&[]));
         assert_eq!(format!("{:?}", env(&["A=1"])), r#"["A=1"]"#);
+        assert_eq!(env(&["A=1", "B=2"]).to_vec(), ["A=1", "B=2"]);
     }
 }

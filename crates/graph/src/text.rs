@@ -291,8 +291,9 @@ fn write_owner(out: &mut String, owner: &str) -> fmt::Result {
     }
 }
 
-fn write_quoted(out: &mut String, texts: &[String]) -> fmt::Result {
-    texts.iter().try_for_each(|text| write!(out, " {text:?}"))
+fn write_quoted<T: AsRef<str>>(out: &mut String, texts: &[T]) -> fmt::Result {
+    let mut texts = texts.iter().map(AsRef::as_ref);
+    texts.try_for_each(|text| write!(out, " {text:?}"))
 }
 
 #[cfg(test)]

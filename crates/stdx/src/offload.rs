@@ -4,6 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tokio::sync::oneshot;
 
+/// Makes the pool of threads for CPU-bound work, with stacks for trees of two thousand levels, which
+/// are read by recursion. Call it before any work is given to the pool; later calls do nothing.
+pub fn prepare_pool() {
+    let builder = rayon::ThreadPoolBuilder::new().stack_size(16 << 20);
+    // An error only says that there is a pool already.
+    drop(builder.build_global());
+}
+
 /// Runs CPU-bound work on the rayon pool and waits for it without blocking the async thread.
 ///
 /// The work runs to its end even when the returned future is dropped.

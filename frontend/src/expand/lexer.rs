@@ -249,10 +249,10 @@ impl<'a> Lexer<'a> {
             None => Err(self.error(MISSING_BRACE)),
             Some('}') => Ok(self.plain(name, start)),
             Some('/') => self.replacement(name, start),
-            Some(':') => {
-                let modifier = self.bump();
-                self.modified(name, start, modifier_at, modifier)
-            }
+            Some(':') => match self.bump() {
+                Some(ch @ ('#' | '%')) => Err(self.unsupported(&format!(":{ch}"), modifier_at)),
+                modifier => self.modified(name, start, modifier_at, modifier),
+            },
             Some(ch @ ('+' | '-' | '?' | '#' | '%')) => {
                 self.modified(name, start, modifier_at, Some(ch))
             }
@@ -338,13 +338,14 @@ impl<'a> Lexer<'a> {
                     ..self.error(format!("{name}: {reason}"))
                 })
             }
-            Some(side @ ('#' | '%')) => match value {
-                Some(value) => trim(side, &word, &value).map_err(|message| ExpandError {
+            Some(side @ ('#' | '%')) => {
+                // Of a variable that is not set the pattern is looked at all the same.
+                let value = value.unwrap_or_else(|| self.missing(name, start).into());
+                trim(side, &word, &value).map_err(|message| ExpandError {
                     message,
                     offset: word_at,
-                }),
-                None => Ok(self.missing(name, start)),
-            },
+                })
+            }
             _ => {
                 let len = modifier.map_or(0, char::len_utf8);
                 let shown = &self.text[modifier_at..=modifier_at + len];

@@ -1,10 +1,11 @@
 //! The patterns of `${v#p}`, `${v%p}` and `${v/p/r}`.
 //!
 //! A pattern is a list of segments with a star between each two; a segment is a list of single characters.
-//! Placing the segments from left to right needs no backtracking, so time is bounded by
-//! the length of the value times the length of the pattern.
+//! Neither a star nor a question mark matches a line feed, so how many of these a match holds is known from
+//! its pattern, and with that the line that each segment is on. Placing the segments from left to right
+//! needs no backtracking then, so time is bounded by the length of the value times the length of the pattern.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Which of several possible ends a match takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,10 +109,17 @@ impl Pattern {
 
     /// Finds the leftmost match at or after `from`.
     fn find(&self, chars: &[char], from: usize) -> Option<Range<usize>> {
-        let start = find_segment(&self.segments[0], chars, from)?;
-        // When the segments after a star do not fit behind the leftmost start, they fit behind no later one.
-        let end = self.end_from(chars, start, Reach::Longest)?;
-        Some(start..end)
+        let mut from = from;
+        loop {
+            let start =
+                (from..=chars.len()).find(|at| segment_at(&self.segments[0], chars, *at))?;
+            if let Some(end) = self.end_from(chars, start, Reach::Longest) {
+                return Some(start..end);
+            }
+            // When the segments after a star do not fit behind the leftmost start, they fit behind no
+            // later one on that line.
+            from = start + chars[start..].iter().position(|ch| *ch == '\n')? + 1;
+        }
     }
 
     /// Returns the end of a match that starts exactly at `start`.
@@ -146,18 +154,27 @@ fn escaped(next: Option<char>) -> Result<char, String> {
 fn segment_at(segment: &[Item], chars: &[char], at: usize) -> bool {
     chars.get(at..at + segment.len()).is_some_and(|window| {
         let mut pairs = segment.iter().zip(window);
-        pairs.all(|(item, ch)| *item == Item::Any || *item == Item::Char(*ch))
+        pairs.all(|(item, ch)| match item {
+            Item::Any => *ch != '\n',
+            Item::Char(wanted) => wanted == ch,
+        })
     })
 }
 
+/// Finds the first place behind a star that begins at `from`.
 fn find_segment(segment: &[Item], chars: &[char], from: usize) -> Option<usize> {
-    let last = chars.len().checked_sub(segment.len())?;
-    (from..=last).find(|at| segment_at(segment, chars, *at))
+    star(chars, from)?.find(|at| segment_at(segment, chars, *at))
 }
 
+/// Finds the last place behind a star that begins at `from`.
 fn rfind_segment(segment: &[Item], chars: &[char], from: usize) -> Option<usize> {
-    let last = chars.len().checked_sub(segment.len())?;
-    (from..=last)
-        .rev()
-        .find(|at| segment_at(segment, chars, *at))
+    let mut places = star(chars, from)?.rev();
+    places.find(|at| segment_at(segment, chars, *at))
+}
+
+/// Where a star that begins at `from` can end.
+fn star(chars: &[char], from: usize) -> Option<RangeInclusive<usize>> {
+    let line = chars.get(from..)?;
+    let len = line.iter().position(|ch| *ch == '\n');
+    Some(from..=from + len.unwrap_or(line.len()))
 }

@@ -172,6 +172,30 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_is_lowered_without_planning_again() {
+        let text = "FROM debian\nCOPY a b /\nRUN x\nADD https://x.test/f /\n";
+        let build = fixture::build(text);
+        let ast = crate::parse(&crate::SourceFile::new("Dockerfile", text)).ast;
+        let images = Pins {
+            images: build.pins.images.clone(),
+            ..Pins::default()
+        };
+        let request = crate::PlanRequest::new("linux/amd64".parse().unwrap());
+        let drafted = crate::draft(&ast, &request, &images).unwrap();
+        let crate::Planned::Plan(plan) = drafted else {
+            panic!("all images are pinned")
+        };
+        let planned = crate::plan(&ast, &request, &images).unwrap();
+        let crate::Planned::Needs(needs) = planned else {
+            panic!("two pins are missing")
+        };
+        assert_eq!(plan.needs, needs);
+        assert_eq!(needs.len(), 2);
+        let lowered = lower(&plan, &build.pins).unwrap();
+        assert_eq!(lowered.graph.vertices(), build.lowered.graph.vertices());
+    }
+
+    #[test]
     fn lowering_is_the_same_every_time() {
         let text = "//- Dockerfile\nFROM a AS x\nRUN r\nFROM b\nCOPY --from=x / /\nCOPY f /\n//- args platform=linux/amd64 platform=linux/arm64\n";
         let (one, two) = (fixture::build(text).lowered, fixture::build(text).lowered);

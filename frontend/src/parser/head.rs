@@ -3,7 +3,7 @@
 use super::line::Piece;
 use super::words::{QuoteScan, Role, first_word};
 use crate::ast::{Escape, Flag};
-use crate::span::Spanned;
+use crate::span::{Span, Spanned};
 
 /// An instruction's line in three parts.
 #[derive(Debug)]
@@ -94,7 +94,14 @@ impl<'l> Word<'l> {
         let name = text.get(dashes..name_end).unwrap_or_default().to_owned();
         let value = equals.map(|(at, raw_at)| {
             let value = text[at + 1..].to_owned();
-            Spanned::new(value, raw.from(raw_at + 1).span())
+            let raw_value = raw.from(raw_at + 1);
+            let span = if raw_value.is_empty() {
+                // In front of a continuation, not on the line behind it.
+                Span::empty(raw.span().end as usize)
+            } else {
+                raw_value.span()
+            };
+            Spanned::new(value, span)
         });
         let name = Spanned::new(name, raw.sub(dashes..raw_end).span());
         Flag {

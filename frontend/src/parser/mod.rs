@@ -135,7 +135,9 @@ fn read_all(source: &SourceFile) -> Parsed {
         let words = heredoc::words_of(&head, header.escape);
         let heredocs = lines.read_heredocs(&words, &mut context.diagnostics);
         let first = source.line_col(text.span().start).0;
-        let end = text.span().end.max(lines.last_byte());
+        // The body of a heredoc that nothing ends goes on behind the last line.
+        let body_end = heredocs.last().map_or(0, |heredoc| heredoc.body_span.end);
+        let end = text.span().end.max(lines.last_byte()).max(body_end);
         let extent = Extent {
             end,
             lines: LineRange::new(first, lines.last_line()),

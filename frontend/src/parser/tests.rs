@@ -166,6 +166,21 @@ fn parse_text(text: &str) -> Parsed {
 }
 
 #[test]
+fn empty_values_and_open_heredocs_lie_inside() {
+    let item = |text: &str| {
+        let mut parsed = parse(&SourceFile::new("Dockerfile", text));
+        parsed.ast.items.remove(0)
+    };
+    let copy = item("COPY --from=\\\n a b\n");
+    let flag = &copy.flags[0];
+    let value = flag.value.as_ref().unwrap();
+    assert_eq!((flag.span, value.span), (Span::new(5, 12), Span::empty(12)));
+    let run = item("RUN <<EOF\n");
+    let body = run.heredocs[0].body_span;
+    assert_eq!((run.span, body), (Span::new(0, 10), Span::empty(10)));
+}
+
+#[test]
 fn triggers() {
     let copy = parse_instruction("COPY <<EOF /x\nhello\nEOF").unwrap();
     assert_eq!(copy.heredocs[0].content, "hello\n");

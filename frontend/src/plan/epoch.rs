@@ -17,6 +17,8 @@ use crate::span::{Span, Spanned};
 use std::borrow::Cow;
 
 const NAME: &str = "SOURCE_DATE_EPOCH";
+/// The last second of the year 9999: RFC 3339, in which images state times, has no later one.
+const LAST: i64 = 253_402_300_799;
 
 /// What the value stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub(super) fn resolve(
     }
     if let Ok(seconds) = value.parse::<i64>() {
         return match seconds {
-            0.. => Ok(Epoch::Known(Some(seconds))),
+            0..=LAST => Ok(Epoch::Known(Some(seconds))),
             _ => Err(junk(table, value)),
         };
     }

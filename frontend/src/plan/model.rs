@@ -3,8 +3,8 @@
 use crate::pins::{ImageNeed, RemoteNeed, SelectionSpec};
 use crate::{Diagnostic, pins::Need};
 use acetate_graph::{
-    CacheSharing, CopyAction, Device, Env, MkdirAction, MkfileAction, MountAccess, NetworkMode, Origin,
-    Resources, SecretEnv, SecretMount, SecurityMode,
+    CacheSharing, CopyAction, Device, Env, MkdirAction, MkfileAction, MountAccess, NetworkMode,
+    Origin, Resources, SecretEnv, SecretMount, SecurityMode,
 };
 use acetate_oci::{HistoryEntry, ImageConfig, Platform};
 use std::net::IpAddr;

@@ -54,7 +54,7 @@ impl Walk<'_, '_> {
             .agent
             .filter(|_| scope.value("SSH_AUTH_SOCK").is_none())
         {
-            let line = format!("SSH_AUTH_SOCK={socket}");
+            let line = format!("SSH_AUTH_SOCK={socket}").into();
             env = env.iter().cloned().chain([line]).collect();
         }
         let name = self.masked_name(item, &mounts.secret_env);

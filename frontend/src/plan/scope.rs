@@ -8,29 +8,56 @@ use acetate_graph::Env;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Variables in the order of their first declaration, each with its latest value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scope {
-    entries: Vec<(String, String)>,
+    entries: Vec<Entry>,
     index: BTreeMap<String, usize>,
     /// All of them as steps see them, from when a step asked until one is changed.
     env: OnceCell<Env>,
+}
+
+/// One variable.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// `NAME=value`.
+    line: Arc<str>,
+    /// Where the value begins.
+    value_at: usize,
+}
+
+impl Entry {
+    fn new(name: &str, value: &str) -> Self {
+        Self {
+            line: [name, "=", value].concat().into(),
+            value_at: name.len() + 1,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.line[..self.value_at - 1]
+    }
+
+    fn value(&self) -> &str {
+        &self.line[self.value_at..]
+    }
 }
 
 impl Scope {
     /// Sets a variable; one that is there keeps its place.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         if let Some(&idx) = self.index.get(name) {
-            let known = &mut self.entries[idx].1;
-            if known != value {
-                value.clone_into(known);
+            let entry = &mut self.entries[idx];
+            if entry.value() != value {
+                *entry = Entry::new(name, value);
                 self.env.take();
             }
         } else {
             self.env.take();
             self.index.insert(name.to_owned(), self.entries.len());
-            self.entries.push((name.to_owned(), value.to_owned()));
+            self.entries.push(Entry::new(name, value));
         }
     }
 
@@ -47,23 +74,18 @@ impl Scope {
 
     /// The value of a variable.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.index
-            .get(name)
-            .map(|&idx| self.entries[idx].1.as_str())
+        self.index.get(name).map(|&idx| self.entries[idx].value())
     }
 
     /// All as `NAME=value`; steps with the same variables share it.
     pub(super) fn env(&self) -> Env {
-        let lines = || {
-            let entries = self.entries.iter();
-            entries.map(|(name, value)| [name, "=", value].concat())
-        };
+        let lines = || self.entries.iter().map(|entry| Arc::clone(&entry.line));
         self.env.get_or_init(|| lines().collect()).clone()
     }
 
     /// The names, for suggestions.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(name, _)| name.as_str())
+        self.entries.iter().map(Entry::name)
     }
 }
 
@@ -185,7 +207,7 @@ mod tests {
         scope.set("a", "1");
         scope.set("b", "2");
         scope.set("a", "3");
-        assert_eq!(scope.env()[..], ["a=3", "b=2"]);
+        assert_eq!(scope.env().to_vec(), ["a=3", "b=2"]);
         assert_eq!(scope.value("c"), None);
     }
 
@@ -195,12 +217,12 @@ mod tests {
         scope.set("a", "1");
         scope.set("b", "2");
         scope.set("c", "3");
-        assert_eq!(scope.env()[..], ["a=1", "b=2", "c=3"]);
+        assert_eq!(scope.env().to_vec(), ["a=1", "b=2", "c=3"]);
         scope.remove("b");
         scope.remove("x");
-        assert_eq!(scope.env()[..], ["a=1", "c=3"]);
+        assert_eq!(scope.env().to_vec(), ["a=1", "c=3"]);
         scope.set("c", "4");
-        assert_eq!(scope.env()[..], ["a=1", "c=4"]);
+        assert_eq!(scope.env().to_vec(), ["a=1", "c=4"]);
         assert_eq!(scope.value("b"), None);
     }
 

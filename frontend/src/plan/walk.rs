@@ -277,8 +277,8 @@ impl<'w, 'a> Walk<'w, 'a> {
             findings,
             numbering: Numbering::new(ctx, instance),
             no_cache: ctx.request.no_cache || filtered,
-            steps: Vec::new(),
-            history: Vec::new(),
+            steps: Vec::with_capacity(instance.items.len()),
+            history: Vec::with_capacity(instance.items.len()),
             seen: BTreeMap::new(),
         }
     }

@@ -78,6 +78,8 @@ pub fn file_name(url: &str) -> String {
     };
     match path.trim_end_matches('/').rsplit('/').next() {
         None | Some("" | "." | "..") => unnamed(),
+        // No file can have such a name, and no message should hold it.
+        Some(name) if name.contains('\0') => unnamed(),
         Some(name) => name.to_owned(),
     }
 }

@@ -275,6 +275,7 @@ fn s54_names_of_files() {
         ("https://example.com", "__unnamed__"),
         ("https://example.com?x=/y", "__unnamed__"),
         ("https://example.com/%zz", "__unnamed__"),
+        ("https://example.com/a%00b", "__unnamed__"),
         ("https://example.com/..", "__unnamed__"),
     ] {
         assert_eq!(file_name(url), name, "{url}");

@@ -50,7 +50,11 @@ pub(crate) async fn run(
     };
     let mounts = {
         let op = op.clone();
-        acetate_stdx::blocking(move || Mounts::prepare(&op, sources)).await?
+        // A secret may be a pipe into which nobody writes.
+        tokio::select! {
+            mounts = acetate_stdx::blocking(move || Mounts::prepare(&op, sources)) => mounts?,
+            () = ctx.cancel.cancelled() => return Err(StepError::Cancelled),
+        }
     };
     let cancel = CancelToken::new().map_err(|error| StepError::Exec(ExecError::Spawn(error)))?;
     let mut job = Job {
@@ -180,7 +184,11 @@ impl Job {
     fn request(&mut self, active: &ActiveSnapshot) -> Result<ExecRequest, StepError> {
         let account = account(&self.snapshots, &self.base, &self.op.user)?;
         let mut request = ExecRequest::new(active.root().clone(), self.op.argv.iter().cloned());
-        request.env = environment(&self.op.env, &self.proxy_env, account.home.as_deref());
+        request.env = environment(
+            &self.op.env.to_vec(),
+            &self.proxy_env,
+            account.home.as_deref(),
+        );
         request.cwd.clone_from(&self.op.cwd);
         request.user = UserIds {
             uid: account.owner.uid,

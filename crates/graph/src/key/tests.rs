@@ -268,14 +268,14 @@ fn keys_are_fixed() {
     check(
         every_op().iter().map(|op| op_key(op).to_string()).collect(),
         expect![[r#"
-            sha256:a242f511c55d555d2b44ff8b085212a7253f6c6ef6d9f49b7c794975152f3641
-            sha256:29b43677eb5747c25b96408e2c283610236337ca2e8dbb3fcf4dc766bd9d6c09
-            sha256:d9e5b5fe6c3001c3731cd156965cd800b243f7b12b8996b034259cfebb8506ab
-            sha256:3cb50951638b4e04645b216749b230aad668a88ab5702e00d0abda2b1b09080f
-            sha256:f13042dfefecf84e10a239d1d176de09152c8d96adbe734eff52b5d4b78fc2c4
-            sha256:3662395b30d6dc8568f5197f8a72ef163b64f1bb2752f4803800c9d7ae3afd42
-            sha256:28eba82bbd821213c3ebcbda897ee240fa20a69c7326ad2ef4b74fb619f91ef0
-            sha256:f0bd26748056501c0eddc153d5e4402ac084b39b6507b6d9fed11193402ccbb1"#]],
+            sha256:ae9eaba7b3159386175ef30ebde59816da419aaf292691986711e2f866da0049
+            sha256:d3bfd11e767a20976f06a71dca5a0ccc67888ae90ee29932356d4bdeb85dcaa4
+            sha256:df177cdd8ea9fe4ecec843e3bdd75d1c1d9300478faa2014d3f31fe4abe593b7
+            sha256:c3ebbe6884a86bb54fceb6d37244d4d885ca473c6ca51ffd27477dad42bca0bb
+            sha256:a68436ba82160d6233e8feeec620bef8a8dcfa34b0725e2b10aefbf7c0ee3c75
+            sha256:e189c90013c561a418bf706e98b4dd0b8e4a2655a8af53d4f6627109c0d2823b
+            sha256:ef87610f79a2d30a28d351391ebec0839039bd73ea5caab78740ef88036563b0
+            sha256:dd6a4db857c94a4e946cfa2218f05338fe609ad2fb3821d2bb3376b2727de6c5"#]],
     );
     let [base, context] = [definition_key(&image(), &[]), definition_key(&local(), &[])];
     let contents = [
@@ -292,10 +292,10 @@ fn keys_are_fixed() {
                 .to_string(),
         ],
         expect![[r#"
-            sha256:4da31f8775af484357587e7ee02e129c02e513288d9f9d4012f07b2ad245a96d
-            sha256:8a0f084f42a36b95d74e74a80b7d63bd444455962c8fb71aaed7eee9f03523dd
-            sha256:c53b3bde164057cf5723956b88bb3ad23c58118480618f2cb0b77770050f56bb
-            sha256:6e169e9385b16ead8ffe320b60bf15b20ae36a7838f35aba8043c4623cc68d70"#]],
+            sha256:f0e405bd9590632d2d27752eff8677d3db20145f54845b64c972b3085caeb3ad
+            sha256:e378dbe37010efe9373b0ecbf6e744cf462b90d99dc698e3db1404d5b8b72170
+            sha256:f1140b8e9e8f8f70cef91d6d0dd36538863bd5b3732dd5c828d1688ba3e6720a
+            sha256:05e73d11b5b11f85d09071928b8fe58d93796115d7e2a63e7c82d0cad9bdab8e"#]],
     );
 }
 
@@ -335,7 +335,7 @@ fn any_exec() -> impl Strategy<Value = Op> {
             let mounts = mounts.collect();
             Op::Exec(ExecOp {
                 argv,
-                env: env.into(),
+                env: env.into_iter().collect(),
                 cwd,
                 hostname,
                 extra_hosts,

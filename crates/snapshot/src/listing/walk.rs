@@ -65,6 +65,11 @@ pub(crate) fn walk_with(
     Ok(listing)
 }
 
+/// The longest path that the kernel takes (PATH_MAX without its NUL). It also bounds the recursion.
+const MAX_PATH: usize = 4095;
+/// How much of a path that is too long a message shows.
+const SHOWN: usize = 60;
+
 struct Walker<'a> {
     base: &'a Path,
     options: WalkOptions,
@@ -108,6 +113,13 @@ impl Walker<'_> {
         name: &[u8],
         path: &[u8],
     ) -> Result<bool, SnapshotError> {
+        if path.len() > MAX_PATH {
+            let shown = &path[..SHOWN];
+            return Err(SnapshotError::Unstorable {
+                path: PathBuf::from(String::from_utf8_lossy(shown).into_owned() + "..."),
+                reason: "is longer than 4095 bytes, which nothing that reads a layer can open",
+            });
+        }
         let stat = sys::lstat_at(dir, name).map_err(self.failed("stat", path))?;
         let Some(kind) = self.kind(dir, name, path, &stat)? else {
             return Ok(false);
@@ -217,4 +229,31 @@ fn read_inline(
         listing.set_inline(path.to_owned(), bytes);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+
+    #[test]
+    fn a_path_that_nothing_can_open_is_refused_by_its_beginning() {
+        let top = tempfile::tempdir().unwrap();
+        let mut dir = openat(CWD, top.path(), OFlags::PATH, Mode::empty()).unwrap();
+        let name = "d".repeat(250);
+        for _ in 0..17 {
+            mkdirat(&dir, &name, Mode::RWXU).unwrap();
+            dir = openat(&dir, &name, OFlags::PATH, Mode::empty()).unwrap();
+        }
+        let options = WalkOptions {
+            overlay: crate::OverlayXattrs::Trusted,
+            root: RootEntry::Complete,
+        };
+        let error = walk(top.path(), options).unwrap_err().to_string();
+        let expected = format!(
+            "`{}...` is longer than 4095 bytes, which nothing that reads a layer can open",
+            "d".repeat(60)
+        );
+        assert_eq!(error, expected);
+    }
 }

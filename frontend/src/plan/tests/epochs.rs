@@ -63,6 +63,19 @@ fn s98_junk_is_refused() {
 }
 
 #[test]
+fn s98_the_last_year_that_images_can_state_is_9999() {
+    let at = |secs: i64| format!("//- Dockerfile\nFROM scratch\n//- args epoch={secs}\n");
+    assert_eq!(epoch(&at(253_402_300_799)), Some(253_402_300_799));
+    findings(
+        &at(253_402_300_800),
+        &expect![[r#"
+            error[invalid-epoch] line -: invalid SOURCE_DATE_EPOCH: 253402300800
+                hint: give seconds since 1970, `context`, a named context, or a stage that only adds a remote file
+        "#]],
+    );
+}
+
+#[test]
 fn s98_the_time_of_the_main_context() {
     let text = "//- Dockerfile\nFROM scratch\nCOPY a /\n//- args arg:SOURCE_DATE_EPOCH=context main=remote time=1700000000\n";
     assert_eq!(epoch(text), Some(1_700_000_000));

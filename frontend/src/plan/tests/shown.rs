@@ -168,7 +168,7 @@ pub(super) fn run_text(out: &mut String, exec: &ExecOp, vertex: &Vertex) {
     let env: Vec<&str> = exec
         .env
         .iter()
-        .map(String::as_str)
+        .map(|line| &**line)
         .filter(|entry| *entry != format!("PATH={}", crate::plan::env::DEFAULT_PATH))
         .collect();
     let _ = writeln!(out, "  env {env:?} in {} as {:?}", exec.cwd, exec.user);
