@@ -1,7 +1,7 @@
 //! From keys to records: which results of steps are known, and what they consist of.
 //!
 //! **Main types.** [`CacheIndex`], the narrow trait; [`LocalCache`], which asks the local store;
-//! [`CacheKey`] and [`CacheRecord`].
+//! [`CacheKey`] and [`CacheRecord`]; [`remote::RemoteCache`], which asks a cache that machines share.
 //!
 //! **Invariants.** A fault is a miss and one warning, never an error of the build. An index may forget
 //! anything at any time. A record that is handed out has all its layers, each trusted, at that moment;
@@ -17,6 +17,7 @@ mod index;
 mod key;
 mod local;
 mod record;
+pub mod remote;
 
 pub use history::{OpHistory, Past, PastInput, Pasts};
 pub use index::{CacheIndex, Entry};

@@ -200,7 +200,8 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
 fn target(response: &Response, method: Method) -> Option<Result<Url, NetError>> {
     let keeps_method = matches!(response.status(), 307 | 308);
     let may_change = matches!(response.status(), 301..=303);
-    if !keeps_method && !(may_change && method.only_reads()) {
+    let is_followed = keeps_method || (may_change && method.only_reads());
+    if !is_followed {
         return None;
     }
     let from = response.url();

@@ -39,7 +39,7 @@ impl Seen {
 /// What the server answers.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The HTTP status.
+    /// The HTTP status; 0 closes the connection without an answer.
     pub status: u16,
     /// Headers beside `Content-Length` and `Connection`.
     pub headers: Vec<(String, String)>,
@@ -61,6 +61,11 @@ impl Reply {
             cut_after: None,
             silence: Duration::ZERO,
         }
+    }
+
+    /// No answer at all: the connection is closed.
+    pub fn closed() -> Self {
+        Self::new(0, [])
     }
 
     /// Adds a header.
@@ -192,6 +197,9 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
 }
 
 fn write_reply(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {
+    if reply.status == 0 {
+        return Ok(());
+    }
     let mut head = Vec::new();
     write!(
         head,

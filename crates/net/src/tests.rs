@@ -263,7 +263,11 @@ async fn what_writes_is_redirected_only_where_it_stays_itself() {
     for (path, status) in [("/kept", 200), ("/changed", 302)] {
         let url = Url::parse(&server.url(path)).unwrap();
         let request = Request::new(Method::Post, url).body(*b"q");
-        assert_eq!(client.send(&request).await.unwrap().status(), status, "{path}");
+        assert_eq!(
+            client.send(&request).await.unwrap().status(),
+            status,
+            "{path}"
+        );
     }
     let methods: Vec<String> = server.seen().into_iter().map(|seen| seen.method).collect();
     assert_eq!(methods, ["POST", "POST", "POST"]);

@@ -73,6 +73,14 @@ mod tests {
             CacheKey::hint(&OpKey::from_digest(digest)),
         ];
         let found = keys.map(|key| action_key(&key).hex());
-        assert_eq!(found, ["", "", "", ""]);
+        assert_eq!(
+            found,
+            [
+                "5ba96ec6646b15a32239799c62c6835112de0c2d7f1a435e256512af0eb41dc7",
+                "9edede88513fc2836f8212e9158a0696ff6685c463a170b3afe4fc999b46d601",
+                "d13dcd2f5eebf9c3d9f61dfe5f9e6682910af67209c1fb3067c04f8d3897423a",
+                "375a50fa8d2d1d807d1b9e35a65a6fc1b73b0a4e72223f0a9c5b14a62153d068",
+            ]
+        );
     }
 }

@@ -14,7 +14,8 @@ use super::chunker::{MAX_CHUNK, MAX_STORED};
 use super::record::{Chunk, RemoteLayer, RemoteRecord};
 use crate::Fidelity;
 
-/// The type of the message that holds a record.
+/// The type of what holds a record: the digest of a [`Payload`] and then the payload. The digest is
+/// no protection, but turns damage into a miss before anything is fetched.
 const RECORD_TYPE: &str = "acetate/record/v1";
 /// Who made it; some servers take no result without a name.
 const WORKER: &str = "acetate";
@@ -105,13 +106,26 @@ pub fn encode(key: &Digest, record: &RemoteRecord) -> Vec<u8> {
         execution_metadata: Some(ExecutedActionMetadata {
             worker: WORKER.to_owned(),
             auxiliary_metadata: vec![
-                auxiliary(RECORD_TYPE, payload.encode_to_vec()),
+                auxiliary(RECORD_TYPE, sealed(&payload)),
                 auxiliary(COST_TYPE, cost),
             ],
         }),
         ..ActionResult::default()
     };
     result.encode_to_vec()
+}
+
+fn sealed(payload: &Payload) -> Vec<u8> {
+    let bytes = payload.encode_to_vec();
+    [Digest::of(&bytes).as_bytes(), bytes.as_slice()].concat()
+}
+
+fn unsealed(value: &[u8]) -> Option<Payload> {
+    let (digest, bytes) = value.split_first_chunk::<32>()?;
+    if Digest::of(bytes).as_bytes() != digest {
+        return None;
+    }
+    Payload::decode(bytes).ok()
 }
 
 fn directories(layers: &[RemoteLayer]) -> Vec<OutputDirectory> {
@@ -157,7 +171,7 @@ pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
     let (Some(note), None) = (own.next(), own.next()) else {
         return Err(DecodeError::Foreign);
     };
-    let payload = Payload::decode(note.value.as_slice()).map_err(|_| DecodeError::Form)?;
+    let payload = unsealed(&note.value).ok_or(DecodeError::Form)?;
     if payload.key != key.as_bytes() {
         return Err(DecodeError::Key);
     }

@@ -65,8 +65,8 @@ impl Default for RemoteLimits {
         Self {
             connect: Duration::from_secs(1),
             first_try: Duration::from_millis(500),
-            question: Duration::from_secs(3),
-            lookup: Duration::from_secs(5),
+            question: Duration::from_secs(5),
+            lookup: Duration::from_secs(10),
             transfer: Duration::from_secs(60),
             silence: Duration::from_secs(10),
             longest_pause: Duration::from_secs(60),
@@ -95,6 +95,12 @@ pub enum RemoteError {
         /// The address without them.
         url: String,
     },
+    /// Plain HTTP to another machine was not allowed.
+    #[error("speak plain http to the cache `{url}`: allowed for loopback addresses only")]
+    PlainHttp {
+        /// The address.
+        url: String,
+    },
     /// The path is no namespace.
     #[error("the path of the cache `{url}` is no namespace")]
     Namespace {
@@ -116,7 +122,11 @@ pub(super) struct Address {
 impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, RemoteError> {
         let refuse = |reason: String| RemoteError::Address {
-            text: text.rsplit(['@']).next().map(without_query).unwrap_or_default(),
+            text: text
+                .rsplit(['@'])
+                .next()
+                .map(without_query)
+                .unwrap_or_default(),
             reason,
         };
         let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
@@ -171,7 +181,11 @@ mod tests {
     #[test]
     fn the_path_is_the_namespace() {
         for (text, shown, capabilities) in [
-            ("http://127.0.0.1:1", "http://127.0.0.1:1", "/v2/capabilities"),
+            (
+                "http://127.0.0.1:1",
+                "http://127.0.0.1:1",
+                "/v2/capabilities",
+            ),
             ("http://[::1]:1/", "http://[::1]:1", "/v2/capabilities"),
             (
                 "https://c.example/org/repo/",

@@ -38,7 +38,7 @@ pub use config::{RemoteConfig, RemoteError, RemoteLimits};
 pub use fetch::Lost;
 pub use lease::Beat;
 pub use lookup::RemoteHit;
-pub use publish::{LayerSource, Publication, Published, Put, Skip, TarOpener};
+pub use publish::{Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
 pub use record::{Chunk, RemoteLayer, RemoteRecord};
 pub use stats::Stats;
 pub use warning::{Cause, Warning};

@@ -1,1 +1,15 @@
-//! The remote cache against servers.
+//! The remote cache against our own server, and against servers that do what they should not.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see the helpers of a test as one"
+)]
+
+mod breaker;
+mod faults;
+mod layers;
+mod leases;
+mod levels;
+mod publishing;
+mod scripted;
+mod server;
+mod support;

@@ -1,0 +1,153 @@
+//! Layers that come from a shared cache.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use acetate_cache_api::Kind;
+use acetate_net::Method;
+use acetate_oci::{Digest, HashingWriter};
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::Cause;
+use super::chunker::{expand, is_piece};
+use super::client::RemoteCache;
+use super::record::{Chunk, RemoteLayer};
+use super::transport::{Effort, Fault};
+
+/// Pieces that wait to be written.
+const QUEUE: usize = 4;
+
+/// Why a layer did not come: the hit that named it is a miss then.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// A chunk is not there any more.
+    #[error("the chunk {0} is not in the cache")]
+    Missing(Digest),
+    /// A chunk or the whole is not what the record says.
+    #[error("what the cache holds as {0} is something else")]
+    Damaged(Digest),
+    /// The cache did not give it, for a cause that is warned of once.
+    #[error("the cache did not give the layer ({0:?})")]
+    Cache(Cause),
+    /// The layer is larger than any that is fetched.
+    #[error("the layer is larger than the limit")]
+    TooLarge,
+    /// It came and could not be written: a fault of this machine.
+    #[error("write what came")]
+    Local(#[source] io::Error),
+}
+
+impl RemoteCache {
+    /// Writes the tar of a layer, of which every byte was checked, and gives the writer back.
+    ///
+    /// `have` may give a chunk that is here already; what it gives is checked too. Whatever is
+    /// wrong, what was written until then is to be thrown away.
+    ///
+    /// # Errors
+    /// [`Lost`] tells why the layer is not to be had; [`Lost::Local`] alone concerns this machine.
+    pub async fn fetch_layer<W, H>(
+        &self,
+        layer: &RemoteLayer,
+        writer: W,
+        have: H,
+    ) -> Result<W, Lost>
+    where
+        W: Write + Send + 'static,
+        H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
+    {
+        let fetched = self.try_fetch(layer, writer, Arc::new(have)).await;
+        match &fetched {
+            Ok(_) => self.learn(&Arc::new(layer.clone())),
+            Err(lost) => {
+                tracing::debug!(layer = %layer.diff_id, %lost, "a shared layer did not come");
+                self.0.transport.count(|stats| stats.layers_lost += 1);
+            }
+        }
+        fetched
+    }
+
+    async fn try_fetch<W, H>(&self, layer: &RemoteLayer, writer: W, have: Arc<H>) -> Result<W, Lost>
+    where
+        W: Write + Send + 'static,
+        H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
+    {
+        if layer.size > self.0.transport.limits.max_layer {
+            return Err(Lost::TooLarge);
+        }
+        let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(QUEUE);
+        let write = acetate_stdx::blocking(move || {
+            let mut writer = HashingWriter::new(writer);
+            while let Some(piece) = receiver.blocking_recv() {
+                writer.write_all(&piece)?;
+            }
+            writer.flush()?;
+            Ok::<_, io::Error>(writer.finish())
+        });
+        let chunks = layer.chunks.clone().into_iter();
+        let pieces = chunks.map(|chunk| self.piece(chunk, Arc::clone(&have)));
+        let mut pieces = stream::iter(pieces).buffered(self.0.transport.limits.n_parallel);
+        let fetch = async move {
+            while let Some(piece) = pieces.next().await {
+                if sender.send(piece?).await.is_err() {
+                    // The writer failed, and says why.
+                    break;
+                }
+            }
+            Ok::<(), Lost>(())
+        };
+        let (written, fetched) = tokio::join!(write, fetch);
+        fetched?;
+        let (writer, digest, size) = written.map_err(Lost::Local)?;
+        if digest != layer.diff_id || size != layer.size {
+            self.0
+                .transport
+                .damaged("a layer that is not the one it was recorded as");
+            return Err(Lost::Damaged(layer.diff_id));
+        }
+        Ok(writer)
+    }
+
+    /// One piece of a tar, from here or from the cache, checked.
+    async fn piece<H>(&self, chunk: Chunk, have: Arc<H>) -> Result<Vec<u8>, Lost>
+    where
+        H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
+    {
+        let own = acetate_stdx::blocking(move || have(&chunk).filter(|raw| is_piece(&chunk, raw)));
+        if let Some(raw) = own.await {
+            self.0.transport.count(|stats| stats.chunks_reused += 1);
+            return Ok(raw);
+        }
+        let permit = self.0.downloads.acquire().await;
+        let stored = self.object(&chunk).await?;
+        drop(permit);
+        let raw = acetate_stdx::offload(move || expand(&chunk, &stored)).await;
+        let Some(raw) = raw else {
+            self.0
+                .transport
+                .damaged("a chunk that is not what it is called");
+            return Err(Lost::Damaged(chunk.stored));
+        };
+        self.0.transport.count(|stats| stats.chunks_down += 1);
+        Ok(raw)
+    }
+
+    async fn object(&self, chunk: &Chunk) -> Result<Vec<u8>, Lost> {
+        let transport = &self.0.transport;
+        let url = transport
+            .address
+            .join(&self.path(Kind::Content, &chunk.stored));
+        let request = transport.request(Method::Get, url);
+        let size = u64::from(chunk.stored_size);
+        let answer = transport.ask(&request, size, Effort::Transfer).await;
+        let answer = answer.map_err(|fault| match fault {
+            Fault::Cause(Cause::Damaged) => Lost::Damaged(chunk.stored),
+            other => Lost::Cache(other.cause()),
+        })?;
+        match answer.status {
+            200 => Ok(answer.body),
+            403 => Err(Lost::Cache(transport.unreadable().cause())),
+            _ => Err(Lost::Missing(chunk.stored)),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! One question for all keys of a build.
+
+use std::collections::HashMap;
+
+use acetate_cache_api::{Kind, Route};
+use acetate_net::{Method, Request};
+use acetate_oci::Digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
+
+use super::action::action_key;
+use super::client::RemoteCache;
+use super::codec::{MAX_BODY, decode};
+use super::record::RemoteRecord;
+use super::transport::{Effort, Fault};
+use super::{Cause, Stats};
+use crate::{CacheKey, Fidelity};
+
+/// How many keys are asked for in one question.
+const MAX_KEYS: usize = 10_000;
+/// What bodies of 4 MiB are at most in base64, and room for what is around them.
+const MAX_ANSWER: u64 = 16 << 20;
+/// A server leaves bodies out of an answer that is full. Only where so much came already are the
+/// keys behind the last answered one asked for again: what would not fit in the rest of a smaller
+/// answer is a record of nearly 4 MiB, and then a miss.
+const NEARLY_FULL: usize = 1 << 20;
+/// The header and the field that name where a record was found.
+const NAMESPACE: &str = "x-acetate-namespace";
+
+/// A record of a shared cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteHit {
+    /// The result.
+    pub record: RemoteRecord,
+    /// The namespace that it was found in, own or above, where the server says it.
+    pub namespace: Option<String>,
+}
+
+/// A body that was found, still to be understood.
+#[derive(Debug)]
+struct Body {
+    bytes: Vec<u8>,
+    namespace: Option<String>,
+}
+
+/// How one key was answered.
+type Reply = Result<Option<Body>, Fault>;
+type Replies = HashMap<Digest, Reply>;
+
+#[derive(Serialize)]
+struct Question {
+    keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    records: Vec<Found>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    key: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    body: String,
+}
+
+impl RemoteCache {
+    /// Asks for all keys at once; for each the record, or nothing.
+    ///
+    /// It takes no longer than the limit for look-ups; what is not answered until then is a miss.
+    pub async fn lookup(&self, keys: &[CacheKey]) -> Vec<Option<RemoteHit>> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let actions: Vec<Digest> = keys.iter().map(action_key).collect();
+        let mut unique = actions.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        let replies = self.replies(&unique).await;
+        let takes_reduced = self.0.takes_reduced;
+        // Records of long chains are large, and a build has many.
+        let decoded = acetate_stdx::offload(move || {
+            let decoded = replies.into_iter().map(|(action, reply)| {
+                let outcome = understand(&action, reply, takes_reduced);
+                (action, outcome)
+            });
+            decoded.collect::<HashMap<Digest, Outcome>>()
+        });
+        let decoded = decoded.await;
+        self.0.transport.count(|stats| {
+            for action in &unique {
+                decoded.get(action).unwrap_or(&Outcome::Late).count(stats);
+            }
+        });
+        for (action, outcome) in &decoded {
+            match outcome {
+                Outcome::Damaged => {
+                    self.0.transport.damaged("a record that cannot be read");
+                    self.note_useless(*action);
+                }
+                Outcome::Reduced => self.note_useless(*action),
+                _ => {}
+            }
+        }
+        let hits = actions.iter().map(|action| match decoded.get(action) {
+            Some(Outcome::Hit(hit)) => Some(hit.clone()),
+            _ => None,
+        });
+        hits.collect()
+    }
+
+    async fn replies(&self, actions: &[Digest]) -> Replies {
+        let end = Instant::now() + self.0.transport.limits.lookup;
+        let mut replies = Replies::new();
+        let extends = match timeout_at(end, self.may_extend()).await {
+            Ok(Ok(extends)) => extends,
+            Ok(Err(fault)) => return actions.iter().map(|a| (*a, Err(fault))).collect(),
+            Err(_) => return replies,
+        };
+        let mut left = actions;
+        while extends && !left.is_empty() {
+            let Ok(answered) = timeout_at(end, self.ask_batch(left, &mut replies)).await else {
+                return replies;
+            };
+            match answered {
+                Some(n) => left = &left[n..],
+                None => break,
+            }
+        }
+        let transport = &self.0.transport;
+        let questions = left
+            .iter()
+            .map(|action| async move { (*action, self.ask_one(action).await) });
+        let mut questions = stream::iter(questions).buffer_unordered(transport.limits.n_parallel);
+        while let Ok(Some((action, reply))) = timeout_at(end, questions.next()).await {
+            replies.insert(action, reply);
+        }
+        replies
+    }
+
+    /// Asks for many keys in one question and gives how many are answered now; none when the server
+    /// has no such question.
+    async fn ask_batch(&self, actions: &[Digest], replies: &mut Replies) -> Option<usize> {
+        let asked = &actions[..actions.len().min(MAX_KEYS)];
+        let mut found = match self.batch(asked).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return None,
+            Err(fault) => {
+                replies.extend(asked.iter().map(|action| (*action, Err(fault))));
+                return Some(asked.len());
+            }
+        };
+        let n_bytes: usize = found.values().map(|body| body.bytes.len()).sum();
+        let last = asked.iter().rposition(|action| found.contains_key(action));
+        let n_answered = match last {
+            Some(last) if n_bytes >= NEARLY_FULL => last + 1,
+            _ => asked.len(),
+        };
+        let answered = &asked[..n_answered];
+        replies.extend(answered.iter().map(|a| (*a, Ok(found.remove(a)))));
+        Some(n_answered)
+    }
+
+    async fn batch(&self, actions: &[Digest]) -> Result<Option<HashMap<Digest, Body>>, Fault> {
+        let transport = &self.0.transport;
+        let question = Question {
+            keys: actions.iter().map(Digest::hex).collect(),
+        };
+        let url = transport.address.call("/x/v1", "ac:batchGet");
+        let request = json(transport.request(Method::Post, url), &question);
+        let answer = transport.ask(&request, MAX_ANSWER, Effort::Hedged).await?;
+        match answer.status {
+            200 => {}
+            403 => return Err(transport.unreadable()),
+            status if self.is_extension(status) => return Err(Fault::Status(status)),
+            _ => return Ok(None),
+        }
+        let read = acetate_stdx::offload(move || {
+            let answer: Answer = serde_json::from_slice(&answer.body).ok()?;
+            let found = answer.records.into_iter().map(|found| {
+                let body = Body {
+                    bytes: STANDARD.decode(&found.body).ok()?,
+                    namespace: found.namespace,
+                };
+                Some((Digest::from_hex(&found.key).ok()?, body))
+            });
+            found.collect::<Option<HashMap<Digest, Body>>>()
+        });
+        match read.await {
+            Some(found) => Ok(Some(found)),
+            None => Err(transport.damaged("an answer that cannot be read")),
+        }
+    }
+
+    async fn ask_one(&self, action: &Digest) -> Reply {
+        let transport = &self.0.transport;
+        let url = transport.address.join(&self.path(Kind::Action, action));
+        let request = transport.request(Method::Get, url);
+        let answer = transport
+            .ask(&request, MAX_BODY as u64, Effort::Hedged)
+            .await?;
+        match answer.status {
+            200 => Ok(Some(Body {
+                namespace: answer.headers.get(NAMESPACE).map(str::to_owned),
+                bytes: answer.body,
+            })),
+            404 | 410 => Ok(None),
+            403 => Err(transport.unreadable()),
+            status => Err(Fault::Status(status)),
+        }
+    }
+
+    pub(super) fn path(&self, kind: Kind, key: &Digest) -> String {
+        Route {
+            namespace: self.0.transport.address.namespace.clone(),
+            kind,
+            key: *key,
+        }
+        .path()
+    }
+}
+
+/// A request with a body of JSON. What is sent here always has one.
+pub(super) fn json(request: Request, value: &impl Serialize) -> Request {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    request
+        .header("content-type", "application/json")
+        .body(body)
+}
+
+/// What became of one key.
+#[derive(Debug)]
+enum Outcome {
+    Hit(RemoteHit),
+    Miss,
+    Damaged,
+    Reduced,
+    NotAsked,
+    Late,
+    Error,
+}
+
+fn understand(action: &Digest, reply: Reply, takes_reduced: bool) -> Outcome {
+    let body = match reply {
+        Ok(Some(body)) => body,
+        Ok(None) => return Outcome::Miss,
+        Err(Fault::NotAsked) => return Outcome::NotAsked,
+        Err(Fault::Timeout) => return Outcome::Late,
+        Err(Fault::Cause(Cause::Damaged)) => return Outcome::Damaged,
+        Err(Fault::Cause(_) | Fault::Status(_)) => return Outcome::Error,
+    };
+    match decode(action, &body.bytes) {
+        Err(error) => {
+            tracing::debug!(key = %action, %error, "a shared record cannot be read");
+            Outcome::Damaged
+        }
+        Ok(record) if record.fidelity != Fidelity::Full && !takes_reduced => Outcome::Reduced,
+        Ok(record) => Outcome::Hit(RemoteHit {
+            record,
+            namespace: body.namespace,
+        }),
+    }
+}
+
+impl Outcome {
+    fn count(&self, stats: &mut Stats) {
+        let counter = match self {
+            Self::Hit(hit) => {
+                stats.saved_ms = stats.saved_ms.saturating_add(hit.record.duration_ms);
+                &mut stats.hits
+            }
+            Self::Miss => &mut stats.misses,
+            Self::Damaged => &mut stats.damaged,
+            Self::Reduced => &mut stats.reduced,
+            Self::NotAsked => &mut stats.not_asked,
+            Self::Late => &mut stats.timeouts,
+            Self::Error => &mut stats.errors,
+        };
+        *counter += 1;
+    }
+}

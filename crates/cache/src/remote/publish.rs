@@ -1,0 +1,303 @@
+//! Results that are given to a shared cache.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use acetate_cache_api::Kind;
+use acetate_net::Method;
+use acetate_oci::{Digest, Timestamp};
+use futures_util::{StreamExt, stream};
+
+use super::Cause;
+use super::action::action_key;
+use super::client::RemoteCache;
+use super::codec::{MAX_BODY, encode};
+use super::detect::Level;
+use super::presence::{MAX_REMARK, Named};
+use super::record::{RemoteLayer, RemoteRecord};
+use super::transport::{Effort, Fault};
+use super::upload::stored_name;
+use crate::{CacheKey, Fidelity, KeyKind};
+
+/// Opens the uncompressed tar of a layer; called only when chunks of it may have to be sent.
+pub type TarOpener = Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
+
+/// A layer that is here, to be published.
+#[derive(Clone)]
+pub struct LayerSource {
+    /// The digest of the tar.
+    pub diff_id: Digest,
+    /// The size of the tar in bytes.
+    pub size: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Gives its bytes.
+    pub open: TarOpener,
+}
+
+/// A result to be published under all its keys.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// Its names, and the hint.
+    pub keys: Vec<CacheKey>,
+    /// The whole chain, bottom to top.
+    pub layers: Vec<LayerSource>,
+    /// How long the step ran, in milliseconds.
+    pub duration_ms: u64,
+    /// What kind of sandbox made it; less than a full one is not published.
+    pub fidelity: Fidelity,
+    /// What becomes of a record that is there already.
+    pub existing: Existing,
+}
+
+/// What becomes of a record that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays: all machines go on from one result.
+    #[default]
+    Keep,
+    /// It is replaced: the step was run again on purpose, or the record turned out to be damaged.
+    Replace,
+}
+
+/// What became of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The record was written.
+    Written,
+    /// There was one already.
+    Kept,
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Published {
+    /// For each key, in order.
+    Done(Vec<Put>),
+    /// Nothing, or not all, was written; nothing is wrong with what was.
+    Skipped(Skip),
+}
+
+/// Why a result was not published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// It was made in a weaker sandbox.
+    Reduced,
+    /// A layer, or the record itself, is larger than the limit.
+    TooLarge,
+    /// A layer cannot be read, or is not the one that was sealed.
+    Source(String),
+    /// The cache did not take it, for a cause that is warned of once.
+    Cache(Cause),
+    /// The cache lost chunks while they were sent, twice.
+    Incomplete,
+}
+
+impl From<Fault> for Skip {
+    fn from(fault: Fault) -> Self {
+        Self::Cache(fault.cause())
+    }
+}
+
+impl RemoteCache {
+    /// Sends what the server lacks of a result, and its records last.
+    ///
+    /// A record that a look-up found to be of no use is replaced in any case.
+    ///
+    /// Dropping the future ends it at any time: then there are chunks without a record, which the
+    /// server removes some day.
+    pub async fn publish(&self, publication: &Publication) -> Published {
+        let outcome = self.try_publish(publication).await;
+        let n_keys = publication.keys.len() as u64;
+        self.0.transport.count(|stats| match &outcome {
+            Ok(puts) => {
+                let n_written = puts.iter().filter(|put| **put == Put::Written).count() as u64;
+                stats.published += n_written;
+                stats.kept += n_keys - n_written;
+            }
+            Err(_) => stats.skipped += n_keys,
+        });
+        match outcome {
+            Ok(puts) => Published::Done(puts),
+            Err(skip) => {
+                tracing::debug!(?skip, "a result is not shared");
+                Published::Skipped(skip)
+            }
+        }
+    }
+
+    async fn try_publish(&self, publication: &Publication) -> Result<Vec<Put>, Skip> {
+        if publication.fidelity != Fidelity::Full {
+            return Err(Skip::Reduced);
+        }
+        let most = self.0.transport.limits.max_layer;
+        if publication.layers.iter().any(|layer| layer.size > most) {
+            return Err(Skip::TooLarge);
+        }
+        self.0.transport.check_writable()?;
+        if self.is_there(publication).await? {
+            return Ok(vec![Put::Kept; publication.keys.len()]);
+        }
+        for is_last in [false, true] {
+            let layers = self.ensure(&publication.layers).await?;
+            match self.write_records(publication, layers).await? {
+                Some(puts) => return Ok(puts),
+                // Collected in between: nothing is taken for granted the second time.
+                None if !is_last => self.forget_sent(),
+                None => {}
+            }
+        }
+        Err(Skip::Incomplete)
+    }
+
+    /// True when another machine was faster with all keys, so that no layer has to be read. Only a
+    /// server that checks its records can say so.
+    async fn is_there(&self, publication: &Publication) -> Result<bool, Fault> {
+        if !self.may_stay(publication) || self.level().await? == Level::Objects {
+            return Ok(false);
+        }
+        for key in &publication.keys {
+            let transport = &self.0.transport;
+            let path = self.path(Kind::Action, &action_key(key));
+            let request = transport.request(Method::Head, transport.address.join(&path));
+            if transport.ask(&request, 0, Effort::Hedged).await?.status != 200 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn may_stay(&self, publication: &Publication) -> bool {
+        let mut actions = publication.keys.iter().map(action_key);
+        publication.existing == Existing::Keep && !actions.any(|action| self.was_useless(&action))
+    }
+
+    /// Makes sure that all chunks of all layers are there, and gives what the layers consist of.
+    async fn ensure(&self, sources: &[LayerSource]) -> Result<Vec<RemoteLayer>, Skip> {
+        let known: Vec<Option<Arc<RemoteLayer>>> = sources
+            .iter()
+            .map(|source| self.known(&source.diff_id))
+            .collect();
+        let chunks = known.iter().flatten().flat_map(|layer| &layer.chunks);
+        let named: Vec<Named> = chunks.map(stored_name).collect();
+        let missing = if named.is_empty() {
+            std::collections::HashSet::new()
+        } else {
+            self.missing(&named).await?
+        };
+        let mut layers = Vec::with_capacity(sources.len());
+        for (source, known) in sources.iter().zip(known) {
+            let complete = known.filter(|layer| {
+                let mut stored = layer.chunks.iter().map(|chunk| &chunk.stored);
+                !stored.any(|stored| missing.contains(stored))
+            });
+            let layer = match complete {
+                Some(layer) => layer,
+                None => self.send_layer(source).await?,
+            };
+            layers.push(RemoteLayer {
+                created: source.created,
+                ..(*layer).clone()
+            });
+        }
+        self.send_trees(&layers).await?;
+        Ok(layers)
+    }
+
+    async fn send_trees(&self, layers: &[RemoteLayer]) -> Result<(), Skip> {
+        let trees: Vec<(Digest, Vec<u8>)> = layers
+            .iter()
+            .map(RemoteLayer::tree)
+            .map(|tree| (Digest::of(&tree), tree))
+            .collect();
+        let named: Vec<Named> = trees
+            .iter()
+            .map(|(d, tree)| (*d, tree.len() as u64))
+            .collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let mut missing = self.missing(&named).await?;
+        for (digest, tree) in trees {
+            if missing.remove(&digest) {
+                self.send(digest, tree).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the record under each key; none when the server lacks something that it names.
+    async fn write_records(
+        &self,
+        publication: &Publication,
+        layers: Vec<RemoteLayer>,
+    ) -> Result<Option<Vec<Put>>, Skip> {
+        let record = RemoteRecord {
+            layers,
+            duration_ms: publication.duration_ms,
+            fidelity: publication.fidelity.clone(),
+        };
+        let hint = RemoteRecord {
+            layers: Vec::new(),
+            ..record.clone()
+        };
+        let keeps = self.may_stay(publication) && self.level().await? == Level::Batches;
+        let writes = publication.keys.iter().map(|key| {
+            let record = if key.kind() == KeyKind::Hint {
+                &hint
+            } else {
+                &record
+            };
+            self.write_record(key, record, keeps)
+        });
+        let writes: Vec<_> = stream::iter(writes)
+            .buffered(self.0.transport.limits.n_parallel)
+            .collect()
+            .await;
+        writes.into_iter().collect()
+    }
+
+    async fn write_record(
+        &self,
+        key: &CacheKey,
+        record: &RemoteRecord,
+        keeps: bool,
+    ) -> Result<Option<Put>, Skip> {
+        let transport = &self.0.transport;
+        transport.check_writable()?;
+        let action = action_key(key);
+        let body = encode(&action, record);
+        let size = body.len();
+        if size > MAX_BODY {
+            return Err(Skip::TooLarge);
+        }
+        let url = transport.address.join(&self.path(Kind::Action, &action));
+        let mut request = transport.request(Method::Put, url).body(body);
+        if keeps {
+            request = request.header("if-none-match", "*");
+        }
+        let answer = transport
+            .ask(&request, MAX_REMARK, Effort::Transfer)
+            .await?;
+        match answer.status {
+            200..=204 => {
+                transport.count(|stats| stats.bytes_up += size as u64);
+                Ok(Some(Put::Written))
+            }
+            412 => Ok(Some(Put::Kept)),
+            409 => Ok(None),
+            403 => Err(transport.read_only().into()),
+            status => Err(Fault::Status(status).into()),
+        }
+    }
+}
+
+impl fmt::Debug for LayerSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerSource")
+            .field("diff_id", &self.diff_id)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}

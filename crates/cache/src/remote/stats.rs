@@ -1,0 +1,64 @@
+//! What was done with a shared cache.
+
+use serde::Serialize;
+
+use super::BreakerState;
+
+/// Counts of what was done since the cache was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Stats {
+    /// Keys that there was a record of.
+    pub hits: u64,
+    /// Keys that there was no record of.
+    pub misses: u64,
+    /// Keys that were not answered, because the server failed or refused.
+    pub errors: u64,
+    /// Keys that were not answered in time.
+    pub timeouts: u64,
+    /// Keys whose record could not be understood.
+    pub damaged: u64,
+    /// Keys whose record was made in a weaker sandbox.
+    pub reduced: u64,
+    /// Keys that were not asked for, because the server is left alone.
+    pub not_asked: u64,
+    /// Milliseconds that the steps of the hits took where they ran.
+    pub saved_ms: u64,
+    /// Bytes of bodies that came.
+    pub bytes_down: u64,
+    /// Bytes of bodies that were sent and taken.
+    pub bytes_up: u64,
+    /// Chunks that came.
+    pub chunks_down: u64,
+    /// Chunks that did not have to come, because they were here.
+    pub chunks_reused: u64,
+    /// Chunks that were sent.
+    pub chunks_up: u64,
+    /// Chunks that did not have to be sent, because they were there.
+    pub chunks_deduped: u64,
+    /// Layers that did not come whole.
+    pub layers_lost: u64,
+    /// Records that were written.
+    pub published: u64,
+    /// Records that were there already.
+    pub kept: u64,
+    /// Records that were not written.
+    pub skipped: u64,
+    /// How often the server was left alone.
+    pub n_openings: u32,
+    /// Whether it is asked now.
+    #[serde(serialize_with = "as_word")]
+    pub breaker: BreakerState,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn as_word<S: serde::Serializer>(state: &BreakerState, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(match state {
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::Probing => "probing",
+        BreakerState::Off => "off",
+    })
+}

@@ -1,0 +1,358 @@
+//! Requests to a server that may be slow, broken or gone, and what is learnt from how they end.
+
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use acetate_net::{Fetched, Limits, Method, NetClient, NetError, Request, Response, Url};
+use acetate_stdx::Redacted;
+use futures_util::future::{Either, select};
+use tokio::time::{Instant, timeout};
+
+use super::breaker::Breaker;
+use super::config::Address;
+use super::warning::Warnings;
+use super::{Cause, RemoteConfig, RemoteLimits, Stats};
+
+/// The wait before a transfer is tried a second time.
+const SECOND_TRY: Duration = Duration::from_millis(100);
+/// How long a server that has no room is not written to, where it does not say.
+const FULL: Duration = Duration::from_secs(30);
+
+/// Why there is no answer that could be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The request was not sent: the server is left alone.
+    NotAsked,
+    /// The time was up.
+    Timeout,
+    /// For this cause, which is counted and warned of already.
+    Cause(Cause),
+    /// The answer means nothing for what was asked.
+    Status(u16),
+}
+
+impl Fault {
+    /// Where it belongs among the causes.
+    pub(super) fn cause(self) -> Cause {
+        match self {
+            Self::NotAsked => Cause::Off,
+            Self::Timeout => Cause::Unreachable,
+            Self::Cause(cause) => cause,
+            Self::Status(_) => Cause::Failing,
+        }
+    }
+}
+
+/// How much is done for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// A question: asked a second time beside the first when that takes long.
+    Hedged,
+    /// A question that must not be asked twice.
+    Once,
+    /// Bytes: moved a second time when the first failed.
+    Transfer,
+    /// A question that the server answers when something happens, within so long.
+    Patient(Duration),
+}
+
+/// The way to one server, and what is known about it.
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) address: Address,
+    pub(super) limits: RemoteLimits,
+    authorization: Option<Redacted<String>>,
+    client: NetClient,
+    /// For answers that are waited for longer than any silence is borne.
+    patient: NetClient,
+    start: Instant,
+    state: Mutex<State>,
+}
+
+/// What is known about a server.
+#[derive(Debug)]
+struct State {
+    breaker: Breaker,
+    warnings: Warnings,
+    stats: Stats,
+    /// It knows no such token.
+    is_unauthorized: bool,
+    /// The token may not write.
+    is_read_only: bool,
+    /// Nothing is asked before.
+    busy_until: Option<Instant>,
+    /// Nothing is written before.
+    full_until: Option<Instant>,
+}
+
+impl Transport {
+    pub(super) fn new(address: Address, config: &RemoteConfig) -> Self {
+        let limits = config.limits.clone();
+        let client = |idle_timeout| {
+            NetClient::new(Limits {
+                connect_timeout: limits.connect,
+                idle_timeout,
+                n_retries: 0,
+                plain_http: limits.plain_http,
+                ..Limits::default()
+            })
+        };
+        let token = config.token.as_ref();
+        Self {
+            authorization: token.map(|t| Redacted::new(format!("Bearer {}", t.expose()))),
+            client: client(limits.silence),
+            patient: client(Duration::from_secs(60)),
+            start: Instant::now(),
+            state: Mutex::new(State {
+                breaker: Breaker::new(limits.breaker),
+                warnings: Warnings::default(),
+                stats: Stats::default(),
+                is_unauthorized: false,
+                is_read_only: false,
+                busy_until: None,
+                full_until: None,
+            }),
+            address,
+            limits,
+        }
+    }
+
+    pub(super) fn request(&self, method: Method, url: Url) -> Request {
+        Request::new(method, url).authorization(self.authorization.clone())
+    }
+
+    /// Sends a request and reads the answer of at most `limit` bytes. Statuses that tell about the
+    /// server, and not about what was asked, are faults.
+    pub(super) async fn ask(
+        &self,
+        request: &Request,
+        limit: u64,
+        effort: Effort,
+    ) -> Result<Fetched, Fault> {
+        if !self.admit() {
+            return Err(Fault::NotAsked);
+        }
+        let most = match effort {
+            Effort::Hedged | Effort::Once => self.limits.question,
+            // Each of the two tries has its own limit.
+            Effort::Transfer => self.limits.transfer * 2 + SECOND_TRY,
+            Effort::Patient(wait) => wait + self.limits.question,
+        };
+        let answer = async {
+            match effort {
+                Effort::Hedged => self.hedged(request, limit).await,
+                Effort::Once => self.client.fetch(request, limit).await.map_err(Some),
+                Effort::Transfer => self.transfer(request, limit).await,
+                Effort::Patient(_) => self.patient.fetch(request, limit).await.map_err(Some),
+            }
+        };
+        match timeout(most, answer).await {
+            Ok(Ok(answer)) => self.judge(answer),
+            Ok(Err(Some(error))) => Err(self.failed(&error)),
+            Ok(Err(None)) | Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// The first of two answers, the second asked for when the first takes long to begin.
+    async fn hedged(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NetError>> {
+        let response = self.first_response(request).await?;
+        match response.fetch(limit).await {
+            Err(error) if error.is_transient() => {
+                self.client.fetch(request, limit).await.map_err(Some)
+            }
+            answer => answer.map_err(Some),
+        }
+    }
+
+    async fn first_response(&self, request: &Request) -> Result<Response, NetError> {
+        let mut first = pin!(self.client.send(request));
+        match timeout(self.limits.first_try, &mut first).await {
+            Ok(Err(error)) if error.is_transient() => self.client.send(request).await,
+            Ok(answer) => answer,
+            Err(_) => {
+                let second = pin!(self.client.send(request));
+                match select(first, second).await {
+                    Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
+                    Either::Left((Err(_), second)) => second.await,
+                    Either::Right((Err(_), first)) => first.await,
+                }
+            }
+        }
+    }
+
+    /// Two tries, each with its own limit; none is the end of the time.
+    async fn transfer(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NetError>> {
+        let first = timeout(self.limits.transfer, self.client.fetch(request, limit)).await;
+        match first {
+            Ok(Ok(answer)) if !is_failing(answer.status) || retry_after(&answer).is_some() => {
+                return Ok(answer);
+            }
+            Ok(Err(error)) if !error.is_transient() => return Err(Some(error)),
+            _ => {}
+        }
+        tokio::time::sleep(SECOND_TRY).await;
+        let second = timeout(self.limits.transfer, self.client.fetch(request, limit)).await;
+        second.map_err(|_| None)?.map_err(Some)
+    }
+
+    fn judge(&self, answer: Fetched) -> Result<Fetched, Fault> {
+        let pause = retry_after(&answer).map(|wait| wait.min(self.limits.longest_pause));
+        let shown = self.address.shown();
+        let mut state = self.lock();
+        state.stats.bytes_down += answer.body.len() as u64;
+        let status = answer.status;
+        if is_failing(status) {
+            state.fail(self.start.elapsed(), &shown);
+            if let Some(wait) = pause {
+                state.busy_until = Some(Instant::now() + wait);
+            }
+            state.warnings.add(Cause::Failing, || {
+                format!("the cache {shown} answers with status {status}; going on without it")
+            });
+            return Err(Fault::Cause(Cause::Failing));
+        }
+        state.breaker.succeed();
+        match status {
+            401 => {
+                state.is_unauthorized = true;
+                state.warnings.add(Cause::Unauthorized, || {
+                    format!("the cache {shown} wants another token; it is not used")
+                });
+                Err(Fault::Cause(Cause::Unauthorized))
+            }
+            429 => {
+                state.busy_until = Some(Instant::now() + pause.unwrap_or(Duration::from_secs(1)));
+                state.warnings.add(Cause::Busy, || {
+                    format!("the cache {shown} has too much to do; it is left alone for a while")
+                });
+                Err(Fault::Cause(Cause::Busy))
+            }
+            507 => {
+                state.full_until = Some(Instant::now() + pause.unwrap_or(FULL));
+                state.warnings.add(Cause::Full, || {
+                    format!("the cache {shown} has no room left; results are not shared for now")
+                });
+                Err(Fault::Cause(Cause::Full))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn failed(&self, error: &NetError) -> Fault {
+        let shown = self.address.shown();
+        let mut state = self.lock();
+        if matches!(error, NetError::TooLarge { .. }) {
+            state.breaker.succeed();
+            drop(state);
+            return self.damaged("an answer that is larger than it can be");
+        }
+        state.fail(self.start.elapsed(), &shown);
+        state.warnings.add(Cause::Unreachable, || {
+            format!("the cache {shown} is not used: {error}")
+        });
+        Fault::Cause(Cause::Unreachable)
+    }
+
+    fn timed_out(&self) -> Fault {
+        let shown = self.address.shown();
+        let mut state = self.lock();
+        state.fail(self.start.elapsed(), &shown);
+        state.warnings.add(Cause::Unreachable, || {
+            format!("the cache {shown} does not answer in time; going on without it")
+        });
+        Fault::Timeout
+    }
+
+    /// Notes that the cache gave something that it should not.
+    pub(super) fn damaged(&self, what: &str) -> Fault {
+        let shown = self.address.shown();
+        self.lock().warnings.add(Cause::Damaged, || {
+            format!("the cache {shown} gave {what}; it counts as missing")
+        });
+        Fault::Cause(Cause::Damaged)
+    }
+
+    /// Notes that the token does not allow to write.
+    pub(super) fn read_only(&self) -> Fault {
+        let shown = self.address.shown();
+        let mut state = self.lock();
+        state.is_read_only = true;
+        state.warnings.add(Cause::Forbidden, || {
+            format!("the cache {shown} does not allow writing; results are not shared")
+        });
+        Fault::Cause(Cause::Forbidden)
+    }
+
+    /// Notes that the token does not allow to read here.
+    pub(super) fn unreadable(&self) -> Fault {
+        let shown = self.address.shown();
+        self.lock().warnings.add(Cause::Forbidden, || {
+            format!("the cache {shown} does not allow reading; its records count as missing")
+        });
+        Fault::Cause(Cause::Forbidden)
+    }
+
+    /// Whether a write may be tried now, and if not, why.
+    pub(super) fn check_writable(&self) -> Result<(), Fault> {
+        let state = self.lock();
+        if state.is_read_only {
+            return Err(Fault::Cause(Cause::Forbidden));
+        }
+        let is_full = state.full_until.is_some_and(|until| Instant::now() < until);
+        if is_full {
+            return Err(Fault::Cause(Cause::Full));
+        }
+        Ok(())
+    }
+
+    pub(super) fn count(&self, count: impl FnOnce(&mut Stats)) {
+        count(&mut self.lock().stats);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let state = self.lock();
+        Stats {
+            n_openings: state.breaker.n_openings(),
+            breaker: state.breaker.state(),
+            ..state.stats.clone()
+        }
+    }
+
+    pub(super) fn take_warnings(&self) -> Vec<super::Warning> {
+        self.lock().warnings.take()
+    }
+
+    fn admit(&self) -> bool {
+        let mut state = self.lock();
+        let is_busy = state.busy_until.is_some_and(|until| Instant::now() < until);
+        !state.is_unauthorized && !is_busy && state.breaker.admit(self.start.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn fail(&mut self, now: Duration, shown: &str) {
+        let opened = self.breaker.fail(now);
+        if opened && self.breaker.state() == super::BreakerState::Off {
+            self.warnings.add(Cause::Off, || {
+                format!("the cache {shown} failed too often; it is not asked any more")
+            });
+        }
+    }
+}
+
+/// Statuses that say that the server is broken. That a method or a version is unknown to it, or that
+/// its disk is full, says nothing of the kind.
+fn is_failing(status: u16) -> bool {
+    status >= 500 && !matches!(status, 501 | 505 | 507)
+}
+
+/// The wait in seconds that an answer asks for; a date is not worth its parsing here.
+fn retry_after(answer: &Fetched) -> Option<Duration> {
+    let secs = answer.headers.get("retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(secs))
+}
