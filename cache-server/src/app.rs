@@ -1,7 +1,10 @@
 use crate::Config;
+use crate::complete::Complete;
+use crate::flow::Flow;
 use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::storage::Disk;
+use crate::uploads::Uploads;
 use std::sync::Arc;
 
 /// All that requests are answered from.
@@ -11,6 +14,10 @@ pub struct App {
     pub(crate) disk: Arc<Disk>,
     pub(crate) leases: Leases,
     pub(crate) metrics: Metrics,
+    pub(crate) complete: Complete,
+    pub(crate) uploads: Uploads,
+    pub(crate) down: Flow,
+    pub(crate) up: Flow,
 }
 
 impl App {
@@ -20,6 +27,10 @@ impl App {
             disk,
             leases: Leases::default(),
             metrics: Metrics::default(),
+            complete: Complete::default(),
+            uploads: Uploads::default(),
+            down: Flow::default(),
+            up: Flow::default(),
         }
     }
 

@@ -1,6 +1,8 @@
+use crate::Limits;
 use crate::auth::Policy;
 use crate::gc::Marks;
 use acetate_cache_api::Namespace;
+use acetate_stdx::atomic::Durability;
 use std::path::PathBuf;
 
 /// How a server is set up.
@@ -20,6 +22,10 @@ pub struct Config {
     /// The hosts that requests may name, when only those may; guards an open server on loopback
     /// against pages of other sites (DNS rebinding).
     pub only_hosts: Option<Vec<String>>,
+    /// What one client may take from the others.
+    pub limits: Limits,
+    /// Whether uploads of content wait until their bytes are on the disk.
+    pub durability: Durability,
 }
 
 impl Config {

@@ -1,6 +1,6 @@
 //! Making room: records first, then content that nothing names any more.
 
-use crate::storage::{Disk, Object, StorageError};
+use crate::storage::{Disk, Object, StorageError, fail_point};
 use acetate_cache_api::Route;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,7 @@ pub fn collect(disk: &Disk, marks: &Marks) -> Result<Removed, StorageError> {
         for object in worst {
             leaving += disk.index().bytes_of_its_own(&object)?;
             remove(disk, &object, &mut removed)?;
+            fail_point("between-removals");
             removed.records += 1;
             if disk.used().saturating_sub(leaving) <= low {
                 break;

@@ -15,22 +15,31 @@
 
 mod app;
 pub mod auth;
+mod complete;
 mod config;
 #[cfg(debug_assertions)]
 mod fail;
+mod flow;
 pub mod gc;
 mod http;
 pub mod leases;
+mod limits;
 mod metrics;
 mod open;
+mod paced;
 mod record;
 mod serve;
+pub mod settings;
 pub mod storage;
+mod tls;
+mod uploads;
 
 pub use app::App;
 pub use config::Config;
+pub use limits::Limits;
 pub use open::open;
 pub use serve::serve;
+pub use tls::{Tls, TlsError};
 
 #[cfg(debug_assertions)]
 pub(crate) use fail::fail_point;

@@ -3,7 +3,8 @@
 use acetate_cache_api::Namespace;
 use acetate_cache_server::auth::{Policy, Scope, Token, TokenHash};
 use acetate_cache_server::gc::Marks;
-use acetate_cache_server::{App, Config, open, serve};
+use acetate_cache_server::settings::{Settings, size};
+use acetate_cache_server::{App, Config, Tls, open, serve};
 use acetate_stdx::clock::SystemClock;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -38,13 +39,17 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ServeFlags {
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// A file of settings in TOML, with the names of these flags; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
-    /// Where objects are kept
-    #[arg(long, value_name = "DIR", default_value = "acetate-cache")]
-    dir: PathBuf,
+    /// Where to listen; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// Where objects are kept [default: acetate-cache]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 
     /// A file of tokens, one a line: NAME sha256:HASH SCOPE...; without it one token is made in DIR
     #[arg(long, value_name = "FILE")]
@@ -58,17 +63,79 @@ struct ServeFlags {
     #[arg(long, conflicts_with = "auth")]
     insecure_open: bool,
 
+    /// The certificate to answer HTTPS with, and those above it, in PEM; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
     /// Bytes that all objects may use together, such as 200GiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
 
     /// A namespace whose records are opaque bytes, as ccache and sccache keep them; may be repeated
-    #[arg(long, value_name = "NAMESPACE", default_value = "ccache")]
+    /// [default: ccache]
+    #[arg(long, value_name = "NAMESPACE")]
     opaque: Vec<Namespace>,
 
     /// Remove the longest unused first, whatever it saves
     #[arg(long)]
     lru: bool,
+
+    /// Answer an upload of content before its bytes are on the disk
+    #[arg(long)]
+    no_sync: bool,
+
+    /// Connections at a time [default: 4096]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
+
+    /// Uploads of one token at a time [default: 512]
+    #[arg(long, value_name = "N")]
+    max_uploads: Option<usize>,
+
+    /// Bytes that the open uploads of one token may be long together [default: 64GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_upload_size: Option<u64>,
+
+    /// Bytes a second that a body must make on the average [default: 1K]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    min_rate: Option<u64>,
+}
+
+impl ServeFlags {
+    /// What the flags say, and the file where they are silent.
+    fn settings(&self) -> Result<Settings> {
+        let file = match &self.config {
+            None => Settings::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| format!("failed to read `{}`", path.display()))?;
+                Settings::parse(&text).with_context(|| path.display().to_string())?
+            }
+        };
+        let listed = |list: bool| list.then_some(true);
+        let flags = Settings {
+            listen: self.listen,
+            dir: self.dir.clone(),
+            auth: self.auth.clone(),
+            anonymous: (!self.anonymous.is_empty()).then(|| self.anonymous.clone()),
+            insecure_open: listed(self.insecure_open),
+            tls_cert: self.tls_cert.clone(),
+            tls_key: self.tls_key.clone(),
+            max_size: self.max_size,
+            opaque: (!self.opaque.is_empty()).then(|| self.opaque.clone()),
+            lru: listed(self.lru),
+            no_sync: listed(self.no_sync),
+            max_connections: self.max_connections,
+            max_uploads: self.max_uploads,
+            max_upload_size: self.max_upload_size,
+            min_rate: self.min_rate,
+        };
+        Ok(flags.or(file)?)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -113,33 +180,43 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(flags: &ServeFlags) -> Result<()> {
+    let settings = flags.settings()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("failed to start")?;
     runtime.block_on(async {
-        let app = app(flags)?;
-        let listener = TcpListener::bind(flags.listen)
+        let tls = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+            _ => None,
+        };
+        let app = app(&settings)?;
+        let listen = settings.listen();
+        let listener = TcpListener::bind(listen)
             .await
-            .with_context(|| format!("failed to listen on {}", flags.listen))?;
+            .with_context(|| format!("failed to listen on {listen}"))?;
         let address = listener.local_addr().context("failed to listen")?;
-        print(&format!("listening on http://{address}\n"))?;
-        serve(app, listener, ended()).await;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let end = ended(tls.clone())?;
+        print(&format!("listening on {scheme}://{address}\n"))?;
+        serve(app, listener, tls, end).await;
         Ok(())
     })
 }
 
-fn app(flags: &ServeFlags) -> Result<Arc<App>> {
+fn app(settings: &Settings) -> Result<Arc<App>> {
     let config = Config {
-        dir: flags.dir.clone(),
-        max_bytes: flags.max_size,
+        dir: settings.dir(),
+        max_bytes: settings.max_size,
         marks: Marks {
-            lru: flags.lru,
+            lru: settings.lru == Some(true),
             ..Marks::default()
         },
-        policy: policy(flags)?,
-        opaque: flags.opaque.clone(),
-        only_hosts: flags.insecure_open.then(loopback_names),
+        policy: policy(settings)?,
+        opaque: settings.opaque(),
+        only_hosts: (settings.insecure_open == Some(true)).then(loopback_names),
+        limits: settings.limits(),
+        durability: settings.durability(),
     };
     let clock = Arc::new(SystemClock);
     open(config, clock).context("failed to open the cache")
@@ -151,28 +228,24 @@ fn loopback_names() -> Vec<String> {
         .to_vec()
 }
 
-fn policy(flags: &ServeFlags) -> Result<Policy> {
-    if flags.insecure_open {
-        if !flags.listen.ip().is_loopback() {
-            bail!(
-                "--insecure-open is for loopback only, and {} is not: give --auth FILE",
-                flags.listen
-            );
+fn policy(settings: &Settings) -> Result<Policy> {
+    if settings.insecure_open == Some(true) {
+        let listen = settings.listen();
+        if !listen.ip().is_loopback() {
+            bail!("--insecure-open is for loopback only, and {listen} is not: give --auth FILE");
         }
         return Ok(Policy::Open);
     }
-    let tokens = match &flags.auth {
+    let tokens = match &settings.auth {
         Some(path) => {
             let text = std::fs::read_to_string(path);
             let text = text.with_context(|| format!("failed to read `{}`", path.display()))?;
             Token::parse_all(&text).with_context(|| path.display().to_string())?
         }
-        None => vec![own_token(&flags.dir)?],
+        None => vec![own_token(&settings.dir())?],
     };
-    Ok(Policy::Tokens {
-        tokens,
-        anonymous: flags.anonymous.clone(),
-    })
+    let anonymous = settings.anonymous.clone().unwrap_or_default();
+    Ok(Policy::Tokens { tokens, anonymous })
 }
 
 /// The token of a server that was given none: made once, kept in a file that only its owner reads.
@@ -235,6 +308,7 @@ fn make_token(flags: &TokenFlags) -> Result<()> {
 fn verify_all(dir: &Path) -> Result<()> {
     let disk = acetate_cache_server::storage::Disk::open(dir, None, Arc::new(SystemClock))?;
     let (sound, damaged) = disk.verify()?;
+    disk.close()?;
     print(&format!("{sound} sound, {damaged} damaged and removed\n"))?;
     if damaged > 0 {
         bail!("{damaged} objects were damaged");
@@ -248,42 +322,28 @@ fn print(text: &str) -> Result<()> {
     written.context("failed to write to standard output")
 }
 
-/// Ready when somebody wants the server to end.
-async fn ended() {
+/// Ready when somebody wants the server to end; until then a hang-up reads the certificate again.
+fn ended(tls: Option<Tls>) -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    let listen = |kind| signal(kind).context("failed to listen to signals");
+    let mut term = listen(SignalKind::terminate())?;
+    let mut int = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => return,
+                _ = int.recv() => return,
+                _ = hangup.recv() => reload(tls.as_ref()),
+            }
+        }
+    })
 }
 
-/// `512`, `20M`, `1.5GiB`: powers of 1024.
-fn size(text: &str) -> Result<u64, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = unit.trim().to_ascii_lowercase();
-    let shift = match unit.trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => {
-            return Err(format!(
-                "`{text}` is no size: expected a number and K, M, G or T"
-            ));
-        }
-    };
-    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no size"))?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| format!("`{text}` is too large"))
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None => {}
+        Some(Ok(())) => tracing::info!("the certificate was read again"),
+        Some(Err(error)) => tracing::warn!(%error, "the certificate stays as it was"),
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::storage::{Disk, StorageError};
 use crate::{App, Config};
+use acetate_stdx::atomic::Durability;
 use acetate_stdx::clock::Clock;
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use std::sync::Arc;
 /// # Errors
 /// When it cannot be used, or another server uses it.
 pub fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<App>, StorageError> {
-    let disk = Disk::open(&config.dir, config.max_bytes, clock)?;
+    let mut disk = Disk::open(&config.dir, config.max_bytes, clock)?;
+    if matches!(config.durability, Durability::Fast) {
+        disk = disk.unsynced();
+    }
     Ok(Arc::new(App::new(config, Arc::new(disk))))
 }
 

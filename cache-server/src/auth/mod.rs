@@ -47,27 +47,41 @@ impl Policy {
             return Verdict::Allowed;
         };
         let grants = |scopes: &[Scope]| scopes.iter().any(|scope| scope.grants(namespace, access));
-        let Some(secret) = authorization.and_then(secret) else {
+        if authorization.and_then(secret).is_none() {
             return if grants(anonymous) {
                 Verdict::Allowed
             } else {
                 Verdict::Unknown
             };
-        };
-        let hash = TokenHash::of(&secret);
-        // All are compared, and each in constant time: nothing is learnt from how long it takes.
-        let mut found: Option<&Token> = None;
-        for token in tokens {
-            if token.hash.is(&hash) {
-                found = Some(token);
-            }
         }
-        match found {
+        match known(tokens, authorization) {
             Some(token) if grants(&token.scopes) || grants(anonymous) => Verdict::Allowed,
             Some(_) => Verdict::Forbidden,
             None => Verdict::Unknown,
         }
     }
+
+    /// The name of the token that a request brought; empty for those without one.
+    pub fn who(&self, authorization: Option<&str>) -> &str {
+        match self {
+            Self::Open => "",
+            Self::Tokens { tokens, .. } => {
+                known(tokens, authorization).map_or("", |token| &token.name)
+            }
+        }
+    }
+}
+
+fn known<'a>(tokens: &'a [Token], authorization: Option<&str>) -> Option<&'a Token> {
+    let hash = TokenHash::of(&authorization.and_then(secret)?);
+    // All are compared, and each in constant time: nothing is learnt from how long it takes.
+    let mut found = None;
+    for token in tokens {
+        if token.hash.is(&hash) {
+            found = Some(token);
+        }
+    }
+    found
 }
 
 /// The secret of `Bearer SECRET`, and the password of `Basic`, which is all that some clients can send

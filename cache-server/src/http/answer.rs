@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     Incomplete(Vec<String>),
     #[error("the record is there already")]
     Exists,
+    #[error("too many uploads of one token at a time")]
+    TooMany,
     #[error("the body ended early or came too slowly")]
     Timeout,
     #[error(transparent)]
@@ -50,6 +52,7 @@ impl Failure {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Incomplete(_) => StatusCode::CONFLICT,
             Self::Exists => StatusCode::PRECONDITION_FAILED,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Storage(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -72,6 +75,9 @@ impl IntoResponse for Failure {
             }
             StatusCode::INSUFFICIENT_STORAGE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }

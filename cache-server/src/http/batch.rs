@@ -45,7 +45,7 @@ pub(super) async fn level_1(
     if request.method() != Method::POST {
         return Err(Failure::MethodNotAllowed);
     }
-    let body = small_body(request).await?;
+    let body = small_body(app, request).await?;
     let app = Arc::clone(app);
     let answer = acetate_stdx::blocking(move || match verb.as_str() {
         "blobs:findMissing" => find_missing(&app, &body),

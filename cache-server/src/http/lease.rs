@@ -103,7 +103,7 @@ async fn leases(
 
 async fn claim(app: &Arc<App>, route: &Route, request: Request) -> Result<Response, Failure> {
     let headers = request.headers().clone();
-    let body = small_body(request).await?;
+    let body = small_body(app, request).await?;
     let claim: Claim = if body.is_empty() {
         Claim::default()
     } else {
@@ -169,7 +169,7 @@ async fn batch_get(
     }
     allow(app, request.headers(), &namespace, Access::Read)?;
     let headers = request.headers().clone();
-    let body = small_body(request).await?;
+    let body = small_body(app, request).await?;
     let asked: BatchGet =
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
     if asked.keys.len() > MAX_KEYS {

@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod guard;
+mod incoming;
 mod lease;
 mod object;
 mod operation;
@@ -11,57 +12,75 @@ mod read;
 mod write;
 
 use crate::App;
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::Method;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::get;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use std::sync::Arc;
 
 pub(crate) use answer::Failure;
 
-/// All paths. Namespaces have any depth, so objects are told by the end of their path.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(page::show))
-        .route("/healthz", get(operation::healthz))
-        .route("/readyz", get(operation::readyz))
-        .route("/metrics", get(operation::metrics))
-        .fallback(dispatch)
-        .layer(from_fn_with_state(Arc::clone(&app), check_host))
-        .with_state(app)
+/// Answers a request.
+///
+/// Namespaces have any depth, so objects are told by the end of their path: a router has nothing to
+/// choose between.
+pub(crate) async fn answer(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
+    let answered = match check_host(&app, &request) {
+        Ok(()) => dispatch(&app, request.map(body)).await,
+        Err(failure) => Err(failure),
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
-    let path = request.uri().path().to_owned();
+/// Most requests have no body, and need no box for it.
+fn body(incoming: Incoming) -> Body {
+    if hyper::body::Body::is_end_stream(&incoming) {
+        Body::empty()
+    } else {
+        Body::new(incoming)
+    }
+}
+
+async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        "/" if is_read => return page::show(app, request.headers()),
+        "/healthz" if is_read => return Ok("ok\n".into_response()),
+        "/readyz" if is_read => return operation::readyz(app).await,
+        "/metrics" if is_read => return operation::metrics(app, request.headers()),
+        _ => {}
+    }
+    let path = request.uri().path();
     if let Some(rest) = path.strip_prefix("/v2/") {
-        return batch::level_1(&app, rest, request).await;
+        let rest = rest.to_owned();
+        return batch::level_1(app, &rest, request).await;
     }
     if let Some(rest) = path.strip_prefix("/x/v1/") {
-        return lease::level_2(&app, rest, request).await;
+        let rest = rest.to_owned();
+        return lease::level_2(app, &rest, request).await;
     }
-    let method = request.method().clone();
-    match method {
-        Method::GET | Method::HEAD => object::get(&app, &path, &request),
-        Method::PUT => write::put(&app, &path, request).await,
-        Method::DELETE => object::delete(&app, &path, &request),
+    match *request.method() {
+        Method::GET | Method::HEAD => object::get(app, &request),
+        Method::PUT => write::put(app, request).await,
+        Method::DELETE => object::delete(app, &request),
         _ => Err(Failure::MethodNotAllowed),
     }
 }
 
 /// A page of another site cannot reach an open server through a name that leads to loopback.
-async fn check_host(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
-    if let Some(hosts) = &app.config.only_hosts {
-        let header = request.headers().get("host");
-        let host = header.and_then(|value| value.to_str().ok()).unwrap_or("");
-        if !hosts.iter().any(|known| known == guard::host_name(host)) {
-            return Err(Failure::Host(host.to_owned()));
-        }
+fn check_host(app: &App, request: &hyper::Request<Incoming>) -> Result<(), Failure> {
+    let Some(hosts) = &app.config.only_hosts else {
+        return Ok(());
+    };
+    let header = request.headers().get(header::HOST);
+    let header = header.and_then(|value| value.to_str().ok());
+    // HTTP/2 has it in the URI.
+    let host = header.or(request.uri().authority().map(|authority| authority.as_str()));
+    let host = host.unwrap_or("");
+    if hosts.iter().any(|known| known == guard::host_name(host)) {
+        Ok(())
+    } else {
+        Err(Failure::Host(host.to_owned()))
     }
-    Ok(next.run(request).await)
 }

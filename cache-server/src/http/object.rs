@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// A record of more bytes is none.
 pub(super) const MAX_RECORD: u64 = 4 << 20;
@@ -18,8 +19,8 @@ pub(super) const MAX_RECORD: u64 = 4 << 20;
 /// The namespace that a record came from, which may be above the one that was asked.
 const NAMESPACE: &str = "x-acetate-namespace";
 
-pub(super) fn get(app: &App, path: &str, request: &Request) -> Result<Response, Failure> {
-    let route = Route::parse(path)?;
+pub(super) fn get(app: &Arc<App>, request: &Request) -> Result<Response, Failure> {
+    let route = Route::parse(request.uri().path())?;
     let headers = request.headers();
     allow(app, headers, &route.namespace, Access::Read)?;
     let response = match route.kind {
@@ -30,16 +31,16 @@ pub(super) fn get(app: &App, path: &str, request: &Request) -> Result<Response, 
     Ok(response)
 }
 
-fn content(app: &App, route: &Route, request: &Request) -> Result<Response, Failure> {
+fn content(app: &Arc<App>, route: &Route, request: &Request) -> Result<Response, Failure> {
     let Some(found) = app.disk.open_object(route)? else {
         app.metrics.content_misses.one();
         return Err(Failure::NotFound);
     };
     app.metrics.content_hits.one();
-    read::file(found, request.method(), request.headers())
+    read::file(app, found, request)
 }
 
-fn record(app: &App, route: &Route, request: &Request) -> Result<Response, Failure> {
+fn record(app: &Arc<App>, route: &Route, request: &Request) -> Result<Response, Failure> {
     let found = find(app, route, request.headers());
     let found = found.inspect_err(|_| app.metrics.errors.one())?;
     let Some((namespace, found)) = found else {
@@ -47,8 +48,8 @@ fn record(app: &App, route: &Route, request: &Request) -> Result<Response, Failu
         return Err(Failure::NotFound);
     };
     app.metrics.hits.one();
-    let mut response = read::file(found, request.method(), request.headers())?;
-    if let Ok(value) = HeaderValue::from_str(&namespace.to_string()) {
+    let mut response = read::file(app, found, request)?;
+    if let Ok(value) = HeaderValue::from_str(namespace.as_str()) {
         response.headers_mut().insert(NAMESPACE, value);
     }
     Ok(response)
@@ -71,7 +72,7 @@ pub(super) fn find(
         let Some(found) = app.disk.open_object(&level)? else {
             continue;
         };
-        if !app.config.is_checked(&level.namespace) || is_complete(app, &found)? {
+        if !app.config.is_checked(&level.namespace) || is_complete(app, &level, &found)? {
             return Ok(Some((level.namespace, found)));
         }
         app.metrics.incomplete.one();
@@ -80,7 +81,12 @@ pub(super) fn find(
 }
 
 /// True when all that a record names is here; what is here counts as used.
-fn is_complete(app: &App, found: &Found) -> Result<bool, Failure> {
+fn is_complete(app: &App, route: &Route, found: &Found) -> Result<bool, Failure> {
+    let removals = app.disk.removals();
+    if let Some(saved_ms) = app.complete.get(&route.namespace, &route.key, removals) {
+        app.metrics.saved_ms.add(saved_ms);
+        return Ok(true);
+    }
     if found.size > MAX_RECORD {
         return Ok(false);
     }
@@ -100,12 +106,14 @@ fn is_complete(app: &App, found: &Found) -> Result<bool, Failure> {
     });
     if complete {
         app.metrics.saved_ms.add(saved_ms);
+        let (namespace, key) = (&route.namespace, &route.key);
+        app.complete.put(namespace, key, removals, saved_ms);
     }
     Ok(complete)
 }
 
-pub(super) fn delete(app: &App, path: &str, request: &Request) -> Result<Response, Failure> {
-    let route = Route::parse(path)?;
+pub(super) fn delete(app: &App, request: &Request) -> Result<Response, Failure> {
+    let route = Route::parse(request.uri().path())?;
     // Content belongs to all namespaces, so removing it needs the right to all.
     let namespace = match route.kind {
         Kind::Action => route.namespace.clone(),

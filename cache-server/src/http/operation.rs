@@ -6,25 +6,20 @@ use crate::App;
 use crate::auth::Access;
 use crate::storage::StorageError;
 use acetate_cache_api::{Kind, Namespace};
-use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The server answers.
-pub(super) async fn healthz() -> &'static str {
-    "ok\n"
-}
-
 /// The server can read its index and write its disk.
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Failure> {
-    let app = Arc::clone(&app);
+pub(super) async fn readyz(app: &Arc<App>) -> Result<Response, Failure> {
+    let app = Arc::clone(app);
     let tried = acetate_stdx::blocking(move || {
         app.disk.index().sum(Kind::Action)?;
         app.disk.upload().map(drop)
     });
     tried.await?;
-    Ok("ready\n")
+    Ok("ready\n".into_response())
 }
 
 /// What is there and what happened.
@@ -59,12 +54,9 @@ impl Stats {
 }
 
 /// The numbers in the text format of Prometheus.
-pub(super) async fn metrics(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-) -> Result<String, Failure> {
-    allow(&app, &headers, &Namespace::root(), Access::Read)?;
-    let stats = Stats::of(&app)?;
+pub(super) fn metrics(app: &App, headers: &HeaderMap) -> Result<Response, Failure> {
+    allow(app, headers, &Namespace::root(), Access::Read)?;
+    let stats = Stats::of(app)?;
     let gauges = [
         (
             "acetate_used_bytes",
@@ -79,5 +71,5 @@ pub(super) async fn metrics(
             app.leases.in_flight().len() as u64,
         ),
     ];
-    Ok(app.metrics.exposition(&gauges))
+    Ok(app.metrics.exposition(&gauges).into_response())
 }

@@ -7,21 +7,16 @@ use crate::App;
 use crate::auth::Access;
 use crate::storage::Object;
 use acetate_cache_api::{Kind, Namespace};
-use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Html;
+use axum::response::{Html, IntoResponse, Response};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 const HEAD: &str = include_str!("page.html");
 
 /// Hit rate, bytes, steps in flight, and the largest and the longest unused objects.
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-) -> Result<Html<String>, Failure> {
-    allow(&app, &headers, &Namespace::root(), Access::Read)?;
-    let stats = Stats::of(&app)?;
+pub(super) fn show(app: &App, headers: &HeaderMap) -> Result<Response, Failure> {
+    allow(app, headers, &Namespace::root(), Access::Read)?;
+    let stats = Stats::of(app)?;
     let mut rows = String::new();
     for (name, value) in [
         ("hit rate", rate(stats.hits, stats.misses)),
@@ -57,7 +52,7 @@ pub(super) async fn show(
             "{{oldest}}",
             &objects(&app.disk.index().notable(10, true)?, now),
         );
-    Ok(Html(page))
+    Ok(Html(page).into_response())
 }
 
 fn objects(objects: &[Object], now: i64) -> String {

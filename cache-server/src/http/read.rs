@@ -1,11 +1,12 @@
 //! Bodies of answers: whole files and ranges of them.
 
 use super::Failure;
+use crate::App;
 use crate::storage::Found;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -13,15 +14,10 @@ use tokio_util::bytes::Bytes;
 
 /// Up to this size a file is read at once: it is in the page cache, and a thread costs more.
 const SMALL: u64 = 64 << 10;
-/// How much of a large file is read at a time.
-const PIECE: usize = 512 << 10;
 
 /// Answers with a file.
-pub(super) fn file(
-    found: Found,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response, Failure> {
+pub(super) fn file(app: &App, found: Found, request: &Request) -> Result<Response, Failure> {
+    let (method, headers) = (request.method(), request.headers());
     let range = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
     let (start, end, status) = match range.map(|range| parse(range, found.size)) {
         None | Some(Range::Ignored) => (0, found.size, StatusCode::OK),
@@ -31,7 +27,7 @@ pub(super) fn file(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        body(found.file, start, end)?
+        body(app, found.file, start, end)?
     };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -56,7 +52,7 @@ fn unsatisfiable(size: u64) -> Response {
     response
 }
 
-fn body(file: std::fs::File, start: u64, end: u64) -> Result<Body, Failure> {
+fn body(app: &App, file: std::fs::File, start: u64, end: u64) -> Result<Body, Failure> {
     let len = end - start;
     if len <= SMALL {
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
@@ -65,11 +61,17 @@ fn body(file: std::fs::File, start: u64, end: u64) -> Result<Body, Failure> {
         return Ok(Body::from(bytes));
     }
     let file = Arc::new(file);
-    let pieces = (start..end).step_by(PIECE);
-    let stream = futures_util::stream::iter(pieces).then(move |at| {
+    let begin = (start, app.down.enter());
+    let stream = futures_util::stream::try_unfold(begin, move |(at, share)| {
         let file = Arc::clone(&file);
-        let len = (PIECE as u64).min(end - at);
-        acetate_stdx::blocking(move || piece(&file, at, len))
+        async move {
+            if at >= end {
+                return Ok(None);
+            }
+            let len = (share.piece() as u64).min(end - at);
+            let bytes = acetate_stdx::blocking(move || piece(&file, at, len)).await?;
+            Ok::<_, io::Error>(Some((bytes, (at + len, share))))
+        }
     });
     Ok(Body::from_stream(stream))
 }

@@ -3,32 +3,33 @@
 use super::Failure;
 use super::answer::empty;
 use super::guard::allow;
+use super::incoming::Incoming;
 use super::object::{MAX_RECORD, find};
 use crate::App;
 use crate::auth::Access;
-use crate::storage::{Disk, StorageError, Upload};
+use crate::storage::{StorageError, Upload, fail_point};
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
-use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use futures_util::StreamExt;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::bytes::Bytes;
 
-/// A body that sends nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Pieces that wait to be written: the memory of an upload is bounded by these.
-const QUEUE: usize = 8;
-
-pub(super) async fn put(app: &Arc<App>, path: &str, request: Request) -> Result<Response, Failure> {
-    let route = Route::parse(path)?;
+pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
+    let route = Route::parse(request.uri().path())?;
     let (parts, body) = request.into_parts();
     allow(app, &parts.headers, &route.namespace, Access::Write)?;
     let size = length(&body)?;
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    let who = app
+        .config
+        .policy
+        .who(authorization.and_then(|value| value.to_str().ok()));
+    let claimed = app.uploads.claim(who, size, &app.config.limits);
+    let claimed = claimed.ok_or(Failure::TooMany)?;
     app.metrics.bytes_up.add(size);
     let room = app
         .disk
@@ -38,7 +39,7 @@ pub(super) async fn put(app: &Arc<App>, path: &str, request: Request) -> Result<
         Kind::Content => content(app, &route, size, body).await,
         Kind::Action => record(app, &route, size, &parts.headers, body).await,
     };
-    drop(room);
+    drop((room, claimed));
     if let Err(Failure::Storage(error)) = &done
         && error.is_full()
     {
@@ -61,10 +62,10 @@ async fn content(
     if app.disk.size_of(route) == Some(size) {
         // It is here: the bytes are taken and dropped, which is cheaper than a new connection.
         app.disk.touch(route);
-        drain(body, size).await?;
+        drain(app, body, size).await?;
         return Ok(empty(StatusCode::OK));
     }
-    let upload = receive(&app.disk, size, body).await?;
+    let upload = receive(app, size, body).await?;
     publish(app, upload, route.clone(), 0, Vec::new()).await?;
     Ok(empty(StatusCode::CREATED))
 }
@@ -79,7 +80,7 @@ async fn record(
     if size > MAX_RECORD {
         return Err(Failure::TooLarge(MAX_RECORD));
     }
-    let bytes = collect(body, size).await?;
+    let bytes = collect(app, body, size).await?;
     let (saved_ms, refs) = check(app, route, &bytes)?;
     if let Some(there) = there(app, route, headers)? {
         if there != bytes {
@@ -89,6 +90,7 @@ async fn record(
             return Err(Failure::Exists);
         }
     }
+    fail_point("before-record");
     let disk = Arc::clone(&app.disk);
     let upload = acetate_stdx::blocking(move || {
         let mut upload = disk.upload()?;
@@ -160,80 +162,57 @@ async fn publish(
     Ok(published?)
 }
 
-/// Writes a body to a file on a thread that may wait, while the next pieces arrive.
-async fn receive(disk: &Arc<Disk>, size: u64, body: Body) -> Result<Upload, Failure> {
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(QUEUE);
-    let disk = Arc::clone(disk);
-    let write = acetate_stdx::blocking(move || {
-        let mut upload = disk.upload()?;
-        while let Some(bytes) = receiver.blocking_recv() {
-            upload.write(&bytes)?;
+/// Writes a body to a file: while one part is written and hashed, the next one arrives.
+async fn receive(app: &Arc<App>, size: u64, body: Body) -> Result<Upload, Failure> {
+    let mut incoming = Incoming::new(body, size, app.config.limits);
+    let share = app.up.enter();
+    let disk = Arc::clone(&app.disk);
+    let mut begun = None;
+    let mut part = incoming.part(share.piece()).await?.unwrap_or_default();
+    loop {
+        let disk = Arc::clone(&disk);
+        let write = acetate_stdx::blocking(move || {
+            let upload = begun.map_or_else(|| disk.upload(), Ok)?;
+            append(upload, part)
+        });
+        let (written, next) = tokio::join!(write, incoming.part(share.piece()));
+        let upload = written?;
+        match next? {
+            None => return Ok(upload),
+            Some(next) => (begun, part) = (Some(upload), next),
         }
-        Ok::<Upload, StorageError>(upload)
-    });
-    let send = async move {
-        let mut stream = body.into_data_stream();
-        let mut left = size;
-        while let Some(bytes) = next(&mut stream, &mut left).await? {
-            if sender.send(bytes).await.is_err() {
-                // The writer failed, and says why.
-                break;
-            }
-        }
-        Ok::<(), Failure>(())
-    };
-    let (upload, sent) = tokio::join!(write, send);
-    let upload = upload?;
-    sent?;
-    if upload.size() == size {
-        Ok(upload)
-    } else {
-        Err(Failure::Timeout)
     }
 }
 
-async fn collect(body: Body, size: u64) -> Result<Vec<u8>, Failure> {
-    let mut stream = body.into_data_stream();
-    let mut left = size;
+fn append(mut upload: Upload, part: Vec<Bytes>) -> Result<Upload, StorageError> {
+    for bytes in part {
+        upload.write(&bytes)?;
+    }
+    Ok(upload)
+}
+
+async fn collect(app: &App, body: Body, size: u64) -> Result<Vec<u8>, Failure> {
+    let mut incoming = Incoming::new(body, size, app.config.limits);
     let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    while let Some(bytes) = next(&mut stream, &mut left).await? {
+    while let Some(bytes) = incoming.next().await? {
         out.extend_from_slice(&bytes);
     }
-    if left == 0 {
-        Ok(out)
-    } else {
-        Err(Failure::Timeout)
-    }
+    Ok(out)
 }
 
-async fn drain(body: Body, size: u64) -> Result<(), Failure> {
-    let mut stream = body.into_data_stream();
-    let mut left = size;
-    while next(&mut stream, &mut left).await?.is_some() {}
+async fn drain(app: &App, body: Body, size: u64) -> Result<(), Failure> {
+    let mut incoming = Incoming::new(body, size, app.config.limits);
+    while incoming.next().await?.is_some() {}
     Ok(())
 }
 
-/// The next piece of a body of at most `left` more bytes.
-async fn next(stream: &mut BodyDataStream, left: &mut u64) -> Result<Option<Bytes>, Failure> {
-    match tokio::time::timeout(SILENCE, stream.next()).await {
-        Err(_) | Ok(Some(Err(_))) => Err(Failure::Timeout),
-        Ok(None) => Ok(None),
-        Ok(Some(Ok(bytes))) => {
-            *left = left
-                .checked_sub(bytes.len() as u64)
-                .ok_or(Failure::TooLarge(*left))?;
-            Ok(Some(bytes))
-        }
-    }
-}
-
 /// The whole body of a request that asks for many things.
-pub(super) async fn small_body(request: Request) -> Result<Vec<u8>, Failure> {
+pub(super) async fn small_body(app: &App, request: Request) -> Result<Vec<u8>, Failure> {
     let size = length(request.body())?;
     if size > MAX_BATCH {
         return Err(Failure::TooLarge(MAX_BATCH));
     }
-    collect(request.into_body(), size).await
+    collect(app, request.into_body(), size).await
 }
 
 /// Many small objects in one body, in their base64 form.

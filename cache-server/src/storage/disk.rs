@@ -1,3 +1,4 @@
+use super::touched::Touched;
 use super::upload::{Upload, fail_point};
 use super::{Index, Object};
 use acetate_cache_api::{Kind, Namespace, Route};
@@ -5,13 +6,12 @@ use acetate_oci::Digest;
 use acetate_stdx::atomic::Durability;
 use acetate_stdx::clock::Clock;
 use acetate_stdx::lock::{FileLock, Sharing, Target};
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A tree of more bytes is nobody's list of chunks.
 const MAX_TREE: u64 = 16 << 20;
@@ -19,14 +19,17 @@ const MAX_TREE: u64 = 16 << 20;
 /// Objects on a disk.
 #[derive(Debug)]
 pub struct Disk {
-    dir: PathBuf,
-    index: Index,
+    pub(super) dir: PathBuf,
+    pub(super) index: Index,
     clock: Arc<dyn Clock>,
     /// Bytes of all objects, and those that uploads may still write.
     used: AtomicU64,
     reserved: AtomicU64,
     max_bytes: Option<u64>,
-    touched: Mutex<HashSet<(Namespace, Kind, Digest)>>,
+    sync: Durability,
+    touched: Touched,
+    /// How often content was removed: what was known to be here may not be any more.
+    removals: AtomicU64,
     _lock: FileLock,
 }
 
@@ -131,15 +134,24 @@ impl Disk {
             used: AtomicU64::new(0),
             reserved: AtomicU64::new(0),
             max_bytes,
-            touched: Mutex::default(),
+            sync: Durability::Synced,
+            touched: Touched::default(),
+            removals: AtomicU64::new(0),
             _lock: lock,
         };
-        if is_new {
-            disk.add_all()?;
+        if !disk.was_closed() || is_new {
+            disk.reconcile()?;
         }
         let used = disk.index.sum(Kind::Action)?.bytes + disk.index.sum(Kind::Content)?.bytes;
         disk.used.store(used, Ordering::Relaxed);
         Ok(disk)
+    }
+
+    /// Leaves it to the kernel when content reaches the disk. Records are synced all the same: an
+    /// empty file would be a valid record of nothing.
+    pub fn unsynced(mut self) -> Self {
+        self.sync = Durability::Fast;
+        self
     }
 
     /// What to remove first.
@@ -163,18 +175,21 @@ impl Disk {
     }
 
     /// Where an object is kept. Content of all namespaces is one collection.
-    fn path(&self, route: &Route) -> PathBuf {
+    pub(super) fn path(&self, route: &Route) -> PathBuf {
         let hex = route.key.hex();
-        let dir = match route.kind {
+        let mut path = match route.kind {
             Kind::Content => self.dir.join("cas"),
             Kind::Action => self.ac_dir(&route.namespace),
         };
-        dir.join(&hex[..2]).join(hex)
+        path.reserve(hex.len() + 4);
+        path.push(&hex[..2]);
+        path.push(hex);
+        path
     }
 
     /// A namespace's directory is the hash of its name: no name can lead out of it or be too long.
-    fn ac_dir(&self, namespace: &Namespace) -> PathBuf {
-        let name = Digest::of(namespace.to_string().as_bytes()).hex();
+    pub(super) fn ac_dir(&self, namespace: &Namespace) -> PathBuf {
+        let name = Digest::of(namespace.as_str().as_bytes()).hex();
         self.dir.join("ac").join(name)
     }
 
@@ -201,31 +216,21 @@ impl Disk {
 
     /// Notes a use, to be written down with many others.
     pub fn touch(&self, route: &Route) {
-        let namespace = match route.kind {
-            Kind::Action => route.namespace.clone(),
-            Kind::Content => Namespace::root(),
-        };
-        let mut touched = self
-            .touched
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        touched.insert((namespace, route.kind, route.key));
+        self.touched.note(route);
     }
 
     /// Writes down the uses that were noted.
     pub fn flush(&self) -> Result<(), StorageError> {
-        let touched = {
-            let mut touched = self
-                .touched
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            std::mem::take(&mut *touched)
-        };
+        let touched = self.touched.take();
         if touched.is_empty() {
             return Ok(());
         }
-        let touched: Vec<_> = touched.into_iter().collect();
         self.index.touch(&touched, self.now())
+    }
+
+    /// How often content was removed so far.
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
     }
 
     /// Sets room aside for an upload before any of it is written.
@@ -261,7 +266,11 @@ impl Disk {
             self.name(&route.namespace)?;
         }
         let expected = (route.kind == Kind::Content).then_some(&route.key);
-        let size = upload.publish(&self.path(route), expected)?;
+        let sync = match route.kind {
+            Kind::Content => self.sync,
+            Kind::Action => Durability::Synced,
+        };
+        let size = upload.publish(&self.path(route), expected, sync)?;
         let object = self.object(route, size);
         let before = self.index.put(&object, saved_ms, refs)?;
         self.used.fetch_add(size, Ordering::Relaxed);
@@ -280,6 +289,9 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(StorageError::io("remove", &path, error)),
         };
+        if there && route.kind == Kind::Content {
+            self.removals.fetch_add(1, Ordering::SeqCst);
+        }
         fail_point("after-remove");
         let size = self
             .index
@@ -291,7 +303,7 @@ impl Disk {
         Ok(there)
     }
 
-    fn object(&self, route: &Route, size: u64) -> Object {
+    pub(super) fn object(&self, route: &Route, size: u64) -> Object {
         let namespace = match route.kind {
             Kind::Action => route.namespace.clone(),
             Kind::Content => Namespace::root(),
@@ -303,30 +315,6 @@ impl Disk {
             size,
             used: self.now(),
         }
-    }
-
-    /// Adds everything that is here to a new index.
-    fn add_all(&self) -> Result<(), StorageError> {
-        for (key, size) in files_of(&self.dir.join("cas"))? {
-            let route = content(key);
-            self.index.put(&self.object(&route, size), 0, &[])?;
-        }
-        for namespace in self.namespaces()? {
-            for (key, size) in files_of(&self.ac_dir(&namespace))? {
-                let route = Route {
-                    namespace: namespace.clone(),
-                    kind: Kind::Action,
-                    key,
-                };
-                let path = self.path(&route);
-                let body =
-                    std::fs::read(&path).map_err(|error| StorageError::io("read", &path, error))?;
-                let (saved_ms, refs) = self.needs(&body).unwrap_or_default();
-                self.index
-                    .put(&self.object(&route, size), saved_ms, &refs)?;
-            }
-        }
-        Ok(())
     }
 
     /// What a record saves and which content it names, that of its trees included; none when it is
@@ -344,19 +332,6 @@ impl Disk {
         crate::record::needs(body, trees)
     }
 
-    /// All namespaces that ever had a record.
-    pub fn namespaces(&self) -> Result<Vec<Namespace>, StorageError> {
-        let dir = self.dir.join("ac");
-        let io = |error| StorageError::io("list", &dir, error);
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&dir).map_err(io)? {
-            let name = std::fs::read_to_string(entry.map_err(io)?.path().join("name"));
-            found.extend(name.ok().and_then(|name| name.parse::<Namespace>().ok()));
-        }
-        found.sort();
-        Ok(found)
-    }
-
     /// The name of a namespace stands beside its records, so that a lost index loses none.
     fn name(&self, namespace: &Namespace) -> Result<(), StorageError> {
         let dir = self.ac_dir(namespace);
@@ -369,27 +344,10 @@ impl Disk {
         let text = namespace.to_string();
         acetate_stdx::atomic::publish(&path, text.as_bytes(), Durability::Synced).map_err(io)
     }
-
-    /// Hashes all content and removes what is damaged; gives the numbers of sound and damaged objects.
-    pub fn verify(&self) -> Result<(u64, u64), StorageError> {
-        let (mut sound, mut damaged) = (0, 0);
-        for (key, _) in files_of(&self.dir.join("cas"))? {
-            let route = content(key);
-            let path = self.path(&route);
-            let bytes = hash_file(&path).map_err(|error| StorageError::io("read", &path, error))?;
-            if bytes == key {
-                sound += 1;
-            } else {
-                damaged += 1;
-                self.remove(&route)?;
-            }
-        }
-        Ok((sound, damaged))
-    }
 }
 
 /// The path of content, which is one collection for all namespaces.
-fn content(key: Digest) -> Route {
+pub(super) fn content(key: Digest) -> Route {
     Route {
         namespace: Namespace::root(),
         kind: Kind::Content,
@@ -401,45 +359,6 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         self.disk.reserved.fetch_sub(self.bytes, Ordering::SeqCst);
     }
-}
-
-fn hash_file(path: &Path) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut hasher = acetate_oci::DigestHasher::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let n = io::Read::read(&mut file, &mut buffer)?;
-        if n == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(&buffer[..n]);
-    }
-}
-
-/// The objects of a collection, by the shards that they are in.
-fn files_of(dir: &Path) -> Result<Vec<(Digest, u64)>, StorageError> {
-    let mut found = Vec::new();
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |error| StorageError::io("list", &path, error)
-    };
-    for shard in std::fs::read_dir(dir).map_err(io(dir))? {
-        let shard = shard.map_err(io(dir))?.path();
-        if !shard.is_dir() {
-            continue;
-        }
-        for file in std::fs::read_dir(&shard).map_err(io(&shard))? {
-            let file = file.map_err(io(&shard))?;
-            let key = file
-                .file_name()
-                .to_str()
-                .and_then(|name| Digest::from_hex(name).ok());
-            let size = file.metadata().map_err(io(&shard))?.len();
-            found.extend(key.map(|key| (key, size)));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Removes everything below a directory.

@@ -2,6 +2,7 @@ use super::StorageError;
 use acetate_cache_api::{Kind, Namespace};
 use acetate_oci::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -284,6 +285,13 @@ impl Index {
             let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
             Ok(rows.into_iter().filter_map(object).collect())
         })
+    }
+
+    /// The keys of all objects.
+    pub fn keys(&self) -> Result<HashSet<(Namespace, Kind, Digest)>, StorageError> {
+        let all = self.objects("SELECT namespace, kind, key, size, used FROM objects", [])?;
+        let keys = all.into_iter().map(|o| (o.namespace, o.kind, o.key));
+        Ok(keys.collect())
     }
 
     /// How much there is of a kind.

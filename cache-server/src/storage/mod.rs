@@ -5,6 +5,7 @@
 //! <dir>/ac/<namespace hash>/<ab>/<64 hex> records
 //! <dir>/tmp/                              unfinished objects
 //! <dir>/index.sqlite                      sizes, uses and references; made anew when lost
+//! <dir>/closed                            written by a server that ended in order
 //! <dir>/lock                              held by the one server that works here
 //! ```
 //!
@@ -13,8 +14,12 @@
 
 mod disk;
 mod index;
+mod scan;
+mod touched;
 mod upload;
 
 pub use disk::{Disk, Found, StorageError};
 pub use index::{Index, Object, Sum};
 pub use upload::Upload;
+
+pub(crate) use upload::fail_point;

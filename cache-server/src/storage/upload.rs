@@ -1,5 +1,6 @@
 use super::StorageError;
 use acetate_oci::{Digest, DigestHasher};
+use acetate_stdx::atomic::Durability;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,7 @@ impl Upload {
         mut self,
         target: &Path,
         expected: Option<&Digest>,
+        sync: Durability,
     ) -> Result<u64, StorageError> {
         let found = std::mem::take(&mut self.hasher).finish();
         if let Some(expected) = expected
@@ -65,14 +67,18 @@ impl Upload {
             });
         }
         let io = |error| StorageError::io("publish", target, error);
-        self.file.sync_all().map_err(io)?;
+        if matches!(sync, Durability::Synced) {
+            self.file.sync_all().map_err(io)?;
+        }
         fail_point("before-rename");
         let parent = target.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(io)?;
         std::fs::rename(&self.path, target).map_err(io)?;
         self.published = true;
-        let dir = std::fs::File::open(parent).map_err(io)?;
-        dir.sync_all().map_err(io)?;
+        if matches!(sync, Durability::Synced) {
+            let dir = std::fs::File::open(parent).map_err(io)?;
+            dir.sync_all().map_err(io)?;
+        }
         fail_point("after-rename");
         Ok(self.size)
     }
@@ -88,7 +94,7 @@ impl Drop for Upload {
 }
 
 /// Ends the process at a named point, in builds that are tested for it.
-pub(super) fn fail_point(name: &str) {
+pub(crate) fn fail_point(name: &str) {
     #[cfg(debug_assertions)]
     if crate::fail_point().is_some_and(|wanted| wanted.reached(name)) {
         std::process::abort();

@@ -1,14 +1,16 @@
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The longest namespace in bytes.
 const MAX_LEN: usize = 512;
 
 /// A name that records are kept under: segments such as `org`, `repo`, joined by slashes.
 ///
-/// The empty one is the root, which is above all others.
+/// The empty one is the root, which is above all others. Copies share their text: every request
+/// makes some.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Namespace(Vec<String>);
+pub struct Namespace(Arc<str>);
 
 /// Why a text is no namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,24 +36,30 @@ impl Namespace {
     pub fn from_segments<'a>(
         segments: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, NamespaceError> {
-        let mut own = Vec::new();
-        let mut len = 0;
+        let mut own = String::new();
         for segment in segments {
             if !is_segment(segment) {
                 return Err(NamespaceError::Segment(segment.to_owned()));
             }
-            len += segment.len() + 1;
-            own.push(segment.to_owned());
+            if !own.is_empty() {
+                own.push('/');
+            }
+            own.push_str(segment);
         }
-        if len > MAX_LEN {
+        if own.len() >= MAX_LEN {
             return Err(NamespaceError::TooLong);
         }
-        Ok(Self(own))
+        Ok(Self(own.into()))
     }
 
     /// The segments, outermost first.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.split('/').filter(|segment| !segment.is_empty())
+    }
+
+    /// The segments joined by slashes, as they are written.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// True for the root.
@@ -62,12 +70,25 @@ impl Namespace {
     /// True when this one is `other` or below it, compared by whole segments: `org/repo-evil` is
     /// not below `org/repo`.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0.starts_with(&other.0)
+        other.is_root()
+            || self
+                .0
+                .strip_prefix(&*other.0)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The one above; none for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        let above = self.0.rsplit_once('/').map_or("", |(above, _)| above);
+        Some(Self(above.into()))
     }
 
     /// This one and those above it, own first, the root last: where a look-up looks.
     pub fn lineage(&self) -> impl Iterator<Item = Self> + '_ {
-        (0..=self.0.len()).rev().map(|n| Self(self.0[..n].to_vec()))
+        std::iter::successors(Some(self.clone()), Self::parent)
     }
 }
 
@@ -90,7 +111,7 @@ impl FromStr for Namespace {
 
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("/"))
+        f.write_str(&self.0)
     }
 }
 

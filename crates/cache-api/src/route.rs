@@ -60,9 +60,8 @@ impl Route {
             Some("cas") => Kind::Content,
             _ => return Err(RouteError::Form),
         };
-        let digest = format!("sha256:{key}").parse();
         Ok(Self {
-            key: digest.map_err(|_| RouteError::Key(key.to_owned()))?,
+            key: Digest::from_hex(key).map_err(|_| RouteError::Key(key.to_owned()))?,
             namespace: Namespace::from_segments(segments)?,
             kind,
         })
@@ -70,12 +69,9 @@ impl Route {
 
     /// The path, with a slash in front.
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for segment in self.namespace.segments() {
-            path.push('/');
-            path.push_str(segment);
-        }
-        format!("{path}/{}/{}", self.kind.as_str(), self.key.hex())
+        let slash = if self.namespace.is_root() { "" } else { "/" };
+        let namespace = self.namespace.as_str();
+        format!("{slash}{namespace}/{}/{}", self.kind.as_str(), self.key.hex())
     }
 }
 

@@ -74,8 +74,13 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// The error and what it came from, in one line.
+    /// The error and what it came from, in one line; of a wrong Dockerfile the first error.
     pub fn words(&self) -> String {
+        if let Self::Dockerfile { diagnostics, .. } = self
+            && let Some(first) = diagnostics.iter().find(|found| found.is_error())
+        {
+            return first.message.clone();
+        }
         words(self)
     }
 

@@ -67,7 +67,7 @@ pub(crate) async fn finish(
     let outcome = match &result {
         Ok(_) => VertexOutcome::Done,
         Err(FinishError::Lost(_)) => VertexOutcome::Cancelled,
-        Err(FinishError::Build(error)) => VertexOutcome::Failed(error.to_string()),
+        Err(FinishError::Build(error)) => VertexOutcome::Failed(error.words()),
     };
     step.end_as(outcome);
     result

@@ -1,4 +1,4 @@
-use crate::{BuildEvent, EventSink, VertexInfo, VertexOutcome};
+use crate::{BuildError, BuildEvent, EventSink, VertexInfo, VertexOutcome};
 use acetate_graph::{BuildGraph, VertexId};
 use acetate_oci::{Digest, Timestamp};
 use acetate_stdx::clock::Clock;
@@ -96,10 +96,10 @@ impl Progress {
 
 impl InternalStep {
     /// Ends the step as `result` says.
-    pub(crate) fn end<T, E: fmt::Display>(self, result: &Result<T, E>) {
+    pub(crate) fn end<T>(self, result: &Result<T, BuildError>) {
         let outcome = match result {
             Ok(_) => VertexOutcome::Done,
-            Err(error) => VertexOutcome::Failed(error.to_string()),
+            Err(error) => VertexOutcome::Failed(error.words()),
         };
         self.end_as(outcome);
     }

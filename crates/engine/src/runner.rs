@@ -142,7 +142,7 @@ impl Runner for StepRunner {
             Err(error) => {
                 let outcome = match &error {
                     StepError::Cancelled => VertexOutcome::Cancelled,
-                    error => VertexOutcome::Failed(error.to_string()),
+                    error => VertexOutcome::Failed(error.words()),
                 };
                 self.progress.finished(digest, outcome);
                 Err(error.into())

@@ -6,14 +6,22 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The most bytes that a secret may have: what other builders take, too.
 const MAX_SECRET: u64 = 500 << 10;
 
 /// What `--secret` named. Values that are in files are read at each use, so that nothing is read
 /// which no step wants.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Secrets(BTreeMap<String, SecretSource>);
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(BTreeMap<String, Secret>);
+
+#[derive(Debug)]
+struct Secret {
+    source: SecretSource,
+    /// What came out of a pipe, which gives it only once.
+    piped: Mutex<Option<Redacted<Vec<u8>>>>,
+}
 
 /// Why a secret that was named cannot be used. No message holds any of its bytes.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +59,7 @@ impl Secrets {
         let specs = specs.iter();
         Self(
             specs
-                .map(|spec| (spec.id.clone(), spec.source.clone()))
+                .map(|spec| (spec.id.clone(), Secret::new(spec.source.clone())))
                 .collect(),
         )
     }
@@ -63,15 +71,14 @@ impl Secrets {
 
     /// The value; none when nobody named it.
     pub(crate) fn get(&self, id: &str) -> Result<Option<Redacted<Vec<u8>>>, SecretError> {
-        let value = match self.0.get(id) {
-            None => return Ok(None),
-            Some(SecretSource::Value(value)) => value.clone(),
-            Some(SecretSource::File(path)) => read(path).map_err(|source| SecretError::Read {
-                id: id.to_owned(),
-                path: path.clone(),
-                source,
-            })?,
+        let Some(secret) = self.0.get(id) else {
+            return Ok(None);
         };
+        let value = secret.value().map_err(|(path, source)| SecretError::Read {
+            id: id.to_owned(),
+            path: path.to_owned(),
+            source,
+        })?;
         if value.expose().len() as u64 > MAX_SECRET {
             return Err(SecretError::TooLarge { id: id.to_owned() });
         }
@@ -91,6 +98,32 @@ impl Secrets {
     }
 }
 
+impl Secret {
+    fn new(source: SecretSource) -> Self {
+        Self {
+            source,
+            piped: Mutex::default(),
+        }
+    }
+
+    /// The value, or which file cannot be read. Waits for what is to come out of a pipe.
+    fn value(&self) -> Result<Redacted<Vec<u8>>, (&Path, io::Error)> {
+        let path = match &self.source {
+            SecretSource::Value(value) => return Ok(value.clone()),
+            SecretSource::File(path) => path,
+        };
+        let fail = |error| (path.as_path(), error);
+        if std::fs::metadata(path).map_err(fail)?.is_file() {
+            return read(path).map_err(fail);
+        }
+        let mut piped = self.piped.lock().unwrap_or_else(PoisonError::into_inner);
+        if piped.is_none() {
+            *piped = Some(read(path).map_err(fail)?);
+        }
+        Ok(piped.clone().unwrap_or_else(|| Vec::new().into()))
+    }
+}
+
 /// Reads a little more than is allowed at most, so that too much is noticed without being read.
 fn read(path: &Path) -> io::Result<Redacted<Vec<u8>>> {
     let mut bytes = Vec::new();
@@ -103,6 +136,8 @@ fn read(path: &Path) -> io::Result<Redacted<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
 
     fn secrets(source: SecretSource) -> Secrets {
         let id = "s".to_owned();
@@ -137,6 +172,19 @@ mod tests {
             endless.get("s"),
             Err(SecretError::TooLarge { .. })
         ));
+    }
+
+    #[test]
+    fn what_comes_out_of_a_pipe_is_kept() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"hunter2").unwrap();
+        drop(writer);
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let secrets = secrets(SecretSource::File(path.into()));
+        for _ in 0..2 {
+            assert_eq!(secrets.text("s").unwrap().unwrap().expose(), "hunter2");
+        }
+        assert!(!format!("{secrets:?}").contains("104, 117"));
     }
 
     #[test]

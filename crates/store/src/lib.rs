@@ -26,6 +26,7 @@ mod layers;
 mod live;
 mod object;
 mod prune;
+mod remove;
 mod root;
 mod scratch;
 mod store;

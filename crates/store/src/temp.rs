@@ -8,6 +8,7 @@ use acetate_stdx::lock::{FileLock, Sharing, Target};
 use crate::StoreError;
 use crate::error::IoContext;
 use crate::layer_id::random_bytes;
+use crate::remove::remove_tree;
 use crate::root::{PATIENCE, Root, make_dir};
 
 /// A file or directory below `tmp/`, held under its lock and removed on drop.
@@ -82,7 +83,7 @@ impl Drop for Temp {
         let outcome = match (self.state, self.kind) {
             (State::Published, _) => return,
             (_, Kind::File) => std::fs::remove_file(self.path()),
-            (_, Kind::Directory) => std::fs::remove_dir_all(self.path()),
+            (_, Kind::Directory) => remove_tree(self.path()),
         };
         if let Err(error) = outcome {
             // The next prune finds it without a lock and removes it.

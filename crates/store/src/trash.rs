@@ -1,13 +1,12 @@
 //! Removal in two steps: out of sight by one rename, then piece by piece.
 
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 use crate::error::IoContext;
 use crate::layer_id::random_bytes;
+use crate::remove::remove_tree;
 use crate::root::Root;
 
 /// Moves an object into the trash and returns its new path.
@@ -29,36 +28,13 @@ pub(crate) fn discard(root: &Root, path: &Path) -> Result<(), StoreError> {
 
 /// Removes a file or a whole tree; one that is gone is fine, since prunes run side by side.
 pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
-    match try_remove(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // An ordinary user's build may leave directories that their owner cannot write.
-            open_up(path).context("remove", path)?;
-            try_remove(path).context("remove", path)
-        }
-        outcome => outcome.context("remove", path),
-    }
-}
-
-fn try_remove(path: &Path) -> io::Result<()> {
     let outcome = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => remove_tree(path),
         Ok(_) => std::fs::remove_file(path),
         Err(error) => Err(error),
     };
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
+        outcome => outcome.context("remove", path),
     }
-}
-
-fn open_up(path: &Path) -> io::Result<()> {
-    // Changing a mode follows links, and what a link names is not ours to change.
-    if !std::fs::symlink_metadata(path)?.is_dir() {
-        return Ok(());
-    }
-    std::fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(path)? {
-        open_up(&entry?.path())?;
-    }
-    Ok(())
 }

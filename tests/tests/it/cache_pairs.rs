@@ -1,5 +1,8 @@
 //! Pairs of builds with a change in between: which steps run again, and which results are kept.
-#![expect(clippy::unwrap_used, reason = "clippy does not see the helpers of a test as one")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see the helpers of a test as one"
+)]
 
 use acetate_tests::{Case, Layout, Outcome, Section, World};
 use std::os::unix::fs::symlink;

@@ -1,5 +1,8 @@
 //! Runs files of cases: all of them, on several threads, and names those that fail.
-#![expect(clippy::unwrap_used, reason = "clippy does not see the helpers of a test as one")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see the helpers of a test as one"
+)]
 
 use acetate_tests::Case;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -18,6 +18,8 @@ mod bad_flags;
 mod bad_store;
 mod bases;
 mod behaviours;
+mod breaking_mounts;
+mod breaking_sources;
 mod builds;
 mod cache;
 mod cache_forced;

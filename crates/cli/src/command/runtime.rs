@@ -4,6 +4,9 @@ use acetate_engine::CancellationToken;
 use anyhow::{Context, Result};
 use std::future::Future;
 
+/// Costs nothing until it is used.
+const STACK: usize = 16 << 20;
+
 /// Runs async work to its end; an interrupt or a request to terminate cancels it.
 pub(crate) fn block_on<T>(work: impl FnOnce(CancellationToken) -> T) -> Result<T::Output>
 where
@@ -11,6 +14,8 @@ where
 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // Trees are read by recursion, and a path can have 2000 parts.
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .context("failed to start the runtime")?;

@@ -65,6 +65,7 @@ pub(super) async fn fetch(
     let shown = redacted(url);
     let step = progress.internal(&format!("[internal] load remote Dockerfile {shown}"));
     let read = remotes.read(url, MAX_DOCKERFILE).await;
+    let read = read.map_err(BuildError::from);
     step.end(&read);
     Ok(SourceFile::from_bytes(shown, &read?))
 }
@@ -90,11 +91,12 @@ pub(super) async fn remote(
             return Ok(SourceFile::from_bytes(clean.display().to_string(), &bytes));
         }
     }
-    let path = names.first().map_or("Dockerfile", String::as_str);
+    let name = names.first().map_or("Dockerfile", String::as_str);
+    let none = io::Error::new(io::ErrorKind::NotFound, "the context has no such file");
     Err(input(
         "read the Dockerfile",
-        Path::new(path),
-        io::ErrorKind::NotFound.into(),
+        &fetched.subdir().join(name),
+        none,
     ))
 }
 

@@ -259,16 +259,11 @@ async fn stdin(given: &DockerfileInput, fetcher: &Fetcher<'_>) -> Result<Opened,
                     "give a directory or an archive as the context, or leave --file out",
                 ));
             }
-            return Ok(empty(SourceFile::from_bytes("Dockerfile", &text)));
+            return dockerfile_alone(&text, "standard input");
         }
     };
     let archive = fetcher.archive(content, None).await?;
-    let fetched = archive.ok_or_else(|| {
-        BuildError::request_with(
-            "standard input holds neither an archive nor a Dockerfile",
-            "send a tar, plain or compressed by gzip, bzip2, xz or zstd, or a text",
-        )
-    })?;
+    let fetched = archive.ok_or_else(|| no_context("standard input"))?;
     with_files(fetched, given, fetcher).await
 }
 
@@ -282,7 +277,9 @@ async fn remote(
     let parsed = parsed.ok_or_else(|| BuildError::request("the context is no URL"))?;
     match fetcher.main(&parsed).await? {
         RemoteContext::Files(fetched) => with_files(fetched, given, fetcher).await,
-        RemoteContext::Dockerfile(text) => Ok(empty(SourceFile::from_bytes("Dockerfile", &text))),
+        RemoteContext::Dockerfile(text) => {
+            dockerfile_alone(&text, &format!("`{}`", acetate_remote::redacted(url)))
+        }
     }
 }
 
@@ -299,12 +296,23 @@ async fn with_files(
     })
 }
 
-fn empty(source: SourceFile) -> Opened {
-    Opened {
-        source,
+/// A Dockerfile without a context; no text has a NUL in it.
+fn dockerfile_alone(text: &[u8], from: &str) -> Result<Opened, BuildError> {
+    if text.contains(&0) {
+        return Err(no_context(from));
+    }
+    Ok(Opened {
+        source: SourceFile::from_bytes("Dockerfile", text),
         main: Main::Empty,
         ignore: None,
-    }
+    })
+}
+
+fn no_context(from: &str) -> BuildError {
+    BuildError::request_with(
+        format!("{from} holds neither an archive nor a Dockerfile"),
+        "send a tar, plain or compressed by gzip, bzip2, xz or zstd, or a text",
+    )
 }
 
 /// The secrets that are meant for fetching, and what `--ssh default` names.

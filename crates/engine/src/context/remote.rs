@@ -140,8 +140,9 @@ impl Fetcher<'_> {
     async fn download(&self, request: &HttpRequest, name: &str) -> Result<Download, BuildError> {
         let step = self.progress.internal(name);
         let download = self.remotes.download(request).await;
+        let download = download.map_err(BuildError::from);
         step.end(&download);
-        Ok(download?)
+        download
     }
 
     fn file(&self, request: &HttpRequest, download: Download) -> Fetched {
@@ -179,6 +180,7 @@ impl Fetcher<'_> {
             by_commit: need.fetch_by_commit,
         };
         let commit = self.remotes.resolve(&request).await;
+        let commit = commit.map_err(BuildError::from);
         step.end(&commit);
         let commit = commit?;
         // A directory of a repository is none.
@@ -213,6 +215,14 @@ impl Fetcher<'_> {
 }
 
 impl Fetched {
+    /// The directory of a repository that is the context; empty is all of it.
+    pub(super) fn subdir(&self) -> &Path {
+        match &self.origin {
+            RemoteOrigin::Git(checkout) => Path::new(&checkout.subdir),
+            RemoteOrigin::Download { .. } => Path::new(""),
+        }
+    }
+
     /// Reads a short file of a context; the path is clean.
     pub(super) async fn read(
         &self,

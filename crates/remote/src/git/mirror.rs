@@ -188,16 +188,15 @@ impl Mirror<'_> {
 
     /// Fetches as little as the server allows: a reference alone, a commit by its name, or all.
     fn fetch(&self, commit: &str, name: Option<&str>) -> Result<(), RemoteError> {
-        let mut reasons = Vec::new();
         let shallow = [name, Some(commit)].into_iter().flatten();
         for source in shallow {
             let refspec = format!("+{source}:{NEW}");
             match self.attempt(&["--depth=1", &self.address.url, &refspec])? {
                 // A reference may have moved since it was asked for.
                 None if self.commit_of(commit)?.is_some() => return self.note(commit),
-                None => {}
                 Some(reason) if is_final(&reason) => return Err(self.failed(reason)),
-                Some(reason) => reasons.push(reason),
+                // Why it does not go in this way matters to nobody who gets it in another.
+                None | Some(_) => {}
             }
         }
         let unshallow = self.dir.join("shallow").exists().then_some("--unshallow");
@@ -210,7 +209,7 @@ impl Mirror<'_> {
         let named = name.map(|name| format!("+{name}:{NEW}"));
         args.extend(named.as_deref());
         if let Some(reason) = self.attempt(&args)? {
-            return Err(self.failed(reasons.into_iter().next().unwrap_or(reason)));
+            return Err(self.failed(reason));
         }
         if self.commit_of(commit)?.is_none() {
             return Err(RemoteError::NoReference {
@@ -294,7 +293,7 @@ fn sweep(dir: &Path) -> std::io::Result<()> {
         let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
         if entry.file_type()?.is_dir() {
-            if name == "pack" || name == "objects" || name.starts_with("tmp_objdir") {
+            if name == "objects" || name.starts_with("tmp_objdir") {
                 sweep_objects(&path)?;
             } else if name == "refs" || path.to_string_lossy().contains("/refs/") {
                 sweep(&path)?;
@@ -307,19 +306,19 @@ fn sweep(dir: &Path) -> std::io::Result<()> {
 }
 
 fn sweep_objects(objects: &Path) -> std::io::Result<()> {
-    for dir in [objects.to_owned(), objects.join("pack")] {
-        let Ok(entries) = std::fs::read_dir(&dir) else {
-            continue;
-        };
-        for entry in entries {
+    let mut dirs = vec![objects.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir)? {
             let entry = entry?;
-            if !entry.file_name().to_string_lossy().starts_with("tmp_") {
-                continue;
-            }
-            if entry.file_type()?.is_dir() {
-                std::fs::remove_dir_all(entry.path())?;
-            } else {
-                std::fs::remove_file(entry.path())?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // What came by plain HTTP ends with `.temp`, and git would go on where it ends.
+            let is_half = name.starts_with("tmp_") || name.ends_with(".temp");
+            match (is_half, entry.file_type()?.is_dir()) {
+                (true, true) => std::fs::remove_dir_all(entry.path())?,
+                (true, false) => std::fs::remove_file(entry.path())?,
+                (false, true) => dirs.push(entry.path()),
+                (false, false) => {}
             }
         }
     }
