@@ -4,7 +4,6 @@ use crate::BuildError;
 use crate::images::{Assembled, FinishError};
 use acetate_oci::{Descriptor, Digest, ImageConfig, Platform, Reference, canonical_json};
 use acetate_snapshot::Snapshot;
-use acetate_stdx::atomic::{Durability, publish};
 use acetate_store::{Expect, LayerId, Object, Store};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -78,7 +77,9 @@ pub(crate) fn write(
 /// Writes a file whole. It is made where a killed process leaves nothing that stays.
 fn appear(path: &Path, bytes: &[u8], scratch: &Path) -> io::Result<()> {
     let made = scratch.join("name.json");
-    publish(&made, bytes, Durability::Synced)?;
+    let mut file = std::fs::File::create_new(&made)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
     std::fs::rename(&made, path)?;
     match path.parent() {
         Some(dir) => std::fs::File::open(dir)?.sync_all(),

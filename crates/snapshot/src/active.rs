@@ -14,6 +14,7 @@ use crate::sys;
 use crate::xattrs;
 use acetate_store::LayerId;
 use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +93,14 @@ impl ActiveSnapshot {
         let path = self.root.writable();
         let mut form = self.form;
         if form == RootEntry::Inherited {
-            clean(path).map_err(SnapshotError::os("clean", path))?;
+            clean(path).map_err(|errno| match errno {
+                Errno::NAMETOOLONG => SnapshotError::Unstorable {
+                    path: "/".into(),
+                    reason: "holds more than 2048 directories in one another, which nothing that \
+                             reads a layer can open",
+                },
+                errno => SnapshotError::os("clean", path)(errno),
+            })?;
             form = settle_root(&self.layer, path, &self.root_below, &self.snapshots)?;
         }
         publish(&self.snapshots, &self.base, self.layer, form)
@@ -247,16 +255,20 @@ fn settle_root(
 ///
 /// Reads names only. Directories that had sockets keep their times.
 fn clean(path: &Path) -> rustix::io::Result<()> {
-    clean_dir(sys::open_dir(path)?.as_fd())
+    clean_dir(sys::open_dir(path)?.as_fd(), MAX_DEPTH)
 }
 
-fn clean_dir(dir: BorrowedFd<'_>) -> rustix::io::Result<()> {
+/// Below this, every path is longer than the 4095 bytes that the kernel takes.
+const MAX_DEPTH: usize = 2048;
+
+fn clean_dir(dir: BorrowedFd<'_>, depth: usize) -> rustix::io::Result<()> {
+    let depth = depth.checked_sub(1).ok_or(Errno::NAMETOOLONG)?;
     let mut sockets = Vec::new();
     for (name, kind) in sys::names(dir)? {
         match kind {
             FileType::Directory => {
                 let inner = rustix::fs::openat(dir, &name, sys::dir_flags(), Mode::empty())?;
-                clean_dir(inner.as_fd())?;
+                clean_dir(inner.as_fd(), depth)?;
             }
             FileType::Socket => sockets.push(name),
             _ => {}
