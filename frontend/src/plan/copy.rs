@@ -10,6 +10,7 @@ use super::walk::Walk;
 use crate::ast::{Add, Copy, CopySource, Heredoc};
 use crate::diagnostic::Diagnostic;
 use crate::pins::Flavour;
+use crate::remote::redacted;
 use crate::request::MainContext;
 use crate::span::{Span, Spanned};
 use acetate_graph::{CopyAction, CopyOwner, MkfileAction};
@@ -104,10 +105,10 @@ impl Walk<'_, '_> {
         let sources = Source::all(args, &expanded)?;
         self.warn_of_ignored(item, args, &sources);
         let created_by = created_by(args, &expanded);
-        let name = self.display_name(item);
+        let name = redacted(&self.display_name(item)).into_owned();
         // With `--chmod` a linked copy is an ordinary one.
         let link = (args.link && expanded.chmod.is_none()).then(|| Link {
-            name: self.peek_name(&self.prefixed_name(item, "LINK ")),
+            name: self.peek_name(&redacted(&self.prefixed_name(item, "LINK "))),
             names_owner: expanded.chown.as_deref().is_some_and(is_name),
         });
         let step = CopyStep {
@@ -262,7 +263,12 @@ fn created_by(args: &Args<'_>, expanded: &Expanded) -> String {
             .iter()
             .map(|chmod| format!("--chmod={}", chmod.as_given())),
     );
-    words.extend(expanded.paths.iter().map(|path| path.value.clone()));
+    words.extend(
+        expanded
+            .paths
+            .iter()
+            .map(|path| redacted(&path.value).into_owned()),
+    );
     words.extend(expanded.files.iter().map(|(name, _)| format!("<<{name}")));
     words.push(expanded.dest.clone());
     format!("{} # buildkit", words.join(" "))

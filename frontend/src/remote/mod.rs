@@ -12,10 +12,12 @@
 
 mod git;
 mod query;
+mod redacted;
 #[cfg(test)]
 mod tests;
 
 pub use git::GitUrl;
+pub use redacted::redacted;
 
 use std::collections::BTreeMap;
 use thiserror::Error;

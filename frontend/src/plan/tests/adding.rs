@@ -285,7 +285,7 @@ fn passwords_are_not_shown() {
         "FROM scratch\nADD https://me:secret@example.com/a.git /\n",
         &expect![[r#"
             2-2 [internal] load https://example.com/a.git
-            2-2 [1/1] ADD https://me:secret@example.com/a.git /
+            2-2 [1/1] ADD https://xxxxx:xxxxx@example.com/a.git /
         "#]],
     );
 }
