@@ -65,7 +65,7 @@ pub(crate) fn walk_with(
     Ok(listing)
 }
 
-/// The longest path that the kernel takes (PATH_MAX without its NUL). It also bounds the recursion.
+/// The longest path that the kernel takes (`PATH_MAX` without its NUL). It also bounds the recursion.
 const MAX_PATH: usize = 4095;
 /// How much of a path that is too long a message shows.
 const SHOWN: usize = 60;
