@@ -28,7 +28,9 @@ impl Flow {
         }
     }
 
-    pub(crate) fn n(&self) -> usize {
+    /// How many there are.
+    #[cfg(test)]
+    fn n(&self) -> usize {
         self.n.load(Ordering::Relaxed)
     }
 }

@@ -31,6 +31,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// On a connection on which no byte moves for so long nobody waits for anything: each request is
+    /// answered within the half of that.
+    pub(crate) fn unmoved(&self) -> Duration {
+        self.idle + self.silence
+    }
+
     /// Bytes that a body must have made after so long.
     pub(crate) fn due(&self, passed: Duration) -> u64 {
         let milliseconds = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! Connections whose clients do not read.
+//! Connections whose clients do nothing, or do not read.
 
 use crate::Limits;
 use std::future::Future;
@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A stream that fails when it takes too little for too long. What it gives is paced where it is
-/// known whether anything is expected.
+/// A stream that fails when nothing moves on it, or when it takes too little for too long. What it
+/// gives is paced where it is known whether anything is expected.
 #[derive(Debug)]
 pub(crate) struct Paced<S> {
     inner: S,
@@ -18,6 +18,9 @@ pub(crate) struct Paced<S> {
     window: Pin<Box<Sleep>>,
     is_open: bool,
     written: u64,
+    /// When a byte moved last, and when to look at that again.
+    moved: Instant,
+    watch: Pin<Box<Sleep>>,
 }
 
 impl<S> Paced<S> {
@@ -28,7 +31,25 @@ impl<S> Paced<S> {
             window: Box::pin(tokio::time::sleep(limits.silence)),
             is_open: false,
             written: 0,
+            moved: Instant::now(),
+            watch: Box::pin(tokio::time::sleep(limits.unmoved())),
         }
+    }
+
+    /// Looks at one read: bytes are a sign of life, and a wait may have been too long.
+    fn listen(&mut self, cx: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if read.is_ready() {
+            self.moved = Instant::now();
+            return read;
+        }
+        while self.watch.as_mut().poll(cx).is_ready() {
+            let end = self.moved + self.limits.unmoved();
+            if end <= Instant::now() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.watch.as_mut().reset(end);
+        }
+        Poll::Pending
     }
 
     /// Looks at one write: what was taken counts, and a wait may have been too long.
@@ -38,6 +59,7 @@ impl<S> Paced<S> {
         wrote: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(done) = wrote {
+            self.moved = Instant::now();
             self.written += *done.as_ref().unwrap_or(&0) as u64;
             if self.written >= self.limits.due(self.limits.silence) {
                 self.is_open = false;
@@ -63,7 +85,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        self.listen(cx, read)
     }
 }
 

@@ -105,9 +105,16 @@ async fn connection(
     let limits = app.config.limits;
     let stream = Paced::new(stream, limits);
     match tls {
-        None => answer(app, stream, builder, watcher).await,
+        // Without TLS nobody has said which version it will be; browsers and caches speak this one.
+        None => answer(app, stream, builder.http1_only(), watcher).await,
         Some(tls) => {
             let stream = tokio::time::timeout(limits.silence, tls.accept(stream)).await??;
+            let is_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let builder = if is_2 {
+                builder.http2_only()
+            } else {
+                builder.http1_only()
+            };
             answer(app, stream, builder, watcher).await
         }
     }

@@ -327,7 +327,12 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("7", 7), ("20M", 20 << 20), ("1 KiB", 1024), ("2TB", 2 << 40)] {
+        for (text, bytes) in [
+            ("7", 7),
+            ("20M", 20 << 20),
+            ("1 KiB", 1024),
+            ("2TB", 2 << 40),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in ["", "M", "1.5G", "3 x", "99999999999T"] {

@@ -18,7 +18,6 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,22 +195,20 @@ fn records(
             kind: Kind::Action,
             key: digest,
         };
-        let Some((level, found)) = find(app, &route, headers)? else {
+        let Some(found) = find(app, &route, headers)? else {
             app.metrics.misses.one();
             continue;
         };
-        let Some(left) = room.checked_sub(found.size) else {
+        let Some(left) = room.checked_sub(found.body.len() as u64) else {
             break;
         };
         room = left;
         app.metrics.hits.one();
-        let mut body = vec![0; usize::try_from(found.size).unwrap_or(0)];
-        let read = found.file.read_exact_at(&mut body, 0);
-        read.map_err(|error| Failure::Bad(format!("the record cannot be read: {error}")))?;
+        app.metrics.saved_ms.add(found.saved_ms);
         records.push(Record {
             key: key.clone(),
-            namespace: level.to_string(),
-            body: STANDARD.encode(&body),
+            namespace: found.namespace.to_string(),
+            body: STANDARD.encode(&found.body),
         });
     }
     Ok(Records { records })

@@ -76,7 +76,10 @@ fn check_host(app: &App, request: &hyper::Request<Incoming>) -> Result<(), Failu
     let header = request.headers().get(header::HOST);
     let header = header.and_then(|value| value.to_str().ok());
     // HTTP/2 has it in the URI.
-    let host = header.or(request.uri().authority().map(|authority| authority.as_str()));
+    let host = header.or(request
+        .uri()
+        .authority()
+        .map(axum::http::uri::Authority::as_str));
     let host = host.unwrap_or("");
     if hosts.iter().any(|known| known == guard::host_name(host)) {
         Ok(())

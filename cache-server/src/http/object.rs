@@ -5,13 +5,16 @@ use super::guard::{allow, verdict};
 use super::{Failure, read};
 use crate::App;
 use crate::auth::{Access, Verdict};
+use crate::complete::Hit;
 use crate::storage::Found;
 use acetate_cache_api::{Kind, Namespace, Route};
+use acetate_oci::Digest;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use tokio_util::bytes::Bytes;
 
 /// A record of more bytes is none.
 pub(super) const MAX_RECORD: u64 = 4 << 20;
@@ -40,19 +43,30 @@ fn content(app: &Arc<App>, route: &Route, request: &Request) -> Result<Response,
     read::file(app, found, request)
 }
 
-fn record(app: &Arc<App>, route: &Route, request: &Request) -> Result<Response, Failure> {
+fn record(app: &App, route: &Route, request: &Request) -> Result<Response, Failure> {
     let found = find(app, route, request.headers());
     let found = found.inspect_err(|_| app.metrics.errors.one())?;
-    let Some((namespace, found)) = found else {
+    let Some(found) = found else {
         app.metrics.misses.one();
         return Err(Failure::NotFound);
     };
     app.metrics.hits.one();
-    let mut response = read::file(app, found, request)?;
-    if let Ok(value) = HeaderValue::from_str(namespace.as_str()) {
+    app.metrics.saved_ms.add(found.saved_ms);
+    let mut response = read::bytes(found.body, request);
+    if let Ok(value) = HeaderValue::from_str(found.namespace.as_str()) {
         response.headers_mut().insert(NAMESPACE, value);
     }
     Ok(response)
+}
+
+/// A record that may be served.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Where it was found.
+    pub(super) namespace: Namespace,
+    pub(super) body: Bytes,
+    /// What it saves.
+    pub(super) saved_ms: u64,
 }
 
 /// Looks for a record where it was asked for, and then in the namespaces above that may be read.
@@ -60,56 +74,74 @@ pub(super) fn find(
     app: &App,
     route: &Route,
     headers: &HeaderMap,
-) -> Result<Option<(Namespace, Found)>, Failure> {
+) -> Result<Option<Record>, Failure> {
     for namespace in route.namespace.lineage() {
         if verdict(app, headers, &namespace, Access::Read) != Verdict::Allowed {
             continue;
         }
         let level = Route {
             namespace,
-            ..route.clone()
+            ..*route
         };
-        let Some(found) = app.disk.open_object(&level)? else {
-            continue;
-        };
-        if !app.config.is_checked(&level.namespace) || is_complete(app, &level, &found)? {
-            return Ok(Some((level.namespace, found)));
+        if let Some(hit) = level_record(app, &level)? {
+            return Ok(Some(Record {
+                namespace: level.namespace,
+                body: hit.body,
+                saved_ms: hit.saved_ms,
+            }));
         }
-        app.metrics.incomplete.one();
     }
     Ok(None)
 }
 
-/// True when all that a record names is here; what is here counts as used.
-fn is_complete(app: &App, route: &Route, found: &Found) -> Result<bool, Failure> {
-    let removals = app.disk.removals();
-    if let Some(saved_ms) = app.complete.get(&route.namespace, &route.key, removals) {
-        app.metrics.saved_ms.add(saved_ms);
-        return Ok(true);
+/// The record of one namespace, when it is complete.
+fn level_record(app: &App, route: &Route) -> Result<Option<Hit>, Failure> {
+    let (namespace, key) = (&route.namespace, &route.key);
+    let changes = app.disk.changes(key);
+    if let Some(hit) = app.complete.get(namespace, key, changes) {
+        app.disk.touch(route);
+        return Ok(Some(hit));
     }
+    let Some(found) = app.disk.open_object(route)? else {
+        return Ok(None);
+    };
+    let hit = complete(app, route, &found)?;
+    if let Some(hit) = &hit {
+        app.complete.put(namespace, key, changes, hit.clone());
+    } else {
+        app.metrics.incomplete.one();
+    }
+    Ok(hit)
+}
+
+/// Reads a record; none when something that it names is not here.
+fn complete(app: &App, route: &Route, found: &Found) -> Result<Option<Hit>, Failure> {
     if found.size > MAX_RECORD {
-        return Ok(false);
+        return Ok(None);
     }
     let mut body = vec![0; usize::try_from(found.size).unwrap_or(0)];
     let read = found.file.read_exact_at(&mut body, 0);
     read.map_err(|error| Failure::Bad(format!("the record cannot be read: {error}")))?;
-    let Some((saved_ms, needs)) = app.disk.needs(&body) else {
-        return Ok(false);
-    };
-    let complete = needs.iter().all(|digest| {
-        let route = Route {
-            namespace: Namespace::root(),
-            kind: Kind::Content,
-            key: *digest,
+    let mut saved_ms = 0;
+    if app.config.is_checked(&route.namespace) {
+        let Some((saves, needs)) = app.disk.needs(&body) else {
+            return Ok(None);
         };
-        app.disk.size_of(&route).is_some()
-    });
-    if complete {
-        app.metrics.saved_ms.add(saved_ms);
-        let (namespace, key) = (&route.namespace, &route.key);
-        app.complete.put(namespace, key, removals, saved_ms);
+        let is_here = |digest: &Digest| {
+            let route = Route {
+                namespace: Namespace::root(),
+                kind: Kind::Content,
+                key: *digest,
+            };
+            app.disk.size_of(&route).is_some()
+        };
+        if !needs.iter().all(is_here) {
+            return Ok(None);
+        }
+        saved_ms = saves;
     }
-    Ok(complete)
+    let body = Bytes::from(body);
+    Ok(Some(Hit { body, saved_ms }))
 }
 
 pub(super) fn delete(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -41,17 +41,22 @@ pub(super) fn show(app: &App, headers: &HeaderMap) -> Result<Response, Failure> 
         );
     }
     let now = app.disk.now();
-    let page = HEAD
-        .replace("{{numbers}}", &rows)
-        .replace("{{flight}}", &flight)
-        .replace(
-            "{{largest}}",
-            &objects(&app.disk.index().notable(10, false)?, now),
-        )
-        .replace(
-            "{{oldest}}",
-            &objects(&app.disk.index().notable(10, true)?, now),
-        );
+    let index = app.disk.index();
+    let parts = [
+        ("{{numbers}}", rows),
+        ("{{flight}}", flight),
+        ("{{largest}}", objects(&index.notable(10, false)?, now)),
+        ("{{oldest}}", objects(&index.notable(10, true)?, now)),
+    ];
+    // Each place is looked for behind the last one, so that no name can be mistaken for one.
+    let (mut page, mut rest) = (String::new(), HEAD);
+    for (place, text) in parts {
+        let (before, after) = rest.split_once(place).unwrap_or((rest, ""));
+        page += before;
+        page += &text;
+        rest = after;
+    }
+    page += rest;
     Ok(Html(page).into_response())
 }
 

@@ -17,26 +17,49 @@ const SMALL: u64 = 64 << 10;
 
 /// Answers with a file.
 pub(super) fn file(app: &App, found: Found, request: &Request) -> Result<Response, Failure> {
-    let (method, headers) = (request.method(), request.headers());
-    let range = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
-    let (start, end, status) = match range.map(|range| parse(range, found.size)) {
-        None | Some(Range::Ignored) => (0, found.size, StatusCode::OK),
-        Some(Range::Part(start, end)) => (start, end, StatusCode::PARTIAL_CONTENT),
-        Some(Range::Unsatisfiable) => return Ok(unsatisfiable(found.size)),
+    let size = found.size;
+    part(size, request, |start, end| {
+        body(app, found.file, start, end)
+    })
+}
+
+/// Answers with what is in memory.
+pub(super) fn bytes(bytes: Bytes, request: &Request) -> Response {
+    let size = bytes.len() as u64;
+    let whole = |start: u64, end: u64| {
+        let index = |at| usize::try_from(at).unwrap_or(usize::MAX);
+        Ok(Body::from(bytes.slice(index(start)..index(end))))
     };
-    let body = if method == Method::HEAD {
+    part(size, request, whole).unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Answers with as much as was asked for; `body` gives the bytes from one place to another.
+fn part(
+    size: u64,
+    request: &Request,
+    body: impl FnOnce(u64, u64) -> Result<Body, Failure>,
+) -> Result<Response, Failure> {
+    let range = request.headers().get(header::RANGE);
+    let range = range.and_then(|range| range.to_str().ok());
+    let (start, end, status) = match range.map(|range| parse(range, size)) {
+        None | Some(Range::Ignored) => (0, size, StatusCode::OK),
+        Some(Range::Part(start, end)) => (start, end, StatusCode::PARTIAL_CONTENT),
+        Some(Range::Unsatisfiable) => return Ok(unsatisfiable(size)),
+    };
+    let body = if request.method() == Method::HEAD {
         Body::empty()
     } else {
-        body(app, found.file, start, end)?
+        body(start, end)?
     };
-    let mut response = (status, body).into_response();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     let kind = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if status == StatusCode::PARTIAL_CONTENT {
-        let text = format!("bytes {start}-{}/{}", end - 1, found.size);
+        let text = format!("bytes {start}-{}/{size}", end - 1);
         if let Ok(value) = HeaderValue::from_str(&text) {
             headers.insert(header::CONTENT_RANGE, value);
         }

@@ -14,7 +14,6 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tokio_util::bytes::Bytes;
 
@@ -31,6 +30,13 @@ pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Fa
     let claimed = app.uploads.claim(who, size, &app.config.limits);
     let claimed = claimed.ok_or(Failure::TooMany)?;
     app.metrics.bytes_up.add(size);
+    if route.kind == Kind::Content && app.disk.size_of(&route) == Some(size) {
+        // It is here and needs no room. The bytes are taken and dropped, which is cheaper than a new
+        // connection.
+        app.disk.touch(&route);
+        drain(app, body, size).await?;
+        return Ok(empty(StatusCode::OK));
+    }
     let room = app
         .disk
         .reserve(size)
@@ -59,12 +65,6 @@ async fn content(
     size: u64,
     body: Body,
 ) -> Result<Response, Failure> {
-    if app.disk.size_of(route) == Some(size) {
-        // It is here: the bytes are taken and dropped, which is cheaper than a new connection.
-        app.disk.touch(route);
-        drain(app, body, size).await?;
-        return Ok(empty(StatusCode::OK));
-    }
     let upload = receive(app, size, body).await?;
     publish(app, upload, route.clone(), 0, Vec::new()).await?;
     Ok(empty(StatusCode::CREATED))
@@ -138,15 +138,10 @@ pub(super) fn check(app: &App, route: &Route, bytes: &[u8]) -> Result<(u64, Vec<
 }
 
 /// The record that is there already, when it is complete.
-fn there(app: &App, route: &Route, headers: &HeaderMap) -> Result<Option<Vec<u8>>, Failure> {
+fn there(app: &App, route: &Route, headers: &HeaderMap) -> Result<Option<Bytes>, Failure> {
     let found = find(app, route, headers)?;
-    let Some((_, found)) = found.filter(|(namespace, _)| *namespace == route.namespace) else {
-        return Ok(None);
-    };
-    let mut bytes = vec![0; usize::try_from(found.size).unwrap_or(0)];
-    let read = found.file.read_exact_at(&mut bytes, 0);
-    read.map_err(|error| Failure::Bad(format!("the record cannot be read: {error}")))?;
-    Ok(Some(bytes))
+    let own = found.filter(|found| found.namespace == route.namespace);
+    Ok(own.map(|found| found.body))
 }
 
 async fn publish(

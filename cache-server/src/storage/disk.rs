@@ -1,3 +1,4 @@
+use super::changes::Changes;
 use super::touched::Touched;
 use super::upload::{Upload, fail_point};
 use super::{Index, Object};
@@ -10,8 +11,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A tree of more bytes is nobody's list of chunks.
 const MAX_TREE: u64 = 16 << 20;
@@ -28,8 +29,7 @@ pub struct Disk {
     max_bytes: Option<u64>,
     sync: Durability,
     touched: Touched,
-    /// How often content was removed: what was known to be here may not be any more.
-    removals: AtomicU64,
+    changes: Changes,
     _lock: FileLock,
 }
 
@@ -136,7 +136,7 @@ impl Disk {
             max_bytes,
             sync: Durability::Synced,
             touched: Touched::default(),
-            removals: AtomicU64::new(0),
+            changes: Changes::default(),
             _lock: lock,
         };
         if !disk.was_closed() || is_new {
@@ -228,9 +228,9 @@ impl Disk {
         self.index.touch(&touched, self.now())
     }
 
-    /// How often content was removed so far.
-    pub fn removals(&self) -> u64 {
-        self.removals.load(Ordering::SeqCst)
+    /// A number that grows whenever a record may be another one or incomplete.
+    pub fn changes(&self, record: &Digest) -> u64 {
+        self.changes.of(record)
     }
 
     /// Sets room aside for an upload before any of it is written.
@@ -271,6 +271,9 @@ impl Disk {
             Kind::Action => Durability::Synced,
         };
         let size = upload.publish(&self.path(route), expected, sync)?;
+        if route.kind == Kind::Action {
+            self.changes.count(route);
+        }
         let object = self.object(route, size);
         let before = self.index.put(&object, saved_ms, refs)?;
         self.used.fetch_add(size, Ordering::Relaxed);
@@ -289,8 +292,8 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(StorageError::io("remove", &path, error)),
         };
-        if there && route.kind == Kind::Content {
-            self.removals.fetch_add(1, Ordering::SeqCst);
+        if there {
+            self.changes.count(route);
         }
         fail_point("after-remove");
         let size = self

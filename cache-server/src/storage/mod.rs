@@ -12,6 +12,7 @@
 //! Files are the truth. An object appears by one rename of a file that was written, hashed and
 //! synced; the index only says what to remove first.
 
+mod changes;
 mod disk;
 mod index;
 mod scan;

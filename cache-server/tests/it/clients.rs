@@ -1,28 +1,9 @@
 //! Real clients, which know nothing of us: a second build on a clean machine hits.
 
-use crate::server::Server;
-use std::path::Path;
+use crate::server::{Server, have};
 use std::process::Command;
 
 const PROGRAM: &str = "int main(void) { return 0; }\n";
-
-/// True when the tool is there; where it is not, the test is skipped, in CI it fails.
-#[expect(
-    clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "a skip must be visible, and CI must not skip"
-)]
-fn have(tool: &str) -> bool {
-    let is_there = ["/usr/bin", "/usr/local/bin"]
-        .iter()
-        .any(|dir| Path::new(dir).join(tool).exists());
-    if !is_there {
-        let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!is_ci, "`{tool}` is missing, and CI must have it");
-        eprintln!("skipped: `{tool}` is not installed");
-    }
-    is_there
-}
 
 async fn counter(server: &Server, name: &str) -> u64 {
     let text = String::from_utf8(server.get("/metrics").await.1).unwrap();

@@ -6,9 +6,14 @@
 
 mod access;
 mod clients;
+mod conformance;
 mod content;
 mod killed;
 mod leases;
+mod page;
 mod records;
 mod room;
 mod server;
+mod settings;
+mod slow;
+mod tls;

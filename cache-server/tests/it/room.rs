@@ -16,6 +16,8 @@ async fn what_has_no_room_is_refused_before_it_is_sent() {
     let full = server.send(Method::PUT, &path, &bytes(2, 60_000)).await;
     assert_eq!(full.status().as_u16(), 507);
     assert_eq!(full.headers()["retry-after"], "30");
+    // What is there already needs no room.
+    server.put_content(&bytes(1, 60_000)).await;
     // What fits still fits, and what was refused has left no trace in the count.
     for n in 3..6 {
         server.put_content(&bytes(n, 10_000)).await;

@@ -123,6 +123,13 @@ impl Server {
         (status, response.bytes().await.unwrap().to_vec())
     }
 
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Kills the server and gives its directory to the next one.
     pub(crate) fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
@@ -130,10 +137,14 @@ impl Server {
         std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
     }
 
-    /// Waits for the end of one that died by itself, and kills one that did not.
-    pub(crate) fn died_or_killed(mut self) -> TempDir {
-        drop(self.child.kill());
-        self.child.wait().unwrap();
+    /// Waits for the end of one that died by itself, or kills it.
+    pub(crate) fn ended(mut self, by_itself: bool) -> TempDir {
+        use std::os::unix::process::ExitStatusExt;
+        if !by_itself {
+            return self.kill();
+        }
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(6), "it aborts at its point");
         std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
     }
 }
@@ -192,4 +203,22 @@ pub(crate) fn files(dir: &Path) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+/// True when the tool is there; where it is not, the test is skipped, in CI it fails.
+#[expect(
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a skip must be visible, and CI must not skip"
+)]
+pub(crate) fn have(tool: &str) -> bool {
+    let is_there = ["/usr/bin", "/usr/local/bin", "/usr/sbin"]
+        .iter()
+        .any(|dir| Path::new(dir).join(tool).exists());
+    if !is_there {
+        let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!is_ci, "`{tool}` is missing, and CI must have it");
+        eprintln!("skipped: `{tool}` is not installed");
+    }
+    is_there
 }

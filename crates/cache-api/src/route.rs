@@ -71,7 +71,11 @@ impl Route {
     pub fn path(&self) -> String {
         let slash = if self.namespace.is_root() { "" } else { "/" };
         let namespace = self.namespace.as_str();
-        format!("{slash}{namespace}/{}/{}", self.kind.as_str(), self.key.hex())
+        format!(
+            "{slash}{namespace}/{}/{}",
+            self.kind.as_str(),
+            self.key.hex()
+        )
     }
 }
 

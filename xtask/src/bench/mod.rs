@@ -11,6 +11,8 @@ mod input;
 mod report;
 mod runc;
 mod samples;
+mod server;
+mod server_input;
 mod tool;
 mod workloads;
 
@@ -37,49 +39,69 @@ struct Options {
 
 pub(crate) fn run(project: &Project, words: &[String]) -> Result<()> {
     let options = parse(words)?;
-    let bases = bases::make_all(project)?;
     let folder = project.target("bench");
     let stores = folder.join("stores");
     remove(&stores)?;
     fs::create_dir_all(&stores)?;
-
     let mut report = Report::new(options.runs);
+    if workloads::NAMES.iter().any(|name| options.wants(name)) {
+        builds(project, &options, &folder, &stores, &mut report)?;
+    }
+    if options.wants(server::NAME) && options.acetate {
+        let below = stores.join(server::NAME);
+        match server::run(project, &below, options.profile, options.runs) {
+            Ok(measured) => report.append(measured),
+            Err(error) => report.absent("the cache server", &error),
+        }
+        remove(&stores)?;
+    }
+    report.write(&folder)?;
+    match report.n_failed() {
+        0 => Ok(()),
+        failed => bail!("{failed} measurements of Acetate failed"),
+    }
+}
+
+/// Measures builds with all tools.
+fn builds(
+    project: &Project,
+    options: &Options,
+    folder: &Path,
+    stores: &Path,
+    report: &mut Report,
+) -> Result<()> {
+    let bases = bases::make_all(project)?;
     let mut tools: Vec<Box<dyn Tool>> = Vec::new();
     if options.acetate {
         let binary = project.build_acetate(options.profile)?;
         tools.push(Box::new(acetate::Acetate::new(
             binary,
-            &stores,
+            stores,
             &bases.busybox,
         )));
     }
     if options.peers {
         peers::peers(project)?;
-        match buildkit::BuildKit::start(&peers::bin(project), &stores, &bases.busybox) {
+        match buildkit::BuildKit::start(&peers::bin(project), stores, &bases.busybox) {
             Ok(tool) => tools.push(Box::new(tool)),
             Err(error) => report.absent("BuildKit", &error),
         }
-        match buildah::Buildah::prepare(&stores, &bases.busybox) {
+        match buildah::Buildah::prepare(stores, &bases.busybox) {
             Ok(tool) => tools.push(Box::new(tool)),
             Err(error) => report.absent("buildah", &error),
         }
     }
     let inputs = folder.join("inputs");
-    workloads::run_all(&options, &inputs, &mut tools, &mut report)?;
+    workloads::run_all(options, &inputs, &mut tools, report)?;
     if options.peers && options.wants("run") {
-        match runc::bare(&stores, &bases.busybox, options.runs) {
+        match runc::bare(stores, &bases.busybox, options.runs) {
             Ok(samples) => report.add("one uncached RUN", "runc run, bare", samples),
             Err(error) => report.absent("runc", &error),
         }
     }
     // The daemons end before their stores go.
     drop(tools);
-    remove(&stores)?;
-    report.write(&folder)?;
-    match report.n_failed() {
-        0 => Ok(()),
-        failed => bail!("{failed} measurements of Acetate failed"),
-    }
+    remove(stores)
 }
 
 impl Options {
@@ -125,10 +147,13 @@ fn parse(words: &[String]) -> Result<Options> {
             "--dev" => options.profile = Profile::Dev,
             "--no-peers" => options.peers = false,
             "--peers-only" => options.acetate = false,
-            name if workloads::NAMES.contains(&name) => options.only.push(name.to_owned()),
+            name if workloads::NAMES.contains(&name) || name == server::NAME => {
+                options.only.push(name.to_owned());
+            }
             other => bail!(
-                "`{other}` is neither a flag nor one of {}",
-                workloads::NAMES.join(" ")
+                "`{other}` is neither a flag nor one of {} {}",
+                workloads::NAMES.join(" "),
+                server::NAME
             ),
         }
     }

@@ -8,6 +8,7 @@ use anyhow::{Error, Result};
 use serde_json::{Value, json};
 
 use super::samples::Samples;
+use super::server::Measured;
 
 /// What Acetate is to reach, in milliseconds, by the name of the work.
 const GOALS: &[(&str, f64)] = &[
@@ -34,6 +35,7 @@ pub(crate) struct Report {
     rows: Vec<Row>,
     notes: Vec<String>,
     n_failed: usize,
+    server: Option<Measured>,
 }
 
 impl Report {
@@ -43,6 +45,7 @@ impl Report {
             rows: Vec::new(),
             notes: Vec::new(),
             n_failed: 0,
+            server: None,
         }
     }
 
@@ -53,6 +56,11 @@ impl Report {
             tool: tool.to_owned(),
             samples,
         });
+    }
+
+    /// Adds what was measured of the cache server, which stands below the builds.
+    pub(crate) fn append(&mut self, server: Measured) {
+        self.server = Some(server);
     }
 
     pub(crate) fn absent(&mut self, tool: &str, error: &Error) {
@@ -149,6 +157,10 @@ impl Report {
             out.push_str(line);
         }
         out.push('\n');
+        if let Some(server) = &self.server {
+            out.push('\n');
+            out.push_str(&server.table);
+        }
         out
     }
 
@@ -186,6 +198,7 @@ impl Report {
             "ratios_to_buildkit": ratios,
             "growth": self.growth(),
             "notes": self.notes,
+            "server": self.server.as_ref().map(|server| &server.json),
         })
     }
 }
