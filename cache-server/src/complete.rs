@@ -31,17 +31,18 @@ struct Shard {
     bytes: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Seen {
     changes: u64,
     at: Instant,
     hit: Hit,
 }
 
-/// A record that was found.
+/// A record that was found complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hit {
-    pub(crate) body: Bytes,
+    /// Its bytes; none when there was no place to keep them.
+    pub(crate) body: Option<Bytes>,
     /// What the hit saves.
     pub(crate) saved_ms: u64,
 }
@@ -56,20 +57,25 @@ impl Complete {
     }
 
     /// Keeps a record; `changes` was read before it was looked for.
-    pub(crate) fn put(&self, namespace: &Namespace, key: &Digest, changes: u64, hit: Hit) {
-        let cost = hit.body.len() + ENTRY;
-        if hit.body.len() > LARGEST {
-            return;
-        }
+    pub(crate) fn put(
+        &self,
+        namespace: &Namespace,
+        key: &Digest,
+        changes: u64,
+        body: &Bytes,
+        saved_ms: u64,
+    ) {
+        let body = (body.len() <= LARGEST).then(|| body.clone());
+        let hit = Hit { body, saved_ms };
         let at = Instant::now();
         let mut shard = self.shard(key);
-        if shard.bytes + cost > MOST {
-            *shard = Shard::default();
+        if shard.bytes + hit.cost() > MOST {
+            shard.shrink();
         }
+        shard.bytes += hit.cost();
         let seen = Seen { changes, at, hit };
         let before = shard.seen.insert((namespace.clone(), *key), seen);
-        shard.bytes += cost;
-        shard.bytes -= before.map_or(0, |seen| seen.hit.body.len() + ENTRY);
+        shard.bytes -= before.map_or(0, |seen| seen.hit.cost());
     }
 
     fn shard(&self, key: &Digest) -> MutexGuard<'_, Shard> {
@@ -78,43 +84,67 @@ impl Complete {
     }
 }
 
+impl Hit {
+    fn cost(&self) -> usize {
+        ENTRY + self.body.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+impl Shard {
+    /// Makes place: that a record is complete costs more to find out than its bytes to read.
+    fn shrink(&mut self) {
+        for seen in self.seen.values_mut() {
+            seen.hit.body = None;
+        }
+        self.bytes = self.seen.len() * ENTRY;
+        if self.bytes > MOST / 2 {
+            *self = Self::default();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hit(len: usize) -> Hit {
-        Hit {
-            body: vec![7; len].into(),
-            saved_ms: 1500,
-        }
-    }
 
     #[test]
     fn a_change_ends_what_was_known() {
         let complete = Complete::default();
         let (namespace, key) = ("org".parse().unwrap(), Digest::of(b"k"));
-        complete.put(&namespace, &key, 1, hit(3));
-        assert_eq!(complete.get(&namespace, &key, 1), Some(hit(3)));
+        let body = Bytes::from_static(b"abc");
+        complete.put(&namespace, &key, 1, &body, 1500);
+        let body = Some(body);
+        let saved_ms = 1500;
+        assert_eq!(
+            complete.get(&namespace, &key, 1),
+            Some(Hit { body, saved_ms })
+        );
         assert_eq!(complete.get(&namespace, &key, 2), None);
         assert_eq!(complete.get(&Namespace::root(), &key, 1), None);
     }
 
     #[test]
-    fn what_it_holds_has_an_end() {
+    fn bytes_go_before_what_is_known() {
         let complete = Complete::default();
         let namespace = Namespace::root();
-        let large = Digest::of(b"large");
-        complete.put(&namespace, &large, 0, hit(LARGEST + 1));
-        assert_eq!(complete.get(&namespace, &large, 0), None);
-        for n in 0..5000_u32 {
-            let key = Digest::of(&n.to_le_bytes());
-            complete.put(&namespace, &key, 0, hit(LARGEST));
-            complete.put(&namespace, &key, 0, hit(LARGEST));
-            assert!(complete.get(&namespace, &key, 0).is_some());
+        let get = |key: &Digest| complete.get(&namespace, key, 0);
+        let put = |key: &Digest, len: usize| {
+            complete.put(&namespace, key, 0, &vec![7; len].into(), 0);
+        };
+        let keys: Vec<_> = (0..5000_u32)
+            .map(|n| Digest::of(&n.to_le_bytes()))
+            .collect();
+        put(&keys[0], LARGEST + 1);
+        assert_eq!(get(&keys[0]).map(|hit| hit.body), Some(None));
+        for key in &keys {
+            put(key, LARGEST);
+            put(key, LARGEST);
+            assert!(get(key).is_some_and(|hit| hit.body.is_some()));
         }
+        assert_eq!(get(&keys[0]).map(|hit| hit.body), Some(None));
         for shard in &complete.shards {
             let shard = shard.lock().unwrap();
-            let bytes: usize = shard.seen.values().map(|s| s.hit.body.len() + ENTRY).sum();
+            let bytes: usize = shard.seen.values().map(|seen| seen.hit.cost()).sum();
             assert!(shard.bytes == bytes && bytes <= MOST, "{bytes}");
         }
     }

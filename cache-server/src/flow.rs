@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that all bodies of one direction hold together, as long as there are not too many of them.
-const TOGETHER: usize = 32 << 20;
+const TOGETHER: usize = 16 << 20;
 /// A smaller piece costs more calls than it saves memory.
 const LEAST: usize = 32 << 10;
 /// A larger piece is no faster.
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn many_bodies_take_small_pieces() {
         assert_eq!(
-            [0, 1, 64, 128, 100_000].map(piece),
+            [0, 1, 32, 64, 100_000].map(piece),
             [MOST, MOST, MOST, 256 << 10, LEAST]
         );
         let flow = Flow::default();

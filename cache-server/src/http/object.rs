@@ -6,13 +6,11 @@ use super::{Failure, read};
 use crate::App;
 use crate::auth::{Access, Verdict};
 use crate::complete::Hit;
-use crate::storage::Found;
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tokio_util::bytes::Bytes;
 
@@ -83,65 +81,61 @@ pub(super) fn find(
             namespace,
             ..*route
         };
-        if let Some(hit) = level_record(app, &level)? {
+        if let Some((body, saved_ms)) = level_record(app, &level)? {
+            let namespace = level.namespace;
             return Ok(Some(Record {
-                namespace: level.namespace,
-                body: hit.body,
-                saved_ms: hit.saved_ms,
+                namespace,
+                body,
+                saved_ms,
             }));
         }
     }
     Ok(None)
 }
 
-/// The record of one namespace, when it is complete.
-fn level_record(app: &App, route: &Route) -> Result<Option<Hit>, Failure> {
+/// The record of one namespace and what it saves, when it is complete.
+fn level_record(app: &App, route: &Route) -> Result<Option<(Bytes, u64)>, Failure> {
     let (namespace, key) = (&route.namespace, &route.key);
     let changes = app.disk.changes(key);
-    if let Some(hit) = app.complete.get(namespace, key, changes) {
+    let known = app.complete.get(namespace, key, changes);
+    if let Some(Hit {
+        body: Some(body),
+        saved_ms,
+    }) = known
+    {
         app.disk.touch(route);
-        return Ok(Some(hit));
+        return Ok(Some((body, saved_ms)));
     }
-    let Some(found) = app.disk.open_object(route)? else {
+    let Some(body) = app.disk.read_record(route, MAX_RECORD)? else {
         return Ok(None);
     };
-    let hit = complete(app, route, &found)?;
-    if let Some(hit) = &hit {
-        app.complete.put(namespace, key, changes, hit.clone());
-    } else {
+    let body = Bytes::from(body);
+    let Some(saved_ms) = known
+        .map(|hit| hit.saved_ms)
+        .or_else(|| complete(app, route, &body))
+    else {
         app.metrics.incomplete.one();
-    }
-    Ok(hit)
+        return Ok(None);
+    };
+    app.complete.put(namespace, key, changes, &body, saved_ms);
+    Ok(Some((body, saved_ms)))
 }
 
-/// Reads a record; none when something that it names is not here.
-fn complete(app: &App, route: &Route, found: &Found) -> Result<Option<Hit>, Failure> {
-    if found.size > MAX_RECORD {
-        return Ok(None);
+/// What a record saves; none when something that it names is not here.
+fn complete(app: &App, route: &Route, body: &[u8]) -> Option<u64> {
+    if !app.config.is_checked(&route.namespace) {
+        return Some(0);
     }
-    let mut body = vec![0; usize::try_from(found.size).unwrap_or(0)];
-    let read = found.file.read_exact_at(&mut body, 0);
-    read.map_err(|error| Failure::Bad(format!("the record cannot be read: {error}")))?;
-    let mut saved_ms = 0;
-    if app.config.is_checked(&route.namespace) {
-        let Some((saves, needs)) = app.disk.needs(&body) else {
-            return Ok(None);
+    let (saved_ms, needs) = app.disk.needs(body)?;
+    let is_here = |digest: &Digest| {
+        let route = Route {
+            namespace: Namespace::root(),
+            kind: Kind::Content,
+            key: *digest,
         };
-        let is_here = |digest: &Digest| {
-            let route = Route {
-                namespace: Namespace::root(),
-                kind: Kind::Content,
-                key: *digest,
-            };
-            app.disk.size_of(&route).is_some()
-        };
-        if !needs.iter().all(is_here) {
-            return Ok(None);
-        }
-        saved_ms = saves;
-    }
-    let body = Bytes::from(body);
-    Ok(Some(Hit { body, saved_ms }))
+        app.disk.size_of(&route).is_some()
+    };
+    needs.iter().all(is_here).then_some(saved_ms)
 }
 
 pub(super) fn delete(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -9,13 +9,15 @@ use acetate_stdx::clock::Clock;
 use acetate_stdx::lock::{FileLock, Sharing, Target};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A tree of more bytes is nobody's list of chunks.
 const MAX_TREE: u64 = 16 << 20;
+/// Most records have fewer bytes.
+const USUAL_RECORD: usize = 8 << 10;
 
 /// Objects on a disk.
 #[derive(Debug)]
@@ -191,6 +193,29 @@ impl Disk {
     pub(super) fn ac_dir(&self, namespace: &Namespace) -> PathBuf {
         let name = Digest::of(namespace.as_str().as_bytes()).hex();
         self.dir.join("ac").join(name)
+    }
+
+    /// Reads a record of at most so many bytes; its use is noted.
+    ///
+    /// Most records are small, so that one call gives all and says that there is no more.
+    pub fn read_record(&self, route: &Route, most: u64) -> Result<Option<Vec<u8>>, StorageError> {
+        let path = self.path(route);
+        let io = |error| StorageError::io("read", &path, error);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+        };
+        let mut bytes = vec![0; USUAL_RECORD];
+        let n = file.read_at(&mut bytes, 0).map_err(io)?;
+        bytes.truncate(n);
+        if n == USUAL_RECORD {
+            let mut file = io::Read::take(&file, most + 1);
+            bytes.clear();
+            io::Read::read_to_end(&mut file, &mut bytes).map_err(io)?;
+        }
+        self.touch(route);
+        Ok((bytes.len() as u64 <= most).then_some(bytes))
     }
 
     /// Opens an object; its use is noted.

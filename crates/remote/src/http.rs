@@ -66,25 +66,18 @@ pub(crate) struct Downloader<'a> {
 impl Downloader<'_> {
     /// Fetches a file, or finds that the one fetched earlier is still the same.
     ///
-    /// A file with a checksum that is here already is not asked about at all.
+    /// A file with a checksum that this address gave before is not asked about at all. That the bytes are
+    /// here from elsewhere is not enough: their time would be another one than on other machines.
     pub(crate) async fn fetch(&self, wanted: &HttpRequest) -> Result<Download, RemoteError> {
         let known = memory::downloaded(self.store, &wanted.url);
         let known = known.filter(|known| wanted.checksum.is_none_or(|sum| sum == known.content));
-        if let Some(content) = wanted.checksum
-            && let Some(size) = self.present(&content)?
-        {
-            let mtime = known.and_then(|known| Download::of(&known).mtime);
-            let download = Download {
-                content,
-                size,
-                mtime,
-            };
-            return within(wanted, download);
-        }
         let known = match known {
             Some(known) if self.present(&known.content)? == Some(known.size) => Some(known),
             _ => None,
         };
+        if let (Some(_), Some(known)) = (&wanted.checksum, &known) {
+            return within(wanted, Download::of(known));
+        }
         let plain = self.request(&wanted.url)?;
         let asked = known
             .as_ref()

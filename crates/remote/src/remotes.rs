@@ -62,7 +62,7 @@ impl Remotes {
 
     /// Fetches a file, or finds that the one fetched earlier is still the same.
     ///
-    /// A file with a checksum that is here already needs no network.
+    /// A file with a checksum that its address gave before needs no network.
     pub async fn download(&self, request: &HttpRequest) -> Result<Download, RemoteError> {
         let downloader = Downloader {
             store: &self.0.store,

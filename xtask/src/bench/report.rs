@@ -128,8 +128,10 @@ impl Report {
 
     fn table(&self) -> String {
         let mut out = format!("Median of {} on {}.\n\n", self.runs, machine());
-        out.push_str("| work | acetate | to reach | BuildKit | ratio | others |\n");
-        out.push_str("|---|---|---|---|---|---|\n");
+        if !self.rows.is_empty() {
+            out.push_str("| work | acetate | to reach | BuildKit | ratio | others |\n");
+            out.push_str("|---|---|---|---|---|---|\n");
+        }
         for work in self.works() {
             let cell = |tool| {
                 self.median(work, tool)

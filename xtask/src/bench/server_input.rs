@@ -45,7 +45,7 @@ pub(crate) fn make(folder: &Path) -> Result<Inputs> {
     let records = |name: &str, n: usize| records(&folder.join(name), n, &contents);
     Ok(Inputs {
         often: records("often", 256)?,
-        seldom: records("seldom", 8192)?,
+        seldom: records("seldom", 5120)?,
         blobs: content(&folder.join("blobs"), 16, BLOB, 2)?,
         uploads: content(&folder.join("uploads"), 32, BLOB, 3)?,
         contents,
