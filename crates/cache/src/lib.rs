@@ -1,7 +1,8 @@
 //! From keys to records: which results of steps are known, and what they consist of.
 //!
 //! **Main types.** [`CacheIndex`], the narrow trait; [`LocalCache`], which asks the local store;
-//! [`CacheKey`] and [`CacheRecord`]; [`remote::RemoteCache`], which asks a cache that machines share.
+//! [`CacheKey`] and [`CacheRecord`]; [`SharedCache`], the trait of every cache outside of the store,
+//! and [`remote::HttpCache`], which machines share over HTTP.
 //!
 //! **Invariants.** A fault is a miss and one warning, never an error of the build. An index may forget
 //! anything at any time. A record that is handed out has all its layers, each trusted, at that moment;
@@ -18,9 +19,11 @@ mod key;
 mod local;
 mod record;
 pub mod remote;
+mod shared;
 
 pub use history::{OpHistory, Past, PastInput, Pasts};
 pub use index::{CacheIndex, Entry};
 pub use key::{CacheKey, KeyKind};
 pub use local::LocalCache;
 pub use record::{CacheRecord, Fidelity, LayerRecord, Origin};
+pub use shared::{CacheReport, SharedCache};

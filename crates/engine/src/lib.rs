@@ -12,6 +12,7 @@
 mod blobs;
 mod build;
 mod cache_mounts;
+mod cache_spec;
 mod call;
 mod container;
 mod context;
@@ -39,6 +40,7 @@ pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_scheduler::CancellationToken;
 pub use acetate_store::{PruneReport, Reason, Tally, Usage};
+pub use cache_spec::{CacheExport, CacheImport, CacheMode, CachePlace, SigningKey, Trust};
 pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;
 pub use engine::{Engine, PruneScope};

@@ -1,3 +1,4 @@
+use crate::{CacheExport, CacheImport};
 use acetate_frontend::Entitlement;
 use acetate_graph::{NetworkMode, Resources};
 use acetate_oci::{Compression, Platform};
@@ -51,6 +52,10 @@ pub struct BuildRequest {
     pub resources: Resources,
     /// Experimental checks that are made whatever the Dockerfile says; `all` stands for every one.
     pub checks: Vec<String>,
+    /// `--cache-from`, in order.
+    pub cache_from: Vec<CacheImport>,
+    /// `--cache-to`.
+    pub cache_to: Vec<CacheExport>,
     /// `--pull`.
     pub pull: bool,
     /// What runs the steps.
@@ -84,6 +89,8 @@ impl BuildRequest {
             shm_size: None,
             resources: Resources::default(),
             checks: Vec::new(),
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: false,
             isolation: Isolation::Native,
             max_parallel: None,

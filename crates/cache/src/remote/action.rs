@@ -9,7 +9,7 @@ use crate::{CacheKey, KeyKind};
 
 /// The version of what records hold; whoever changes their meaning raises it, and older ones become
 /// misses.
-const SALT: &[u8] = b"acetate/record/v1";
+const SALT: &[u8] = b"acetate/record/v2";
 
 /// The parts of an `Action` of the Remote Execution API that are set here.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -76,10 +76,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                "5ba96ec6646b15a32239799c62c6835112de0c2d7f1a435e256512af0eb41dc7",
-                "9edede88513fc2836f8212e9158a0696ff6685c463a170b3afe4fc999b46d601",
-                "d13dcd2f5eebf9c3d9f61dfe5f9e6682910af67209c1fb3067c04f8d3897423a",
-                "375a50fa8d2d1d807d1b9e35a65a6fc1b73b0a4e72223f0a9c5b14a62153d068",
+                "60d93d591620723b5fd4f6963cdf55f98f30676482424120e8d7279fc10c46b7",
+                "a7080528b5c6f6ffb9b3863e1e140578893527fbc6037c1211313aead097201f",
+                "ef59bea83de5f071de74366f87d44fa4accb4a3e673ca14ec277d89b1cb89335",
+                "57e3a8084fa6d7f25d836d8efe051a0029c5800adc2bae0bab95e16603dc543b",
             ]
         );
     }

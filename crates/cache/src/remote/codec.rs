@@ -7,16 +7,16 @@
 use acetate_cache_api::reapi::{
     ActionResult, Any, COST_TYPE, Digest as Named, ExecutedActionMetadata, OutputDirectory,
 };
-use acetate_oci::{Digest, Timestamp};
+use acetate_oci::{Descriptor, Digest, MediaType, Timestamp};
 use prost::Message;
 
 use super::chunker::{MAX_CHUNK, MAX_STORED};
-use super::record::{Chunk, RemoteLayer, RemoteRecord};
+use super::record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
 use crate::Fidelity;
 
 /// The type of what holds a record: the digest of a [`Payload`] and then the payload. The digest is
 /// no protection, but turns damage into a miss before anything is fetched.
-const RECORD_TYPE: &str = "acetate/record/v1";
+const RECORD_TYPE: &str = "acetate/record/v2";
 /// Who made it; some servers take no result without a name.
 const WORKER: &str = "acetate";
 /// A body of more bytes is no record: what servers take at most.
@@ -39,6 +39,9 @@ struct Payload {
     reduced: Option<String>,
     #[prost(message, repeated, tag = "4")]
     layers: Vec<PayloadLayer>,
+    /// The results that this one was made of, 32 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    made_of: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -55,6 +58,19 @@ struct PayloadLayer {
     /// the frame, size of the piece, size of the frame, numbers with the highest byte first.
     #[prost(bytes = "vec", tag = "5")]
     chunks: Vec<u8>,
+    /// The blob of a base image; then there are no chunks, and no tree.
+    #[prost(message, optional, tag = "6")]
+    blob: Option<PayloadBlob>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PayloadBlob {
+    #[prost(string, tag = "1")]
+    media_type: String,
+    #[prost(bytes = "vec", tag = "2")]
+    digest: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    size: u64,
 }
 
 /// Why some bytes are no record.
@@ -95,6 +111,11 @@ pub fn encode(key: &Digest, record: &RemoteRecord) -> Vec<u8> {
             Fidelity::Reduced { reason } => Some(reason.clone()),
         },
         layers: record.layers.iter().map(encode_layer).collect(),
+        made_of: record
+            .made_of
+            .iter()
+            .map(|result| result.as_bytes().to_vec())
+            .collect(),
     };
     let auxiliary = |type_url: &str, value| Any {
         type_url: type_url.to_owned(),
@@ -129,7 +150,10 @@ fn unsealed(value: &[u8]) -> Option<Payload> {
 }
 
 fn directories(layers: &[RemoteLayer]) -> Vec<OutputDirectory> {
-    let trees = layers.iter().map(RemoteLayer::tree).enumerate();
+    let kept = layers.iter().enumerate();
+    let trees = kept
+        .filter(|(_, layer)| matches!(layer.form, LayerForm::Chunks(_)))
+        .map(|(n, layer)| (n, layer.tree()));
     let directories = trees.map(|(n, tree)| OutputDirectory {
         path: format!("layers/{n:03}"),
         tree_digest: Some(named(&Digest::of(&tree), tree.len() as u64)),
@@ -138,8 +162,8 @@ fn directories(layers: &[RemoteLayer]) -> Vec<OutputDirectory> {
 }
 
 fn encode_layer(layer: &RemoteLayer) -> PayloadLayer {
-    let mut chunks = Vec::with_capacity(layer.chunks.len() * CHUNK_LEN);
-    for chunk in &layer.chunks {
+    let mut chunks = Vec::with_capacity(layer.chunks().len() * CHUNK_LEN);
+    for chunk in layer.chunks() {
         chunks.extend_from_slice(chunk.raw.as_bytes());
         chunks.extend_from_slice(chunk.stored.as_bytes());
         chunks.extend_from_slice(&chunk.raw_size.to_be_bytes());
@@ -151,6 +175,14 @@ fn encode_layer(layer: &RemoteLayer) -> PayloadLayer {
         created_secs: layer.created.secs,
         created_nanos: layer.created.nanos,
         chunks,
+        blob: match &layer.form {
+            LayerForm::Chunks(_) => None,
+            LayerForm::Blob(blob) => Some(PayloadBlob {
+                media_type: blob.media_type.to_string(),
+                digest: blob.digest.as_bytes().to_vec(),
+                size: blob.size,
+            }),
+        },
     }
 }
 
@@ -185,6 +217,8 @@ pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
         .map(|(n, layer)| decode_layer(layer).ok_or(DecodeError::Layer(n)))
         .collect();
     let layers = layers?;
+    let made_of = payload.made_of.iter().map(|one| Digest::from_slice(one));
+    let made_of = made_of.collect::<Option<_>>().ok_or(DecodeError::Form)?;
     // What the server looked at before it answered must be what the layers are made of.
     if result.exit_code != 0 || result.output_directories != directories(&layers) {
         return Err(DecodeError::Trees);
@@ -196,6 +230,7 @@ pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
             None => Fidelity::Full,
             Some(reason) => Fidelity::Reduced { reason },
         },
+        made_of,
     })
 }
 
@@ -206,16 +241,29 @@ fn decode_layer(layer: &PayloadLayer) -> Option<RemoteLayer> {
     }
     let chunks: Option<Vec<Chunk>> = chunks.iter().map(decode_chunk).collect();
     let chunks = chunks?;
-    let size: u64 = chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum();
-    if size != layer.size || size == 0 {
-        return None;
-    }
+    let form = match &layer.blob {
+        Some(_) if !chunks.is_empty() => return None,
+        Some(blob) => LayerForm::Blob(decode_blob(blob)?),
+        None => {
+            let size: u64 = chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum();
+            if size != layer.size || size == 0 {
+                return None;
+            }
+            LayerForm::Chunks(chunks)
+        }
+    };
     Some(RemoteLayer {
         diff_id: Digest::from_slice(&layer.diff_id)?,
-        size,
+        size: layer.size,
         created: Timestamp::new(layer.created_secs, layer.created_nanos),
-        chunks,
+        form,
     })
+}
+
+fn decode_blob(blob: &PayloadBlob) -> Option<Descriptor> {
+    let digest = Digest::from_slice(&blob.digest)?;
+    let media_type = MediaType::new(blob.media_type.as_str());
+    (blob.size > 0).then(|| Descriptor::new(media_type, digest, blob.size))
 }
 
 fn decode_chunk(bytes: &[u8; CHUNK_LEN]) -> Option<Chunk> {

@@ -19,7 +19,17 @@ fn layer(chunks: Vec<Chunk>) -> RemoteLayer {
         diff_id: Digest::of(b"tar"),
         size: chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum(),
         created: Timestamp::new(-5, 7),
-        chunks,
+        form: LayerForm::Chunks(chunks),
+    }
+}
+
+/// A layer of a base image.
+fn base(digest: Digest) -> RemoteLayer {
+    let media_type = MediaType::oci_layer(acetate_oci::Compression::Gzip);
+    RemoteLayer {
+        size: 77,
+        form: LayerForm::Blob(Descriptor::new(media_type, digest, 9)),
+        ..layer(Vec::new())
     }
 }
 
@@ -28,6 +38,7 @@ fn record(layers: Vec<RemoteLayer>) -> RemoteRecord {
         layers,
         duration_ms: 1234,
         fidelity: Fidelity::Full,
+        made_of: Vec::new(),
     }
 }
 
@@ -64,7 +75,7 @@ fn the_form_is_fixed() {
     assert_eq!(
         hex(&hint),
         concat!(
-            "4a82010a07616365746174655a5a0a11616365746174652f7265636f72642f76311245b2036e9ca8",
+            "4a82010a07616365746174655a5a0a11616365746174652f7265636f72642f76321245b2036e9ca8",
             "9676bc11e06bc44cb8ed35ea98a41a42da9451bd87ec4adcd1474d0a202c70e12b7a0646f92279f4",
             "27c7b38e7334d8e5389cff167a1dc30e73f826b68310d2095a1b0a0f616365746174652f636f7374",
             "2f7631120800000000000004d2",
@@ -75,7 +86,7 @@ fn the_form_is_fixed() {
         (whole.len(), Digest::of(&whole).hex().as_str()),
         (
             410,
-            "ce754c96f08643122ed60fbeefbbdbf5aa79378d594a1a0f00e87e4d4067aedd"
+            "5ce58835be01308721970be11705648de098d35f2bb1e9879d9c02f081bd8dc2"
         )
     );
 }
@@ -195,14 +206,25 @@ fn any_chunk() -> impl Strategy<Value = Chunk> {
 fn any_record() -> impl Strategy<Value = RemoteRecord> {
     let chunks = proptest::collection::vec(any_chunk(), 1..5);
     let layers = (chunks, any::<(i64, [u8; 32])>(), 0..1_000_000_000_u32);
-    let layers = layers.prop_map(|(chunks, (secs, diff_id), nanos)| RemoteLayer {
-        created: Timestamp::new(secs, nanos),
-        diff_id: Digest::from_bytes(diff_id),
-        ..layer(chunks)
-    });
+    let blob = any::<(bool, [u8; 32])>();
+    let layers =
+        (layers, blob).prop_map(|((chunks, (secs, diff_id), nanos), (is_base, digest))| {
+            RemoteLayer {
+                created: Timestamp::new(secs, nanos),
+                diff_id: Digest::from_bytes(diff_id),
+                ..if is_base {
+                    base(Digest::from_bytes(digest))
+                } else {
+                    layer(chunks)
+                }
+            }
+        });
     let layers = proptest::collection::vec(layers, 0..4);
     let reduced = proptest::option::of(".{0,9}");
-    (layers, any::<u64>(), reduced).prop_map(|(layers, duration_ms, reduced)| RemoteRecord {
+    let made_of = proptest::collection::vec(any::<[u8; 32]>().prop_map(Digest::from_bytes), 0..3);
+    let parts = (layers, any::<u64>(), reduced, made_of);
+    parts.prop_map(|(layers, duration_ms, reduced, made_of)| RemoteRecord {
+        made_of,
         layers,
         duration_ms,
         fidelity: reduced.map_or(Fidelity::Full, |reason| Fidelity::Reduced { reason }),

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::Cause;
 use super::chunker::{expand, is_piece};
 use super::client::RemoteCache;
-use super::record::{Chunk, RemoteLayer};
+use super::record::{Chunk, LayerForm, RemoteLayer};
 use super::transport::{Effort, Fault};
 
 /// Pieces that wait to be written.
@@ -30,6 +30,9 @@ pub enum Lost {
     /// The cache did not give it, for a cause that is warned of once.
     #[error("the cache did not give the layer ({0:?})")]
     Cache(Cause),
+    /// It is a layer of a base image, which the cache does not hold.
+    #[error("the layer is one of a base image, which the cache does not hold")]
+    Elsewhere,
     /// The layer is larger than any that is fetched.
     #[error("the layer is larger than the limit")]
     TooLarge,
@@ -75,6 +78,9 @@ impl RemoteCache {
         if layer.size > self.0.transport.limits.max_layer {
             return Err(Lost::TooLarge);
         }
+        if let LayerForm::Blob(_) = &layer.form {
+            return Err(Lost::Elsewhere);
+        }
         let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(QUEUE);
         let write = acetate_stdx::blocking(move || {
             let mut writer = HashingWriter::new(writer);
@@ -84,7 +90,7 @@ impl RemoteCache {
             writer.flush()?;
             Ok::<_, io::Error>(writer.finish())
         });
-        let chunks = layer.chunks.clone().into_iter();
+        let chunks = layer.chunks().to_vec().into_iter();
         let pieces = chunks.map(|chunk| self.piece(chunk, Arc::clone(&have)));
         let mut pieces = stream::iter(pieces).buffered(self.0.transport.limits.n_parallel);
         let fetch = async move {

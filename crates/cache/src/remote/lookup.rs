@@ -132,9 +132,11 @@ impl RemoteCache {
             }
         }
         let transport = &self.0.transport;
-        let questions = left
+        // Collected, since a stream that holds a closure over references is not `Send` in general.
+        let questions: Vec<_> = left
             .iter()
-            .map(|action| async move { (*action, self.ask_one(action).await) });
+            .map(|action| async move { (*action, self.ask_one(action).await) })
+            .collect();
         let mut questions = stream::iter(questions).buffer_unordered(transport.limits.n_parallel);
         while let Ok(Some((action, reply))) = timeout_at(end, questions.next()).await {
             replies.insert(action, reply);

@@ -1,6 +1,7 @@
 //! Records and layers in a cache that machines share, over HTTP.
 //!
-//! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`]; [`RemoteRecord`] with its
+//! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`], and [`HttpCache`], which puts what
+//! comes into a store; [`RemoteRecord`] with its
 //! [`RemoteLayer`]s and [`Chunk`]s; [`Publication`] and what becomes of it, [`Published`];
 //! [`Stats`] and [`Warning`].
 //!
@@ -26,6 +27,7 @@ mod presence;
 mod publish;
 mod record;
 mod stats;
+mod stored;
 mod transport;
 mod upload;
 mod warning;
@@ -39,6 +41,7 @@ pub use fetch::Lost;
 pub use lease::Beat;
 pub use lookup::RemoteHit;
 pub use publish::{Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
-pub use record::{Chunk, RemoteLayer, RemoteRecord};
+pub use record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
 pub use stats::Stats;
+pub use stored::HttpCache;
 pub use warning::{Cause, Warning};

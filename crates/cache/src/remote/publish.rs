@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use acetate_cache_api::Kind;
 use acetate_net::Method;
-use acetate_oci::{Digest, Timestamp};
+use acetate_oci::{Descriptor, Digest, Timestamp};
 use futures_util::{StreamExt, stream};
 
 use super::Cause;
@@ -15,7 +15,7 @@ use super::client::RemoteCache;
 use super::codec::{MAX_BODY, encode};
 use super::detect::Level;
 use super::presence::{MAX_REMARK, Named};
-use super::record::{RemoteLayer, RemoteRecord};
+use super::record::{LayerForm, RemoteLayer, RemoteRecord};
 use super::transport::{Effort, Fault};
 use super::upload::stored_name;
 use crate::{CacheKey, Fidelity, KeyKind};
@@ -32,6 +32,8 @@ pub struct LayerSource {
     pub size: u64,
     /// When it was made.
     pub created: Timestamp,
+    /// Its blob in a base image that every reader has pinned: then it need not travel.
+    pub base: Option<Descriptor>,
     /// Gives its bytes.
     pub open: TarOpener,
 }
@@ -47,6 +49,8 @@ pub struct Publication {
     pub duration_ms: u64,
     /// What kind of sandbox made it; less than a full one is not published.
     pub fidelity: Fidelity,
+    /// The results that it was made of, see [`RemoteRecord::made_of`].
+    pub made_of: Vec<Digest>,
     /// What becomes of a record that is there already.
     pub existing: Existing,
 }
@@ -179,7 +183,7 @@ impl RemoteCache {
             .iter()
             .map(|source| self.known(&source.diff_id))
             .collect();
-        let chunks = known.iter().flatten().flat_map(|layer| &layer.chunks);
+        let chunks = known.iter().flatten().flat_map(|layer| layer.chunks());
         let named: Vec<Named> = chunks.map(stored_name).collect();
         let missing = if named.is_empty() {
             std::collections::HashSet::new()
@@ -188,8 +192,17 @@ impl RemoteCache {
         };
         let mut layers = Vec::with_capacity(sources.len());
         for (source, known) in sources.iter().zip(known) {
+            if let Some(blob) = &source.base {
+                layers.push(RemoteLayer {
+                    diff_id: source.diff_id,
+                    size: source.size,
+                    created: source.created,
+                    form: LayerForm::Blob(blob.clone()),
+                });
+                continue;
+            }
             let complete = known.filter(|layer| {
-                let mut stored = layer.chunks.iter().map(|chunk| &chunk.stored);
+                let mut stored = layer.chunks().iter().map(|chunk| &chunk.stored);
                 !stored.any(|stored| missing.contains(stored))
             });
             let layer = match complete {
@@ -208,6 +221,7 @@ impl RemoteCache {
     async fn send_trees(&self, layers: &[RemoteLayer]) -> Result<(), Skip> {
         let trees: Vec<(Digest, Vec<u8>)> = layers
             .iter()
+            .filter(|layer| !layer.chunks().is_empty())
             .map(RemoteLayer::tree)
             .map(|tree| (Digest::of(&tree), tree))
             .collect();
@@ -237,20 +251,26 @@ impl RemoteCache {
             layers,
             duration_ms: publication.duration_ms,
             fidelity: publication.fidelity.clone(),
+            made_of: publication.made_of.clone(),
         };
         let hint = RemoteRecord {
             layers: Vec::new(),
+            made_of: Vec::new(),
             ..record.clone()
         };
         let keeps = self.may_stay(publication) && self.level().await? == Level::Batches;
-        let writes = publication.keys.iter().map(|key| {
-            let record = if key.kind() == KeyKind::Hint {
-                &hint
-            } else {
-                &record
-            };
-            self.write_record(key, record, keeps)
-        });
+        let writes: Vec<_> = publication
+            .keys
+            .iter()
+            .map(|key| {
+                let record = if key.kind() == KeyKind::Hint {
+                    &hint
+                } else {
+                    &record
+                };
+                self.write_record(key, record, keeps)
+            })
+            .collect();
         let writes: Vec<_> = stream::iter(writes)
             .buffered(self.0.transport.limits.n_parallel)
             .collect()

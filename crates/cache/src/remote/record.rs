@@ -1,7 +1,7 @@
 //! What a hit on a shared cache brings.
 
 use acetate_cache_api::reapi::{Directory, FileNode, Tree};
-use acetate_oci::{Digest, Timestamp};
+use acetate_oci::{Descriptor, Digest, Timestamp};
 use prost::Message;
 
 use super::codec::named;
@@ -16,9 +16,12 @@ pub struct RemoteRecord {
     pub duration_ms: u64,
     /// What kind of sandbox made it.
     pub fidelity: Fidelity,
+    /// The results that it was made of, one an input in the order of the vertex's edges: the
+    /// `ChainID` of a snapshot, the digest of selected files.
+    pub made_of: Vec<Digest>,
 }
 
-/// A layer of a shared result, whose uncompressed tar is its chunks one after the other.
+/// A layer of a shared result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteLayer {
     /// The digest of the tar.
@@ -27,8 +30,18 @@ pub struct RemoteLayer {
     pub size: u64,
     /// When it was made.
     pub created: Timestamp,
-    /// Its pieces, in order; their sizes add up to `size`.
-    pub chunks: Vec<Chunk>,
+    /// Where its bytes are.
+    pub form: LayerForm,
+}
+
+/// Where the bytes of a shared layer are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerForm {
+    /// In pieces, in order, whose sizes add up to that of the tar.
+    Chunks(Vec<Chunk>),
+    /// In one blob, compressed or not: beside the record where the cache is an image layout, else
+    /// a layer of a base image, which everybody who has the record's key has pinned.
+    Blob(Descriptor),
 }
 
 /// A piece of a layer's tar: what it is, and the compressed form that caches hold.
@@ -45,16 +58,29 @@ pub struct Chunk {
 }
 
 impl RemoteLayer {
+    /// Its pieces, none for a blob.
+    pub fn chunks(&self) -> &[Chunk] {
+        match &self.form {
+            LayerForm::Chunks(chunks) => chunks,
+            LayerForm::Blob(_) => &[],
+        }
+    }
+
     /// How many bytes a fetch of the whole layer moves.
     pub fn stored_size(&self) -> u64 {
-        let sizes = self.chunks.iter().map(|chunk| u64::from(chunk.stored_size));
-        sizes.sum()
+        match &self.form {
+            LayerForm::Chunks(chunks) => {
+                let sizes = chunks.iter().map(|chunk| u64::from(chunk.stored_size));
+                sizes.sum()
+            }
+            LayerForm::Blob(blob) => blob.size,
+        }
     }
 
     /// The tree that names the stored chunks for servers which check that all of a record is there:
     /// files `000000`, `000001` and so on.
     pub(super) fn tree(&self) -> Vec<u8> {
-        let files = self.chunks.iter().enumerate().map(|(n, chunk)| FileNode {
+        let files = self.chunks().iter().enumerate().map(|(n, chunk)| FileNode {
             name: format!("{n:06}"),
             digest: Some(named(&chunk.stored, u64::from(chunk.stored_size))),
             is_executable: false,

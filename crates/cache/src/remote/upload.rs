@@ -12,7 +12,7 @@ use super::chunker::{compress, pieces};
 use super::client::RemoteCache;
 use super::presence::Named;
 use super::publish::{LayerSource, Skip};
-use super::record::{Chunk, RemoteLayer};
+use super::record::{Chunk, LayerForm, RemoteLayer};
 
 /// How many pieces are asked about and sent together.
 const BATCH: usize = 16;
@@ -57,7 +57,7 @@ impl RemoteCache {
             diff_id,
             size,
             created: source.created,
-            chunks,
+            form: LayerForm::Chunks(chunks),
         });
         self.learn(&layer);
         Ok(layer)

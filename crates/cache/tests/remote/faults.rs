@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use acetate_cache::remote::{Cause, Lost, Published, Put, RemoteLayer, RemoteLimits, Skip};
+use acetate_cache::remote::{
+    Cause, LayerForm, Lost, Published, Put, RemoteLayer, RemoteLimits, Skip,
+};
 use acetate_net::fake::{Reply, Seen};
 
 use crate::scripted::{Scripted, Speaks};
@@ -186,7 +188,7 @@ async fn a_wrong_chunk_under_a_right_name_is_noticed() {
     let bytes = noise(41, 3 << 20);
     let (server, layer) = with_layer(Speaks::Extensions, &bytes).await;
     let objects = server.objects.lock().unwrap().clone();
-    let name = |n: usize| format!("/org/repo/cas/{}", layer.chunks[n].stored.hex());
+    let name = |n: usize| format!("/org/repo/cas/{}", layer.chunks()[n].stored.hex());
     server
         .objects
         .lock()
@@ -197,7 +199,7 @@ async fn a_wrong_chunk_under_a_right_name_is_noticed() {
         .fetch_layer(&layer, Vec::new(), nothing)
         .await
         .unwrap_err();
-    let is_it = matches!(lost, Lost::Damaged(digest) if digest == layer.chunks[1].stored);
+    let is_it = matches!(lost, Lost::Damaged(digest) if digest == layer.chunks()[1].stored);
     assert!(is_it, "{lost}");
     assert_eq!(client.stats().layers_lost, 1);
     assert_eq!(texts(&client).len(), 1);
@@ -207,7 +209,9 @@ async fn a_wrong_chunk_under_a_right_name_is_noticed() {
 async fn chunks_in_another_order_are_noticed() {
     let bytes = noise(42, 3 << 20);
     let (server, mut layer) = with_layer(Speaks::Extensions, &bytes).await;
-    layer.chunks.swap(0, 1);
+    let mut chunks = layer.chunks().to_vec();
+    chunks.swap(0, 1);
+    layer.form = LayerForm::Chunks(chunks);
     let client = cache(&server.url(), patient());
     let lost = client
         .fetch_layer(&layer, Vec::new(), nothing)

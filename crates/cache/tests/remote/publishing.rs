@@ -97,7 +97,7 @@ async fn chunks_that_the_server_lost_are_sent_again() {
     let lost = Route {
         namespace: Namespace::root(),
         kind: Kind::Content,
-        key: layer.chunks[1].stored,
+        key: layer.chunks()[1].stored,
     };
     assert!(server.app.disk().remove(&lost).unwrap());
     assert_eq!(client.lookup(&[definition("one")]).await, [None]);

@@ -45,6 +45,7 @@ pub(crate) fn source(bytes: &[u8]) -> (LayerSource, Arc<AtomicUsize>) {
         diff_id: Digest::of(bytes),
         size: bytes.len() as u64,
         created: Timestamp::new(1_700_000_000, 5),
+        base: None,
         open: Arc::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
             Ok(Box::new(std::io::Cursor::new(Arc::clone(&shared))))
@@ -60,6 +61,7 @@ pub(crate) fn publication(name: &str, layers: &[&[u8]]) -> Publication {
         layers: layers.iter().map(|bytes| source(bytes).0).collect(),
         duration_ms: 1500,
         fidelity: Fidelity::Full,
+        made_of: Vec::new(),
         existing: Existing::Keep,
     }
 }

@@ -1,0 +1,178 @@
+//! [`HttpCache`]: a cache over HTTP whose layers come into a store.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use acetate_oci::{Digest, MediaType};
+use acetate_store::{BlobRef, Expect, FactKey, Object, Store, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Chunk, LayerForm, Lost, Publication, Published, RemoteCache, RemoteHit, RemoteLayer};
+use crate::CacheKey;
+use crate::shared::{CacheReport, SharedCache};
+
+/// A cache that machines share over HTTP, used by builds on one store.
+///
+/// Pieces of layers that the store has in whatever other layer do not travel: which tar holds which
+/// piece is remembered as facts of the store.
+#[derive(Debug, Clone)]
+pub struct HttpCache {
+    remote: RemoteCache,
+    store: Arc<Store>,
+}
+
+impl HttpCache {
+    /// Uses `remote`, and puts what comes into `store`.
+    pub fn new(remote: RemoteCache, store: Arc<Store>) -> Self {
+        Self { remote, store }
+    }
+
+    /// The cache itself, for leases and questions that only servers answer.
+    pub fn remote(&self) -> &RemoteCache {
+        &self.remote
+    }
+
+    async fn fetch_into_store(&self, layer: &RemoteLayer) -> Result<BlobRef, Lost> {
+        let plain = BlobRef {
+            media_type: MediaType::OCI_LAYER,
+            digest: layer.diff_id,
+            size: layer.size,
+        };
+        // Another step, or another build, may be fetching it: the second one finds it here.
+        let name = format!("fetch-{}", layer.diff_id.hex());
+        let _lock = self.store.lock(&name).await.map_err(local)?;
+        let (store, digest) = (Arc::clone(&self.store), layer.diff_id);
+        let is_here = move || {
+            let pinned = store.live().pin(&[Object::Blob(digest)])?;
+            Ok::<_, StoreError>(pinned == [true] && store.blobs().has(&digest)?.is_some())
+        };
+        if acetate_stdx::blocking(is_here).await.map_err(local)? {
+            return Ok(plain);
+        }
+        let writer = self.store.blobs().writer().map_err(local)?;
+        let pieces = Pieces::find(Arc::clone(&self.store), layer.chunks()).await;
+        let have = move |chunk: &Chunk| pieces.read(chunk);
+        let writer = self.remote.fetch_layer(layer, writer, have).await?;
+        let commit = move || writer.commit(Expect::digest(digest));
+        acetate_stdx::blocking(commit).await.map_err(local)?;
+        remember(&self.store, layer);
+        Ok(plain)
+    }
+}
+
+impl SharedCache for HttpCache {
+    fn name(&self) -> String {
+        self.remote.name()
+    }
+
+    fn lookup<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Vec<Option<RemoteHit>>> {
+        self.remote.lookup(keys).boxed()
+    }
+
+    fn fetch<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>> {
+        self.fetch_into_store(layer).boxed()
+    }
+
+    fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {
+        async move {
+            let published = self.remote.publish(publication).await;
+            for source in &publication.layers {
+                if let Some(layer) = self.remote.known(&source.diff_id) {
+                    remember(&self.store, &layer);
+                }
+            }
+            published
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, CacheReport> {
+        let report = CacheReport {
+            stats: self.remote.stats(),
+            warnings: self.remote.take_warnings(),
+        };
+        std::future::ready(report).boxed()
+    }
+}
+
+fn local(error: StoreError) -> Lost {
+    Lost::Local(std::io::Error::other(error))
+}
+
+/// Where pieces lie in tars that the store has.
+struct Pieces {
+    store: Arc<Store>,
+    places: HashMap<Digest, (Digest, u64)>,
+    open: Mutex<HashMap<Digest, Option<Arc<File>>>>,
+}
+
+impl Pieces {
+    /// Looks all pieces up in one question; a fault means that all of them travel.
+    async fn find(store: Arc<Store>, chunks: &[Chunk]) -> Self {
+        let raws: Vec<Digest> = chunks.iter().map(|chunk| chunk.raw).collect();
+        let index = Arc::clone(&store);
+        let find = move || {
+            let keys: Vec<FactKey> = raws.iter().map(fact_key).collect();
+            let facts = index.index().facts(&keys).unwrap_or_else(|error| {
+                tracing::debug!(%error, "pieces of layers that are here cannot be looked up");
+                Vec::new()
+            });
+            let found = raws.into_iter().zip(facts);
+            found
+                .filter_map(|(raw, fact)| Some((raw, place(&fact?)?)))
+                .collect()
+        };
+        let places = acetate_stdx::blocking(find).await;
+        Self {
+            store,
+            places,
+            open: Mutex::default(),
+        }
+    }
+
+    /// The bytes at the place where a piece was once; whoever asks checks them.
+    fn read(&self, chunk: &Chunk) -> Option<Vec<u8>> {
+        let (tar, offset) = self.places.get(&chunk.raw)?;
+        let file = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened = open.entry(*tar);
+            let open = || File::open(self.store.blobs().path(tar)).ok().map(Arc::new);
+            opened.or_insert_with(open).clone()?
+        };
+        let mut bytes = vec![0; chunk.raw_size as usize];
+        file.read_exact_at(&mut bytes, *offset).ok()?;
+        Some(bytes)
+    }
+}
+
+/// Notes where each piece of a tar in the store is.
+fn remember(store: &Store, layer: &RemoteLayer) {
+    let LayerForm::Chunks(chunks) = &layer.form else {
+        return;
+    };
+    if chunks.len() < 2 {
+        // A small tar is one piece, and comes or does not come as a whole.
+        return;
+    }
+    let mut offset = 0;
+    let mut facts = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let value = [layer.diff_id.as_bytes(), &u64::to_le_bytes(offset)[..]].concat();
+        facts.push((fact_key(&chunk.raw), value));
+        offset += u64::from(chunk.raw_size);
+    }
+    store.index().put_facts(facts);
+}
+
+fn fact_key(raw: &Digest) -> FactKey {
+    FactKey::new("piece", raw.as_bytes())
+}
+
+fn place(fact: &[u8]) -> Option<(Digest, u64)> {
+    let (tar, offset) = fact.split_first_chunk::<32>()?;
+    let offset = <[u8; 8]>::try_from(offset).ok().map(u64::from_le_bytes)?;
+    Some((Digest::from_bytes(*tar), offset))
+}
