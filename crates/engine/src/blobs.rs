@@ -1,6 +1,8 @@
 use crate::damage;
+use acetate_cache::SharedCache;
+use acetate_cache::remote::{Lost, RemoteLayer};
 use acetate_image::{ImageError, Puller, ResolvedImage};
-use acetate_oci::Digest;
+use acetate_oci::{Descriptor, Digest};
 use acetate_snapshot::{Layer, Snapshot};
 use acetate_store::{LayerId, Object, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -16,12 +18,23 @@ pub(crate) struct Blobs {
 
 #[derive(Default)]
 struct State {
-    /// Where blobs can be had in this build.
-    offers: HashMap<Digest, (Arc<ResolvedImage>, usize)>,
+    /// Where blobs can be had in this build, best first.
+    offers: HashMap<Digest, Vec<Offer>>,
+    /// The blobs of layers of images, by what they hold.
+    bases: HashMap<Digest, Descriptor>,
     /// Layers that were found in a form that can be used.
     ready: HashSet<LayerId>,
     /// Blobs that outputs are made of, in whatever form.
     in_use: BTreeSet<Digest>,
+}
+
+/// Where a blob can be had.
+#[derive(Clone)]
+enum Offer {
+    /// In an image, as the layer with this index.
+    Image(Arc<ResolvedImage>, usize),
+    /// In a cache, as this layer.
+    Cache(Arc<dyn SharedCache>, Arc<RemoteLayer>),
 }
 
 /// Why a layer has no form that can be used.
@@ -32,6 +45,9 @@ pub(crate) enum FetchError {
     Lost(LayerId),
     #[error("failed to {0}")]
     Image(#[from] ImageError),
+    /// What a cache gave cannot be written to the store.
+    #[error("failed to keep a layer of a cache")]
+    Write(#[source] std::io::Error),
     #[error(transparent)]
     Store(#[from] acetate_store::StoreError),
     #[error(transparent)]
@@ -56,12 +72,35 @@ impl Blobs {
     /// Remembers where the layers of an image can be had.
     pub(crate) fn offer(&self, image: &Arc<ResolvedImage>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for (idx, layer) in image.layers().iter().enumerate() {
-            state
-                .offers
-                .entry(layer.digest)
-                .or_insert_with(|| (Arc::clone(image), idx));
+        for (idx, (layer, diff_id)) in image.layers().iter().zip(image.diff_ids()).enumerate() {
+            state.bases.insert(*diff_id, layer.clone());
+            let offers = state.offers.entry(layer.digest).or_default();
+            if !offers.iter().any(|offer| matches!(offer, Offer::Image(..))) {
+                offers.insert(0, Offer::Image(Arc::clone(image), idx));
+            }
         }
+    }
+
+    /// Remembers that a cache has a layer, whose blob has this digest once it is here.
+    pub(crate) fn offer_cached(
+        &self,
+        blob: Digest,
+        cache: &Arc<dyn SharedCache>,
+        layer: &RemoteLayer,
+    ) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let offers = state.offers.entry(blob).or_default();
+        let is_same =
+            |offer: &Offer| matches!(offer, Offer::Cache(other, _) if Arc::ptr_eq(other, cache));
+        if !offers.iter().any(is_same) {
+            offers.push(Offer::Cache(Arc::clone(cache), Arc::new(layer.clone())));
+        }
+    }
+
+    /// The blob of a layer of an image that this build has pinned, by what it holds.
+    pub(crate) fn base(&self, diff_id: &Digest) -> Option<Descriptor> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bases.get(diff_id).cloned()
     }
 
     /// Sees to it that every layer has a directory or a blob here.
@@ -93,6 +132,17 @@ impl Blobs {
     pub(crate) async fn ensure_blobs(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
         let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
         self.fetch(pulled.cloned().collect()).await
+    }
+
+    /// Sees to it that the blobs of those pulled layers are here that are no layers of images, which
+    /// everybody has.
+    pub(crate) async fn ensure_own(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
+        let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
+        let own = pulled.filter(|layer| {
+            let diff_id = layer.diff_id();
+            diff_id.is_none_or(|diff_id| self.base(&diff_id).is_none())
+        });
+        self.fetch(own.cloned().collect()).await
     }
 
     /// Remembers the blobs that an output is about to be made of.
@@ -139,18 +189,18 @@ impl Blobs {
                 continue;
             };
             let digest = sealed.blob.digest;
-            let offer = {
+            let offers = {
                 let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.offers.get(&digest).cloned()
+                state.offers.get(&digest).cloned().unwrap_or_default()
             };
-            match offer {
-                Some((image, idx)) => {
-                    let puller = Arc::clone(&self.puller);
-                    fetching.spawn(async move { puller.fetch_layer(&image, idx).await });
+            if offers.is_empty() {
+                if self.store.blobs().has(&digest)?.is_none() {
+                    return Err(FetchError::Lost(layer.id()));
                 }
-                None if self.store.blobs().has(&digest)?.is_some() => {}
-                None => return Err(FetchError::Lost(layer.id())),
+                continue;
             }
+            let puller = Arc::clone(&self.puller);
+            fetching.spawn(async move { take(&puller, &offers, layer.id()).await });
         }
         while let Some(joined) = fetching.join_next().await {
             if let Ok(fetched) = joined {
@@ -159,6 +209,29 @@ impl Blobs {
         }
         Ok(())
     }
+}
+
+/// Fetches a blob from the first that gives it.
+///
+/// A fault of an image is an error; what a cache does not give is lost, and made again.
+async fn take(puller: &Puller, offers: &[Offer], id: LayerId) -> Result<(), FetchError> {
+    let mut fault = None;
+    for offer in offers {
+        match offer {
+            Offer::Image(image, idx) => match puller.fetch_layer(image, *idx).await {
+                Ok(_) => return Ok(()),
+                Err(error) => fault = Some(FetchError::Image(error)),
+            },
+            Offer::Cache(cache, layer) => match cache.fetch(layer).await {
+                Ok(_) => return Ok(()),
+                Err(Lost::Local(error)) => fault = fault.or(Some(FetchError::Write(error))),
+                Err(lost) => {
+                    tracing::debug!(layer = %layer.diff_id, %lost, "a cache does not give a layer");
+                }
+            },
+        }
+    }
+    Err(fault.unwrap_or(FetchError::Lost(id)))
 }
 
 /// Layers made here have their own directory; those known by ChainID came as a blob.

@@ -4,20 +4,23 @@ use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
 use crate::images::{self, Finished};
+use crate::lookup::{self, Asked};
+use crate::outcomes::Outcomes;
 use crate::output::Output;
 use crate::pin::{self, Pinned};
 use crate::progress::Progress;
 use crate::release::Releaser;
 use crate::runner::StepRunner;
 use crate::secrets::Secrets;
+use crate::shared::{self, Publisher};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
 use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
-use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Pasts};
+use acetate_cache::OpHistory;
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
-use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, op_key_all, prune};
-use acetate_scheduler::{CancellationToken, Failure, Hits, Job, Limits, Session, scope};
+use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
+use acetate_scheduler::{CancellationToken, Failure, Job, Limits, Session, scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -45,6 +48,7 @@ pub(crate) async fn build(
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
     export::check(&request)?;
+    let caches = shared::open(engine, &request)?;
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
     let opening = Contexts::open(&request, engine, &progress);
     let contexts = Arc::new(unless(&cancel, opening).await?);
@@ -57,7 +61,10 @@ pub(crate) async fn build(
     phase("lowered");
     let graph = Arc::new(lowered.graph.clone());
     progress.graph(&graph);
-    let asked = ask(engine, &graph);
+    let asked = unless(&cancel, async {
+        Ok(lookup::ask(engine, &graph, &caches).await)
+    });
+    let asked = asked.await?;
     phase("looked up");
     if !asked.is_complete {
         // Something runs, so nobody notices that what earlier builds left is written to the disk.
@@ -65,11 +72,23 @@ pub(crate) async fn build(
     }
     let cached = tell_cached(&graph, &asked, &progress);
     let executor = engine.executor(request.isolation, &graph)?;
+    let blobs = engine.blobs();
+    for image in pinned.images.values() {
+        blobs.offer(image);
+    }
+    let publisher = Publisher::new(
+        &graph,
+        &engine.store,
+        &engine.snapshots,
+        &blobs,
+        &caches.exports,
+        pinned.images.values(),
+    );
     let runner = Arc::new(StepRunner {
         graph: Arc::clone(&graph),
         store: Arc::clone(&engine.store),
         snapshots: engine.snapshots.clone(),
-        blobs: engine.blobs(),
+        blobs,
         cache: engine.cache(),
         history: OpHistory::new(Arc::clone(&engine.store)),
         executor,
@@ -81,6 +100,10 @@ pub(crate) async fn build(
         remotes: lowered.remotes.clone(),
         pasts: asked.pasts,
         durations: asked.durations,
+        shared_hints: asked.shared_hints,
+        caches: caches.clone(),
+        publisher,
+        outcomes: Outcomes::default(),
         now: progress.now(),
         secrets: Arc::new(Secrets::new(&request.secrets)),
         ssh: Arc::new(SshAgents::new(
@@ -93,18 +116,18 @@ pub(crate) async fn build(
         n_run: AtomicUsize::new(0),
         n_cached: AtomicUsize::new(cached),
     });
-    for image in runner.pinned.images.values() {
-        runner.blobs.offer(image);
-    }
     let job = Job::new(&graph, asked.hits, Arc::clone(&runner), limits(&request));
     let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
     phase("scheduled");
-    let result = scope(job, cancel, body).await;
+    let result = scope(job, cancel.clone(), body).await;
     phase("finished");
+    let summaries = unless(&cancel, shared::finish(engine, &runner, &progress)).await;
+    phase("shared");
     let finished = match result {
         Ok(finished) => finished?,
         Err(failure) => return Err(blame(failure, &graph, &contexts.source)),
     };
+    let caches = summaries?;
     Ok(BuildReport {
         images: finished.images,
         names: finished.names,
@@ -113,6 +136,7 @@ pub(crate) async fn build(
         n_cached: runner.n_cached.load(Ordering::Relaxed),
         warnings,
         file: Some(Arc::clone(&contexts.source)),
+        caches,
         duration: began.elapsed(),
     })
 }
@@ -164,76 +188,6 @@ fn tell_warnings(
         return Err(contexts.blame(found.to_vec()));
     }
     Ok(())
-}
-
-/// What the local cache says about a whole graph.
-struct Asked {
-    /// True when every target is known.
-    is_complete: bool,
-    hits: Hits<CacheRecord>,
-    pasts: Vec<Pasts>,
-    durations: Vec<Option<u64>>,
-}
-
-/// Asks for the targets first: where they are all known, nothing else matters. Otherwise one
-/// question for all keys, and one for the earlier uses of all ops.
-fn ask(engine: &Engine, graph: &BuildGraph) -> Asked {
-    let targets: Vec<VertexId> = graph.targets().iter().map(|edge| edge.vertex).collect();
-    let forced = graph.vertices().iter().any(|vertex| vertex.meta.no_cache);
-    if !forced {
-        let found = look_up(engine, graph, &targets);
-        if found.iter().all(|list| !list.is_empty()) {
-            return Asked::of_targets(graph, targets, found);
-        }
-    }
-    let all: Vec<VertexId> = graph.ids().collect();
-    let candidates = look_up(engine, graph, &all);
-    let mut pasts = OpHistory::new(Arc::clone(&engine.store)).find(&op_key_all(graph));
-    pasts.resize(graph.len(), Pasts::default());
-    let durations = candidates
-        .iter()
-        .map(|list| list.first().map(|r| r.duration_ms))
-        .collect();
-    let hints = pasts.iter().map(|pasts| !pasts.is_empty()).collect();
-    let hits = Hits { candidates, hints };
-    Asked {
-        is_complete: false,
-        hits,
-        pasts,
-        durations,
-    }
-}
-
-fn look_up(engine: &Engine, graph: &BuildGraph, vertices: &[VertexId]) -> Vec<Vec<CacheRecord>> {
-    let keys = vertices
-        .iter()
-        .map(|id| CacheKey::definition(&graph.key(*id), 0));
-    let keys: Vec<CacheKey> = keys.collect();
-    let mut found = engine.cache().lookup(&keys);
-    found.resize(vertices.len(), Vec::new());
-    found
-}
-
-impl Asked {
-    /// What is known when the targets are, and nothing else was asked.
-    fn of_targets(
-        graph: &BuildGraph,
-        targets: Vec<VertexId>,
-        found: Vec<Vec<CacheRecord>>,
-    ) -> Self {
-        let mut candidates = vec![Vec::new(); graph.len()];
-        for (target, found) in targets.into_iter().zip(found) {
-            candidates[target.idx()] = found;
-        }
-        let hints = vec![false; graph.len()];
-        let hits = Hits { candidates, hints };
-        Self {
-            is_complete: true,
-            hits,
-            pasts: Vec::new(),
-            durations: Vec::new(),
-        }
-    }
 }
 
 /// Shows the steps that nobody needs to look at, since something above them is cached.

@@ -134,6 +134,7 @@ fn fetch_error(error: FetchError) -> BuildError {
         FetchError::Image(error) => error.into(),
         FetchError::Store(error) => error.into(),
         FetchError::Snapshot(error) => error.into(),
+        error @ FetchError::Write(_) => BuildError::request(crate::error::words(&error)),
         FetchError::Lost(id) => BuildError::request(format!("layer `{id}` is gone")),
     }
 }

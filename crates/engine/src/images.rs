@@ -138,6 +138,9 @@ fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
             FinishError::Build(BuildError::request(format!("layer `{id}` is gone")))
         }
         (FetchError::Image(error), _) => error.into(),
+        (error @ FetchError::Write(_), _) => {
+            FinishError::Build(BuildError::request(crate::error::words(&error)))
+        }
         (FetchError::Store(error), _) => error.into(),
         (FetchError::Snapshot(error), _) => error.into(),
     }

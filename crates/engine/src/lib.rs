@@ -23,7 +23,9 @@ mod event;
 mod export;
 mod file_memory;
 mod images;
+mod lookup;
 mod names;
+mod outcomes;
 mod output;
 mod pin;
 mod progress;
@@ -33,6 +35,8 @@ mod request;
 mod runner;
 mod same;
 mod secrets;
+mod shared;
+mod sight;
 mod ssh;
 mod steps;
 
@@ -46,7 +50,7 @@ pub use container::RunRequest;
 pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
-pub use report::{BuildReport, BuiltImage, BuiltLayer};
+pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{
     BuildRequest, ContextInput, Destination, DockerfileInput, Isolation, LayoutForm, OutputKind,
     OutputSpec, SecretSource, SecretSpec, SshSpec,

@@ -1,3 +1,4 @@
+use acetate_cache::remote::Stats;
 use acetate_frontend::{Diagnostic, SourceFile};
 use acetate_oci::{Digest, Platform};
 use std::sync::Arc;
@@ -20,8 +21,19 @@ pub struct BuildReport {
     pub warnings: Vec<Diagnostic>,
     /// The Dockerfile, which the warnings point into.
     pub file: Option<Arc<SourceFile>>,
+    /// What was done with each shared cache, in the order of the flags.
+    pub caches: Vec<CacheSummary>,
     /// How long all of it took.
     pub duration: Duration,
+}
+
+/// What a build did with one shared cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheSummary {
+    /// Where it is, without credentials.
+    pub name: String,
+    /// Counts.
+    pub stats: Stats,
 }
 
 /// An image that was made.

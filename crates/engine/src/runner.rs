@@ -3,12 +3,14 @@ use crate::blobs::{Blobs, FetchError};
 use crate::cache_mounts::Renewed;
 use crate::context::Contexts;
 use crate::damage::{Damage, MAX_REPAIRS};
+use crate::outcomes::{How, Outcomes};
 use crate::output::{Files, Output, Selected};
 use crate::pin::Pinned;
 use crate::progress::{Progress, vertex_digest};
 use crate::release::Releaser;
 use crate::same::Same;
 use crate::secrets::Secrets;
+use crate::shared::{Candidate, Made, Publisher, Reach, SharedCaches, load};
 use crate::ssh::SshAgents;
 use crate::steps::{StepError, exec, file, merge, source};
 use acetate_cache::{
@@ -46,6 +48,11 @@ pub(crate) struct StepRunner {
     pub(crate) pasts: Vec<Pasts>,
     /// How long each vertex took last, in milliseconds, where that is known.
     pub(crate) durations: Vec<Option<u64>>,
+    /// By vertex, whether a shared cache has a record of its op.
+    pub(crate) shared_hints: Vec<bool>,
+    pub(crate) caches: SharedCaches,
+    pub(crate) publisher: Publisher,
+    pub(crate) outcomes: Outcomes,
     /// The time of everything that has no other.
     pub(crate) now: Timestamp,
     pub(crate) secrets: Arc<Secrets>,
@@ -66,7 +73,7 @@ enum Claim {
 
 impl Runner for StepRunner {
     type Output = Output;
-    type Candidate = CacheRecord;
+    type Candidate = Candidate;
     type Error = StepError;
 
     fn profile(&self, vertex: VertexId) -> Profile {
@@ -83,17 +90,19 @@ impl Runner for StepRunner {
         }
     }
 
-    async fn load(&self, vertex: VertexId, candidate: CacheRecord) -> Option<Output> {
-        let files = self.load_record(&candidate)?;
+    async fn load(&self, vertex: VertexId, candidate: Candidate) -> Option<Output> {
+        let files = load::load(self, vertex, candidate)?;
         self.tell_cached(vertex);
         Some(Output::Files(files))
     }
 
-    async fn ask(&self, questions: Vec<Question<Output>>) -> Vec<Vec<CacheRecord>> {
+    async fn ask(&self, questions: Vec<Question<Output>>) -> Vec<Vec<Candidate>> {
         let mut answers = Vec::with_capacity(questions.len());
-        for question in questions {
-            answers.push(self.same_result(&question).await);
+        for question in &questions {
+            let found = self.same_result(question).await.into_iter();
+            answers.push(found.map(Candidate::Local).collect());
         }
+        load::add_shared(self, &questions, &mut answers).await;
         answers
     }
 
@@ -122,10 +131,12 @@ impl Runner for StepRunner {
         let began = Instant::now();
         let result = self.carry_out(vertex, digest, &inputs, &ctx).await;
         self.n_run.fetch_add(1, Ordering::Relaxed);
+        self.outcomes.note(id, How::Ran);
         match result {
             Ok(files) => {
                 let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.record(id, &inputs, &files, duration);
+                self.publish(id, inputs, &files, duration);
                 self.releaser.release(lock);
                 self.progress.finished(digest, VertexOutcome::Done);
                 Ok(Output::Files(files))
@@ -153,7 +164,7 @@ impl Runner for StepRunner {
 
 impl StepRunner {
     /// Makes a recorded chain usable: pinned first, then looked at again.
-    fn load_record(&self, record: &CacheRecord) -> Option<Files> {
+    pub(crate) fn load_record(&self, record: &CacheRecord) -> Option<Files> {
         let objects: Vec<Object> = record.objects();
         if let Err(error) = self.store.live().pin(&objects) {
             tracing::warn!(%error, "a cached result cannot be pinned");
@@ -174,6 +185,7 @@ impl StepRunner {
     }
 
     fn tell_cached(&self, vertex: VertexId) {
+        self.outcomes.note(vertex, How::Loaded);
         self.n_cached.fetch_add(1, Ordering::Relaxed);
         self.progress.cached(&self.graph, vertex);
     }
@@ -345,6 +357,18 @@ impl StepRunner {
                 result => return result,
             }
         }
+    }
+
+    /// Gives a result to the caches that want it.
+    fn publish(&self, vertex: VertexId, inputs: Vec<Output>, files: &Files, duration_ms: u64) {
+        let is_forced = self.graph.vertex(vertex).meta.no_cache;
+        self.publisher.offer(Made {
+            vertex,
+            files: files.clone(),
+            inputs: Some(inputs),
+            duration_ms,
+            reach: if is_forced { Reach::Forced } else { Reach::Ran },
+        });
     }
 
     /// Records a result by definition, and its inputs for the lookup by content.

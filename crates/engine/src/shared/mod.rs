@@ -1,0 +1,89 @@
+//! Caches outside of the store: opened, asked, and given what the build makes.
+
+mod candidate;
+mod content;
+mod finish;
+pub(crate) mod load;
+mod open;
+mod publisher;
+mod wanted;
+
+pub(crate) use candidate::{Candidate, SharedHit};
+pub(crate) use content::content_key;
+pub(crate) use finish::finish;
+pub(crate) use open::open;
+pub(crate) use publisher::{Made, Publisher, Reach};
+pub(crate) use wanted::is_recorded;
+
+use crate::{CacheExport, CacheImport};
+use acetate_cache::remote::RemoteCache;
+use acetate_cache::{CacheKey, SharedCache};
+use futures_util::future::join_all;
+use std::sync::Arc;
+
+/// The caches of one build.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedCaches {
+    /// What results are taken from, in the order of the flags.
+    pub(crate) imports: Vec<Import>,
+    /// What results are given to.
+    pub(crate) exports: Vec<Export>,
+}
+
+/// A cache that was opened. A place that is imported and exported is opened once.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) cache: Arc<dyn SharedCache>,
+    /// The same, where it is a server that may have leases.
+    pub(crate) server: Option<RemoteCache>,
+}
+
+/// A cache that results are taken from.
+#[derive(Debug, Clone)]
+pub(crate) struct Import {
+    pub(crate) opened: Opened,
+    #[expect(dead_code, reason = "leases come with the next change")]
+    pub(crate) spec: CacheImport,
+}
+
+/// A cache that results are given to.
+#[derive(Debug, Clone)]
+pub(crate) struct Export {
+    pub(crate) opened: Opened,
+    pub(crate) spec: CacheExport,
+}
+
+impl SharedCaches {
+    /// All caches, each once.
+    pub(crate) fn all(&self) -> Vec<Arc<dyn SharedCache>> {
+        let imports = self.imports.iter().map(|import| &import.opened.cache);
+        let exports = self.exports.iter().map(|export| &export.opened.cache);
+        let mut all: Vec<Arc<dyn SharedCache>> = Vec::new();
+        for cache in imports.chain(exports) {
+            if !all.iter().any(|known| Arc::ptr_eq(known, cache)) {
+                all.push(Arc::clone(cache));
+            }
+        }
+        all
+    }
+
+    /// Asks all imports for all keys, one question to each; per key the hits in their order.
+    pub(crate) async fn lookup(&self, keys: &[CacheKey]) -> Vec<Vec<SharedHit>> {
+        let mut found: Vec<Vec<SharedHit>> = keys.iter().map(|_| Vec::new()).collect();
+        if keys.is_empty() {
+            return found;
+        }
+        let questions = self.imports.iter().map(|import| &import.opened.cache);
+        let answers = join_all(questions.clone().map(|cache| cache.lookup(keys))).await;
+        for (cache, answers) in questions.zip(answers) {
+            for ((list, key), hit) in found.iter_mut().zip(keys).zip(answers) {
+                list.extend(hit.map(|hit| SharedHit {
+                    cache: Arc::clone(cache),
+                    kind: key.kind(),
+                    hit,
+                }));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,298 @@
+//! Gives results to caches while the build goes on.
+
+use super::wanted::wanted;
+use super::{Export, content_key};
+use crate::blobs::Blobs;
+use crate::output::{Files, Output};
+use crate::shared::content;
+use crate::sight::SightError;
+use acetate_cache::remote::{Existing, LayerSource, Publication, Published};
+use acetate_cache::{CacheKey, Fidelity, SharedCache};
+use acetate_graph::{BuildGraph, VertexId, op_key};
+use acetate_image::{ImageError, ImageLayer, ResolvedImage};
+use acetate_oci::{Descriptor, Digest, Timestamp, chain_id};
+use acetate_snapshot::{Layer, Snapshot, SnapshotError, Snapshots};
+use acetate_store::Store;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Publishes the results of one build, in tasks of their own: no step waits for it.
+///
+/// Sealing, hashing and sending are bounded by what does them, not by the number of tasks, which
+/// hold nothing but names.
+pub(crate) struct Publisher {
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+struct Shared {
+    graph: Arc<BuildGraph>,
+    store: Arc<Store>,
+    snapshots: Snapshots,
+    blobs: Arc<Blobs>,
+    exports: Vec<Wanting>,
+    /// The layers of pinned images, by what they hold.
+    bases: HashMap<Digest, Descriptor>,
+    n_pending: AtomicUsize,
+    faults: Mutex<Vec<String>>,
+}
+
+struct Wanting {
+    export: Export,
+    /// By vertex.
+    wants: Vec<bool>,
+}
+
+/// A result to be given to caches.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    pub(crate) vertex: VertexId,
+    pub(crate) files: Files,
+    /// What it was made of; none when it was found under its definition key.
+    pub(crate) inputs: Option<Vec<Output>>,
+    pub(crate) duration_ms: u64,
+    pub(crate) reach: Reach,
+}
+
+/// Where a result came from, which decides who lacks it and what it may replace.
+#[derive(Debug, Clone)]
+pub(crate) enum Reach {
+    /// A step ran.
+    Ran,
+    /// A step was made to run again: what was recorded before is not wanted any more.
+    Forced,
+    /// It was here.
+    Local,
+    /// It came from this cache.
+    From(Arc<dyn SharedCache>),
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Publisher")
+    }
+}
+
+impl Publisher {
+    pub(crate) fn new<'a>(
+        graph: &Arc<BuildGraph>,
+        store: &Arc<Store>,
+        snapshots: &Snapshots,
+        blobs: &Arc<Blobs>,
+        exports: &[Export],
+        images: impl Iterator<Item = &'a Arc<ResolvedImage>>,
+    ) -> Self {
+        let exports = exports.iter().map(|export| Wanting {
+            wants: wanted(graph, &export.spec),
+            export: export.clone(),
+        });
+        let layers = images.flat_map(|image| image.diff_ids().iter().zip(image.layers()));
+        let shared = Shared {
+            graph: Arc::clone(graph),
+            store: Arc::clone(store),
+            snapshots: snapshots.clone(),
+            blobs: Arc::clone(blobs),
+            exports: exports.collect(),
+            bases: layers.map(|(id, blob)| (*id, blob.clone())).collect(),
+            n_pending: AtomicUsize::new(0),
+            faults: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// True when some cache is given results.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.shared.exports.is_empty()
+    }
+
+    /// True when a cache wants the results of steps that this build does not need, too.
+    pub(crate) fn wants(&self, vertex: VertexId) -> bool {
+        let mut exports = self.shared.exports.iter();
+        exports.any(|one| one.wants.get(vertex.idx()).copied().unwrap_or(false))
+    }
+
+    /// Gives a result to whoever wants it; returns at once.
+    pub(crate) fn offer(&self, made: Made) {
+        let takers = self.shared.takers(&made);
+        if takers.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        shared.n_pending.fetch_add(1, Ordering::Relaxed);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            shared.publish(made, takers).await;
+            shared.n_pending.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Waits until all is given, at most so long; returns how many results were not.
+    pub(crate) async fn drain(&self, patience: Duration) -> usize {
+        let mut tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, all).await.is_ok() {
+            return 0;
+        }
+        let n_left = self.shared.n_pending.load(Ordering::Relaxed);
+        tasks.shutdown().await;
+        n_left
+    }
+
+    /// What went wrong with caches whose faults are errors of the build.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let faults = self.shared.faults.lock();
+        faults.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    /// The exports that a result is for.
+    fn takers(&self, made: &Made) -> Vec<usize> {
+        let is_for = |one: &Wanting| {
+            let spec = &one.export.spec;
+            let came_from = match &made.reach {
+                Reach::From(cache) => Arc::ptr_eq(cache, &one.export.opened.cache),
+                Reach::Ran | Reach::Forced | Reach::Local => false,
+            };
+            one.wants.get(made.vertex.idx()).copied().unwrap_or(false)
+                && Duration::from_millis(made.duration_ms) >= spec.min_cost
+                // What was found under a content key is new under this definition key.
+                && (!came_from || made.inputs.is_some())
+        };
+        let exports = self.exports.iter().enumerate();
+        exports
+            .filter(|(_, one)| is_for(one))
+            .map(|(n, _)| n)
+            .collect()
+    }
+
+    async fn publish(self: &Arc<Self>, made: Made, takers: Vec<usize>) {
+        if let Err(error) = self.blobs.ensure_own(&made.files.snapshot).await {
+            tracing::debug!(%error, "a result is not shared: a layer of it is not here");
+            return;
+        }
+        let shared = Arc::clone(self);
+        let prepared = acetate_stdx::offload(move || shared.publication(&made)).await;
+        let publication = match prepared {
+            Ok(publication) => publication,
+            Err(error) => {
+                tracing::debug!(%error, "a result is not shared: it cannot be sealed");
+                return;
+            }
+        };
+        for n in takers {
+            let export = &self.exports[n].export;
+            let published = export.opened.cache.publish(&publication).await;
+            if let (Published::Skipped(skip), false) = (published, export.spec.ignore_error) {
+                let name = export.opened.cache.name();
+                let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+                faults.push(format!("a result was not given to {name}: {skip:?}"));
+            }
+        }
+    }
+
+    fn publication(&self, made: &Made) -> Result<Publication, PublishError> {
+        let vertex = self.graph.vertex(made.vertex);
+        let key = self.graph.key(made.vertex);
+        let mut keys = vec![CacheKey::definition(&key, 0)];
+        let mut made_of = Vec::new();
+        if let Some(inputs) = &made.inputs {
+            let content = content_key(&self.snapshots, vertex, inputs)?;
+            keys.extend(content.map(|key| CacheKey::content(&key, 0)));
+            for input in inputs {
+                made_of.push(match input {
+                    Output::Files(files) => self.identity(&files.snapshot)?,
+                    Output::Selected(selected) => selected.digest,
+                });
+            }
+        }
+        keys.push(CacheKey::hint(&op_key(&vertex.op)));
+        Ok(Publication {
+            keys,
+            layers: self.layers(&made.files)?,
+            duration_ms: made.duration_ms,
+            fidelity: Fidelity::Full,
+            made_of,
+            existing: match made.reach {
+                Reach::Forced => Existing::Replace,
+                Reach::Ran | Reach::Local | Reach::From(_) => Existing::Keep,
+            },
+        })
+    }
+
+    /// The name of a result by what it holds; that of nothing is the digest of nothing.
+    fn identity(&self, snapshot: &Snapshot) -> Result<Digest, PublishError> {
+        let chain = content::chain(&self.snapshots, snapshot)?;
+        Ok(chain_id(&chain).unwrap_or_else(|| Digest::of(b"")))
+    }
+
+    fn layers(&self, files: &Files) -> Result<Vec<LayerSource>, PublishError> {
+        let layers = files.snapshot.layers().iter().zip(files.created.iter());
+        let source = |(layer, created): (&Layer, &Timestamp)| {
+            let sealed = self.snapshots.seal(layer)?;
+            let base = self.bases.get(&sealed.diff_id).cloned();
+            let layer = ImageLayer {
+                descriptor: sealed.blob.clone(),
+                diff_id: sealed.diff_id,
+            };
+            Ok(LayerSource {
+                diff_id: sealed.diff_id,
+                size: match base {
+                    Some(_) => sealed.blob.size,
+                    None => self.tar_size(&layer)?,
+                },
+                created: *created,
+                base,
+                open: self.opener(layer),
+            })
+        };
+        layers.map(source).collect()
+    }
+
+    /// The size of a tar: that of its blob, or counted where the blob is compressed.
+    fn tar_size(&self, layer: &ImageLayer) -> Result<u64, PublishError> {
+        if layer.descriptor.digest == layer.diff_id {
+            return Ok(layer.descriptor.size);
+        }
+        let mut tar = open(&self.store, layer)?;
+        io::copy(&mut tar, &mut io::sink()).map_err(PublishError::Read)
+    }
+
+    fn opener(&self, layer: ImageLayer) -> acetate_cache::remote::TarOpener {
+        let store = Arc::clone(&self.store);
+        Arc::new(move || open(&store, &layer).map_err(io::Error::other))
+    }
+}
+
+fn open(store: &Store, layer: &ImageLayer) -> Result<Box<dyn Read + Send>, PublishError> {
+    match layer.open(store)? {
+        Some(reader) => Ok(Box::new(reader)),
+        None => Err(PublishError::Gone(layer.descriptor.digest)),
+    }
+}
+
+/// Why a result cannot be given to anybody.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    #[error(transparent)]
+    Sight(#[from] SightError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("failed to {0}")]
+    Image(#[from] ImageError),
+    #[error("failed to read a layer")]
+    Read(#[source] io::Error),
+    #[error("the blob `{0}` is gone")]
+    Gone(Digest),
+}
