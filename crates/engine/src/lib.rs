@@ -9,6 +9,7 @@
 //! **Not here.** Flags and printing (`acetate-cli`), and everything that can be decided without
 //! I/O: that is in the crates below.
 
+mod agree;
 mod blobs;
 mod build;
 mod cache_mounts;
