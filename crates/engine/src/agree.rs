@@ -148,3 +148,145 @@ fn chain_of(candidate: &Candidate) -> Option<Option<Digest>> {
     };
     Some(chain_id(&diff_ids))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use acetate_cache::remote::{HttpCache, LayerForm, RemoteCache, RemoteConfig};
+    use acetate_cache::remote::{RemoteHit, RemoteLayer, RemoteRecord};
+    use acetate_cache::{Fidelity, KeyKind, SharedCache};
+    use acetate_graph::{Edge, FileOp, GraphBuilder, Op, VertexMeta};
+    use acetate_oci::{Descriptor, MediaType, Timestamp};
+    use acetate_store::Store;
+    use std::sync::Arc;
+
+    /// Four steps, each made of the one before, and a last one made of the first and the third.
+    fn graph() -> (BuildGraph, [VertexId; 4]) {
+        let mut builder = GraphBuilder::new();
+        let mut step = |inputs: &[VertexId], name: &str| {
+            let op = Op::File(FileOp {
+                base: None,
+                accounts: None,
+                actions: Vec::new(),
+            });
+            let meta = VertexMeta {
+                name: name.to_owned(),
+                ..VertexMeta::default()
+            };
+            builder.add(op, inputs.iter().copied().map(Edge::first).collect(), meta)
+        };
+        let key = step(&[], "key");
+        let middle = step(&[key], "middle");
+        let certificate = step(&[middle], "certificate");
+        let pair = step(&[key, certificate], "pair");
+        let graph = builder.build(vec![Edge::first(pair)]);
+        (graph, [key, middle, certificate, pair])
+    }
+
+    struct Machine {
+        cache: Arc<dyn SharedCache>,
+        _dir: tempfile::TempDir,
+    }
+
+    fn machine() -> Machine {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let remote = RemoteCache::open(&RemoteConfig::new("http://127.0.0.1:1")).unwrap();
+        Machine {
+            cache: Arc::new(HttpCache::new(remote, store)),
+            _dir: dir,
+        }
+    }
+
+    fn result(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    /// A record of one layer, made of other ones.
+    fn candidate(machine: &Machine, name: &str, made_of: &[&str]) -> Candidate {
+        let layer = RemoteLayer {
+            diff_id: result(name),
+            size: 1,
+            created: Timestamp::default(),
+            form: LayerForm::Blob(Descriptor::of(MediaType::OCI_LAYER, b"x")),
+        };
+        Candidate::Shared(crate::shared::SharedHit {
+            cache: Arc::clone(&machine.cache),
+            kind: KeyKind::Definition,
+            hit: RemoteHit {
+                record: RemoteRecord {
+                    layers: vec![layer],
+                    duration_ms: 1,
+                    fidelity: Fidelity::Full,
+                    made_of: made_of.iter().map(|name| result(name)).collect(),
+                },
+                namespace: None,
+            },
+        })
+    }
+
+    /// Which of the four steps would be loaded, given what their records are and were made of.
+    fn loaded(records: [Option<(&str, &[&str])>; 4]) -> Vec<usize> {
+        let machine = machine();
+        let (graph, steps) = graph();
+        let mut hits = Hits {
+            candidates: vec![Vec::new(); graph.len()],
+            hints: vec![false; graph.len()],
+        };
+        for (id, record) in steps.iter().zip(records) {
+            hits.candidates[id.idx()] = record
+                .map(|(name, made_of)| candidate(&machine, name, made_of))
+                .into_iter()
+                .collect();
+        }
+        agree(&graph, &mut hits, &vec![Pasts::default(); graph.len()]);
+        let demand = demand(&graph, &hits);
+        let is_loaded = |n: &usize| demand.decision(steps[*n]) == Decision::Load;
+        (0..4).filter(is_loaded).collect()
+    }
+
+    #[test]
+    fn a_pair_of_one_machine_is_taken() {
+        let records = [
+            Some(("key 1", &[][..])),
+            Some(("middle 1", &["key 1"][..])),
+            Some(("certificate 1", &["middle 1"][..])),
+            None,
+        ];
+        assert_eq!(loaded(records), [0, 2]);
+    }
+
+    #[test]
+    fn a_certificate_of_another_key_is_made_again() {
+        let records = [
+            Some(("key 2", &[][..])),
+            Some(("middle 1", &["key 1"][..])),
+            Some(("certificate 1", &["middle 1"][..])),
+            None,
+        ];
+        // The middle does not fit the key either.
+        assert_eq!(loaded(records), [0]);
+    }
+
+    #[test]
+    fn what_nobody_takes_beside_it_need_not_agree() {
+        let records = [
+            Some(("key 2", &[][..])),
+            None,
+            Some(("certificate 1", &["middle 1"][..])),
+            Some(("pair 1", &["key 1", "certificate 1"][..])),
+        ];
+        assert_eq!(loaded(records), [3]);
+    }
+
+    #[test]
+    fn an_older_middle_says_nothing_of_what_was_made_of_another() {
+        let records = [
+            Some(("key 1", &[][..])),
+            Some(("middle 2", &["key 2"][..])),
+            Some(("certificate 1", &["middle 1"][..])),
+            None,
+        ];
+        assert_eq!(loaded(records), [0, 2]);
+    }
+}
