@@ -41,6 +41,7 @@ mod sight;
 mod ssh;
 mod steps;
 
+pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_scheduler::CancellationToken;
