@@ -1,7 +1,8 @@
 //! What is known of a cache before it is asked, and who knows the token of one.
 
 use crate::CachePlace;
-use acetate_cache::remote::{CacheAddress, RemoteConfig, RemoteError};
+use acetate_cache::remote::{CacheAddress, RemoteConfig, RemoteError, RemoteLimits};
+use acetate_net::PlainHttp;
 use acetate_remote::CredentialError;
 use acetate_scheduler::CancellationToken;
 use acetate_stdx::Redacted;
@@ -17,11 +18,22 @@ impl CachePlace {
     /// When no cache can be opened at the address.
     pub fn address(&self) -> Result<Option<CacheAddress>, RemoteError> {
         match self {
-            Self::Http { url, .. } => RemoteConfig::new(url).address().map(Some),
+            Self::Http { url, .. } => remote_config(url).address().map(Some),
             Self::Bucket { .. } | Self::Layout { .. } | Self::Inline | Self::Image { .. } => {
                 Ok(None)
             }
         }
+    }
+}
+
+/// How a server is spoken to: whoever writes `http:` into the flag means it.
+pub(crate) fn remote_config(url: &str) -> RemoteConfig {
+    RemoteConfig {
+        limits: RemoteLimits {
+            plain_http: PlainHttp::Anywhere,
+            ..RemoteLimits::default()
+        },
+        ..RemoteConfig::new(url)
     }
 }
 

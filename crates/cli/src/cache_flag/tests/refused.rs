@@ -85,10 +85,6 @@ const UNREADABLE: &[(&str, &str)] = &[
         "holds credentials: give the token by itself",
     ),
     ("https://h/x?sig=p", "it has a query or a fragment"),
-    (
-        "http://h/x",
-        "speak plain http to the cache `http://h/x`: allowed for loopback",
-    ),
     ("https://h/a b", "is no namespace"),
     (
         "https://h,trust=~/none",
