@@ -137,12 +137,15 @@ impl Blobs {
     /// Sees to it that the blobs of those pulled layers are here that are no layers of images, which
     /// everybody has.
     pub(crate) async fn ensure_own(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
-        let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
-        let own = pulled.filter(|layer| {
-            let diff_id = layer.diff_id();
-            diff_id.is_none_or(|diff_id| self.base(&diff_id).is_none())
-        });
+        let layers = snapshot.layers().iter();
+        let own = layers.filter(|layer| self.is_imported(layer));
         self.fetch(own.cloned().collect()).await
+    }
+
+    /// True for a layer that came as a blob, and not from an image of this build.
+    pub(crate) fn is_imported(&self, layer: &Layer) -> bool {
+        let diff_id = layer.diff_id();
+        is_pulled(layer) && diff_id.is_none_or(|diff_id| self.base(&diff_id).is_none())
     }
 
     /// Remembers the blobs that an output is about to be made of.

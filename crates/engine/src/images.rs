@@ -89,6 +89,11 @@ async fn finish_images(
             .and_then(|n| outputs.get(n))
             .map(Output::files)
             .unwrap_or_default();
+        if lowered.epoch.is_some() {
+            // Layers of builds elsewhere are rewritten for the epoch, too.
+            let fetched = runner.blobs.ensure_own(&files.snapshot).await;
+            fetched.map_err(|error| lost_or(error, target))?;
+        }
         let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
         let layers = sealed.map_err(|error| lost_or(error, target))?;
         if export::wants_blobs(request) {
@@ -153,11 +158,15 @@ async fn seal(
     epoch: Option<i64>,
 ) -> Result<Vec<ImageLayer>, FetchError> {
     let (snapshots, snapshot) = (runner.snapshots.clone(), snapshot.clone());
+    let blobs = Arc::clone(&runner.blobs);
     acetate_stdx::offload(move || {
         use rayon::prelude::*;
         let seal = |layer: &acetate_snapshot::Layer| {
-            let sealed = match epoch {
-                Some(epoch) => snapshots.seal_clamped(layer, Timestamp::from_secs(epoch))?,
+            let sealed = match epoch.map(Timestamp::from_secs) {
+                Some(limit) if blobs.is_imported(layer) => {
+                    snapshots.seal_clamped_blob(layer, limit)?
+                }
+                Some(limit) => snapshots.seal_clamped(layer, limit)?,
                 None => snapshots.seal(layer)?,
             };
             Ok(ImageLayer {

@@ -16,6 +16,7 @@
 mod active;
 mod apply;
 mod build;
+mod clamp;
 mod complete;
 mod dirs;
 mod driver;

@@ -127,7 +127,7 @@ fn read_entries<'a, R: Read>(
     Ok(tree)
 }
 
-fn decoder<'a, R: Read + 'a>(
+pub(crate) fn decoder<'a, R: Read + 'a>(
     reader: R,
     compression: Compression,
 ) -> io::Result<Box<dyn Read + 'a>> {

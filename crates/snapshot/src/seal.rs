@@ -1,9 +1,10 @@
 //! Sealing: a layer made here becomes a tar in the store, and its listing gets all digests.
 
+use crate::clamp;
 use crate::complete;
 use crate::dirs;
 use crate::entry::{Entry, EntryKind};
-use crate::error::SnapshotError;
+use crate::error::{BadLayer, SnapshotError};
 use crate::layer::{DirForm, Layer, Origin, Sealed};
 use crate::layer_tar::{ClampTimes, TarWriter, WHITEOUT_PREFIX};
 use crate::listing::{Listing, RootEntry};
@@ -67,6 +68,39 @@ pub(crate) fn clamped(
     let differing = differing(snapshots, layer, &dir, &base)?;
     let out = snapshots.0.store.blobs().writer()?;
     let (out, _) = write_tar(&dir.path, differing, out, ClampTimes::To(limit))?;
+    let ingested = out.commit(Expect::ANY)?;
+    let mut fact = ingested.digest.as_bytes().to_vec();
+    fact.extend(ingested.size.to_le_bytes());
+    snapshots.0.store.index().put_facts(vec![(key, fact)]);
+    Ok(Arc::new(plain(ingested.digest, ingested.size)))
+}
+
+/// The same for a layer that came as a blob and was made by a build elsewhere.
+pub(crate) fn clamped_blob(
+    snapshots: &Snapshots,
+    layer: &Layer,
+    limit: Timestamp,
+) -> Result<Arc<Sealed>, SnapshotError> {
+    let sealed = seal(snapshots, layer)?;
+    let key = clamp_key(&sealed, limit);
+    if let Some(known) = known_clamp(snapshots, &key)? {
+        return Ok(Arc::new(known));
+    }
+    let compression = sealed.blob.media_type.compression();
+    let blob = snapshots.0.store.blobs().open(&sealed.blob.digest)?;
+    let (Some(blob), Some(compression)) = (blob, compression) else {
+        return Err(SnapshotError::Lost(layer.id().to_string()));
+    };
+    let out = snapshots.0.store.blobs().writer()?;
+    let rewritten = clamp::rewrite(blob, compression, out, limit);
+    let (out, diff_id) = rewritten.map_err(|error| error.of(sealed.diff_id))?;
+    if diff_id != sealed.diff_id {
+        let reason = BadLayer::Mismatch {
+            expected: sealed.diff_id,
+            found: diff_id,
+        };
+        return Err(clamp::RewriteError::Bad(reason).of(sealed.diff_id));
+    }
     let ingested = out.commit(Expect::ANY)?;
     let mut fact = ingested.digest.as_bytes().to_vec();
     fact.extend(ingested.size.to_le_bytes());

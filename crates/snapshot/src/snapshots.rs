@@ -214,6 +214,16 @@ impl Snapshots {
         seal::clamped(self, layer, limit)
     }
 
+    /// The same for a layer that came as a blob from a build elsewhere, not from an image: the blob
+    /// must be here.
+    pub fn seal_clamped_blob(
+        &self,
+        layer: &Layer,
+        limit: Timestamp,
+    ) -> Result<Arc<Sealed>, SnapshotError> {
+        seal::clamped_blob(self, layer, limit)
+    }
+
     /// Returns the listing of a layer: read beside it, walked, or scanned from its blob. Content
     /// digests are there when that costs nothing.
     pub fn listing(&self, layer: &Layer) -> Result<Arc<Listing>, SnapshotError> {
