@@ -11,6 +11,7 @@
 
 mod allow_flag;
 mod cache_flag;
+mod cache_summary;
 mod cache_token;
 mod call_flag;
 mod command;

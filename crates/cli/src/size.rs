@@ -44,9 +44,41 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     is_number.then_some(bytes)
 }
 
+/// Bytes in decimal units, as docker shows sizes.
+pub(crate) fn human(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+    let mut value = bytes as f64;
+    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or("B");
+    for next in units {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" {
+        format!("{bytes}B")
+    } else {
+        format!("{value:.3}{unit}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{bytes, human};
+
+    #[test]
+    fn shown_sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1.000kB"),
+            (1_234_567, "1.235MB"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_docker_reads_them() {

@@ -28,7 +28,7 @@ pub struct BuildReport {
 }
 
 /// What a build did with one shared cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CacheSummary {
     /// Where it is, without credentials.
     pub name: String,

@@ -2,7 +2,10 @@
 
 use crate::entry::{Entry, EntryKind};
 use crate::error::{BadLayer, SnapshotError};
-use crate::layer_tar::{ClampTimes, TarEntry, TarKind, TarReader, TarRules, TarWriter};
+use crate::layer_tar::{
+    ClampTimes, TarEntry, TarKind, TarReader, TarRules, TarWriter, WHITEOUT_PREFIX,
+};
+use crate::paths;
 use crate::scan::decoder;
 use acetate_oci::{Compression, Digest, HashingReader, Timestamp};
 use std::ffi::OsString;
@@ -64,7 +67,7 @@ impl RewriteError {
     }
 }
 
-/// An entry as it is written. The mark of a deletion is in its name, and a file like any other here.
+/// An entry as it is written.
 fn converted(entry: TarEntry) -> Entry {
     let path = |bytes: Vec<u8>| PathBuf::from(OsString::from_vec(bytes));
     let kind = match entry.kind {
@@ -77,6 +80,13 @@ fn converted(entry: TarEntry) -> Entry {
         TarKind::Fifo => EntryKind::Fifo,
     };
     let mut name = entry.name;
+    let mut kind = kind;
+    if let EntryKind::File { size: 0, .. } = kind
+        && let Some(deleted) = paths::file_name(&name).strip_prefix(WHITEOUT_PREFIX)
+    {
+        name = paths::join(paths::parent(&name).unwrap_or_default(), deleted);
+        kind = EntryKind::Whiteout;
+    }
     if kind == (EntryKind::Dir { opaque: false }) {
         while name.last() == Some(&b'/') {
             name.pop();

@@ -1,5 +1,6 @@
 //! `acetate build`.
 
+use crate::cache_summary;
 use crate::cache_token;
 use crate::call_flag;
 use crate::command::{check, runtime};
@@ -123,6 +124,9 @@ fn metadata(report: &BuildReport) -> Value {
     if !report.names.is_empty() {
         object.insert("image.name".into(), json!(report.names.join(",")));
     }
+    if !report.caches.is_empty() {
+        object.insert("acetate.caches".into(), cache_summary::json(&report.caches));
+    }
     object.insert(
         "acetate.steps".into(),
         json!({ "run": report.n_run, "cached": report.n_cached }),
@@ -149,6 +153,9 @@ fn print(mode: Mode, flags: &BuildFlags, report: &BuildReport) {
             failure::warnings(file, &report.warnings)
         };
         eprint!("{warnings}");
+        for line in report.caches.iter().filter_map(cache_summary::line) {
+            eprintln!("{line}");
+        }
         if report.images.is_empty() && flags.output.is_empty() {
             eprintln!(
                 "WARNING: no output was asked for, the result stays in the cache; \

@@ -3,6 +3,7 @@
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::flags::{DuFlags, PruneFlags};
+use crate::size::human as size;
 use acetate_engine::{Engine, PruneReport, PruneScope, Reason, Tally, Usage};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -134,42 +135,5 @@ fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Pinned => "an image or a running process needs it",
         Reason::Held => "a running process uses it",
-    }
-}
-
-/// Bytes in decimal units, as docker shows sizes.
-fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
-    let mut value = bytes as f64;
-    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
-    let mut unit = units.next().unwrap_or("B");
-    for next in units {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1000.0;
-        unit = next;
-    }
-    if unit == "B" {
-        format!("{bytes}B")
-    } else {
-        format!("{value:.3}{unit}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (999, "999B"),
-            (1000, "1.000kB"),
-            (1_234_567, "1.235MB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

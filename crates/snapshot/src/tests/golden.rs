@@ -90,6 +90,22 @@ fn later_times_are_clamped() {
 }
 
 #[test]
+fn a_layer_that_is_rewritten_is_what_it_would_have_been() {
+    for secs in [-5, 0, 500, 2_000_000_000] {
+        let limit = Timestamp::from_secs(secs);
+        let plain = tar(ClampTimes::Keep);
+        let kind = acetate_oci::Compression::None;
+        let (rewritten, diff_id) = crate::clamp::rewrite(&*plain, kind, Vec::new(), limit).unwrap();
+        assert_eq!(diff_id, Digest::of(&plain));
+        assert_eq!(
+            tar_lines(&rewritten),
+            tar_lines(&tar(ClampTimes::To(limit)))
+        );
+        assert!(rewritten == tar(ClampTimes::To(limit)), "limit {secs}");
+    }
+}
+
+#[test]
 fn reading_gives_what_was_written() {
     let bytes = tar(ClampTimes::Keep);
     let mut reader = TarReader::new(&*bytes, TarRules::Layer);
