@@ -16,6 +16,7 @@
 //! `Demand` (crate graph) says which vertices are needed and whether their definition hits still
 //! hold; this module follows its changes and keeps the order.
 
+mod loss;
 mod queue;
 mod start;
 mod step;
@@ -28,9 +29,6 @@ use acetate_graph::{Decision, Demand, Shape, VertexId};
 use self::queue::{ReadyQueue, Slots};
 use self::step::{Phase, Step};
 use crate::{Class, Command, Event, Failure, Hits, Limits, Profile};
-
-/// How often a result that was made by running may be lost before the build gives up.
-const MAX_LOSSES: u32 = 3;
 
 /// The state of a build. `O` is the handle of a result, `C` a candidate, `E` why a step fails.
 #[derive(Debug)]
@@ -231,54 +229,6 @@ impl<O: Clone, C, E> State<O, C, E> {
                 self.queue_load(vertex);
             }
         }
-    }
-
-    fn inputs_lost(&mut self, vertex: VertexId, inputs: &[VertexId]) {
-        self.end_run(vertex);
-        if self.is_stopping() {
-            return;
-        }
-        let named: Vec<VertexId> = self
-            .shape
-            .inputs(vertex)
-            .iter()
-            .filter(|id| inputs.contains(id))
-            .copied()
-            .collect();
-        if named.is_empty() {
-            self.fail(Failure::LostAgain { vertex });
-            return;
-        }
-        let started_at = self.steps[vertex.idx()].started_at;
-        for input in named {
-            // What was made again since this step started is not what this step found missing.
-            if self.steps[input.idx()].made_at <= started_at {
-                self.lose(input);
-            }
-        }
-        self.wait(vertex);
-    }
-
-    fn lose(&mut self, vertex: VertexId) {
-        let step = &mut self.steps[vertex.idx()];
-        if self.ending != Ending::NotYet || step.phase != Phase::Done {
-            return;
-        }
-        step.phase = Phase::Idle;
-        step.output = None;
-        step.n_losses += u32::from(step.is_own);
-        if step.n_losses > MAX_LOSSES {
-            self.fail(Failure::LostAgain { vertex });
-            return;
-        }
-        self.n_open += 1;
-        self.is_done_told = false;
-        for dependent in self.shape.dependents(vertex) {
-            let step = &mut self.steps[dependent.idx()];
-            step.n_missing += usize::from(step.phase == Phase::Waiting);
-        }
-        self.demand.lose(vertex);
-        self.try_next(vertex);
     }
 
     fn fail(&mut self, failure: Failure<E>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use acetate_graph::VertexKind;
 use proptest::prelude::*;
 
+use super::loss::MAX_LOSSES;
 use super::*;
 
 /// A candidate: whether its bytes are there.

@@ -2,6 +2,7 @@
 
 use acetate_graph::VertexKind::{self, Forced, Plain};
 
+use super::loss::MAX_LOSSES;
 use super::*;
 
 type TestState = State<&'static str, &'static str, &'static str>;
