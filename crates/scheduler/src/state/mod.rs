@@ -11,12 +11,16 @@
 //! Waiting --> AskQueued --> Asking --> LoadQueued (by content)
 //!   |                         | no candidate
 //!   +-------------------------+--> Ready --> Running --> Done
+//!                                    ^          |
+//!                                    |          | taken by somebody else
+//!                                    +--Parked<-+
 //! ```
 //!
 //! `Demand` (crate graph) says which vertices are needed and whether their definition hits still
 //! hold; this module follows its changes and keeps the order.
 
 mod loss;
+mod park;
 mod queue;
 mod start;
 mod step;
@@ -43,6 +47,9 @@ pub struct State<O, C, E> {
     slots: [Slots; 2],
     loads: Slots,
     n_asking: usize,
+    /// Parked vertices of which nobody was told yet.
+    park_queue: Vec<VertexId>,
+    n_waiting: usize,
     /// Vertices that are needed and have no result.
     n_open: usize,
     clock: u64,
@@ -86,6 +93,8 @@ impl<O: Clone, C, E> State<O, C, E> {
             ],
             loads: Slots::new(limits.max_loads),
             n_asking: 0,
+            park_queue: Vec::new(),
+            n_waiting: 0,
             n_open: 0,
             clock: 0,
             is_done_told: true,
@@ -119,10 +128,16 @@ impl<O: Clone, C, E> State<O, C, E> {
                 self.fail(Failure::Step { vertex, error });
             }
             Event::Panicked(vertex, message) => {
-                self.end_run(vertex);
+                if self.steps[vertex.idx()].phase == Phase::Parked {
+                    self.end_wait(vertex);
+                } else {
+                    self.end_run(vertex);
+                }
                 self.fail(Failure::Panicked { vertex, message });
             }
             Event::InputsLost(vertex, inputs) => self.inputs_lost(vertex, &inputs),
+            Event::Taken(vertex) => self.taken(vertex),
+            Event::Free(vertex) => self.freed(vertex),
             Event::Lost(vertex) => self.lose(vertex),
             Event::Cancel => self.fail(Failure::Cancelled),
         }
@@ -137,6 +152,7 @@ impl<O: Clone, C, E> State<O, C, E> {
         }
         self.start_loads(&mut commands);
         self.start_question(&mut commands);
+        self.start_waits(&mut commands);
         self.start_runs(&mut commands);
         if self.n_open == 0 && !self.is_done_told {
             self.is_done_told = true;
@@ -167,7 +183,8 @@ impl<O: Clone, C, E> State<O, C, E> {
 
     /// How many commands have not been answered; a question counts once per vertex.
     pub fn n_in_flight(&self) -> usize {
-        self.slots.iter().map(Slots::taken).sum::<usize>() + self.loads.taken() + self.n_asking
+        let n_running: usize = self.slots.iter().map(Slots::taken).sum();
+        n_running + self.loads.taken() + self.n_asking + self.n_waiting
     }
 
     /// Whether the build failed or was cancelled, so that nothing new starts.
@@ -373,6 +390,8 @@ impl<O: Clone, C, E> State<O, C, E> {
     }
 }
 
+#[cfg(test)]
+mod park_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
