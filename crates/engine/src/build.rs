@@ -15,6 +15,7 @@ use crate::secrets::Secrets;
 use crate::shared::{self, Publisher};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
+use crate::waits::Waits;
 use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
 use acetate_cache::OpHistory;
 use acetate_frontend::checks::Settings;
@@ -114,6 +115,7 @@ pub(crate) async fn build(
         )),
         renewed: Arc::default(),
         releaser: Releaser::start(Arc::clone(&engine.store)),
+        waits: Waits::default(),
         n_run: AtomicUsize::new(0),
         n_cached: AtomicUsize::new(cached),
     });
@@ -121,6 +123,7 @@ pub(crate) async fn build(
     let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
     phase("scheduled");
     let result = scope(job, cancel.clone(), body).await;
+    progress.close();
     phase("finished");
     let summaries = unless(&cancel, shared::finish(engine, &runner, &progress)).await;
     phase("shared");
