@@ -50,3 +50,27 @@ impl Obstacle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_lock_is_waited_for_and_then_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let other = store.try_lock("step").unwrap();
+        let obstacle = Obstacle::StepLock("step".to_owned());
+        let mut gone = pin!(obstacle.gone(&store));
+        let first = std::future::poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending()));
+        assert!(first.await, "somebody has it");
+        drop(other);
+        let got = tokio::time::timeout(Duration::from_secs(10), gone).await;
+        let got = got.expect("in time").unwrap();
+        assert!(matches!(got, Got::Lock(_)));
+        assert!(store.try_lock("step").unwrap().is_none(), "it is ours");
+    }
+}

@@ -77,3 +77,48 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Files;
+    use acetate_store::Store;
+
+    fn parked(store: &Store, inputs: Vec<Output>) -> Parked {
+        Parked {
+            inputs,
+            held: Held {
+                lock: store.try_lock("step").unwrap(),
+                caches: Some(CacheMounts::default()),
+                result: Some(Output::Files(Files::default())),
+            },
+            obstacle: None,
+        }
+    }
+
+    #[test]
+    fn what_was_got_serves_the_next_attempt_with_the_same_inputs() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let waits = Waits::default();
+        let inputs = || vec![Output::Files(Files::default())];
+        waits.park(VertexId(1), parked(&store, inputs()));
+        assert!(waits.resume(VertexId(0), &inputs()).lock.is_none());
+        let held = waits.resume(VertexId(1), &inputs());
+        assert!(held.lock.is_some() && held.caches.is_some() && held.result.is_some());
+        assert!(waits.unpark(VertexId(1)).is_none(), "it is there once");
+    }
+
+    #[test]
+    fn of_an_attempt_with_other_inputs_only_the_lock_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let waits = Waits::default();
+        waits.park(VertexId(1), parked(&store, Vec::new()));
+        let held = waits.resume(VertexId(1), &[Output::Files(Files::default())]);
+        assert!(held.lock.is_some() && held.caches.is_none() && held.result.is_none());
+        assert!(store.try_lock("step").unwrap().is_none());
+        drop(held);
+        assert!(store.try_lock("step").unwrap().is_some());
+    }
+}

@@ -178,13 +178,13 @@ fn builds_with_one_slot_never_wait_for_each_other() {
             "FROM base AS s{n}\nRUN --mount=type=cache,id={first},target=/1,sharing=locked \
              --mount=type=cache,id={second},target=/2,sharing=locked \
              --mount=type=cache,id=z{n},target=/3,sharing=locked \
-             mkdir /1/busy /2/busy && sleep 0.02 && rmdir /1/busy /2/busy && echo {n} > /{n}\n"
+             mkdir /1/busy /2/busy && sleep 0.02 && rmdir /1/busy /2/busy && echo {n} > /out{n}\n"
         )
     };
     let mut text: String = (0..6).map(stage).collect();
     text += "FROM base\n";
     for n in 0..6 {
-        text += &format!("COPY --from=s{n} /{n} /\n");
+        text += &format!("COPY --from=s{n} /out{n} /\n");
     }
     let world = World::of(&text);
     let forced = |n: usize| n >= 4;
