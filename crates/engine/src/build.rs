@@ -1,5 +1,6 @@
 //! One build from the Dockerfile to the outputs.
 
+use crate::cache_mounts::Turns;
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
@@ -116,6 +117,7 @@ pub(crate) async fn build(
         renewed: Arc::default(),
         releaser: Releaser::start(Arc::clone(&engine.store)),
         waits: Waits::default(),
+        turns: Turns::default(),
         n_run: AtomicUsize::new(0),
         n_cached: AtomicUsize::new(cached),
     });

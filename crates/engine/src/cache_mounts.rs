@@ -23,6 +23,8 @@ use std::time::Duration;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+/// However many steps of a build wait, it looks less than a thousand times a second.
+const BETWEEN_TURNS: Duration = Duration::from_millis(1);
 
 /// The cache directories that one build began anew, since it uses no caches (S69).
 #[derive(Debug, Default)]
@@ -92,21 +94,28 @@ pub(crate) async fn take(
 pub(crate) struct CacheRequest(Arc<(Taker, AllWanted)>);
 
 impl CacheRequest {
-    /// Waits until all of them can be had, and takes them.
-    pub(crate) async fn take(&self) -> Result<CacheMounts, StepError> {
+    /// Waits until all of them can be had, and takes them. Who waits in the same build looks in turn,
+    /// so that hundreds of steps do not cost a processor.
+    pub(crate) async fn take(&self, turns: &Turns) -> Result<CacheMounts, StepError> {
         let mut pause = FIRST_PAUSE;
         loop {
+            let turn = turns.0.lock().await;
             let request = Arc::clone(&self.0);
-            if let Ok(mounts) =
-                acetate_stdx::blocking(move || request.0.try_take(&request.1)).await?
-            {
+            let taken = acetate_stdx::blocking(move || request.0.try_take(&request.1)).await?;
+            if let Ok(mounts) = taken {
                 return Ok(mounts);
             }
+            tokio::time::sleep(BETWEEN_TURNS).await;
+            drop(turn);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
+
+/// Whose turn it is to look whether directories are free, first come, first served.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(tokio::sync::Mutex<()>);
 
 /// The id of a cache mount that others use.
 struct InUse(String);

@@ -68,7 +68,7 @@ impl StepRunner {
             return;
         };
         if let Some(obstacle) = parked.obstacle.take() {
-            let mut gone = pin!(obstacle.gone(&self.store));
+            let mut gone = pin!(obstacle.gone(&self.store, &self.turns));
             let got = tokio::select! {
                 biased;
                 got = &mut gone => got,

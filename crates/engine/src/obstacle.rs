@@ -1,6 +1,6 @@
 //! What keeps a step from being carried out: somebody else has it, or something that it needs.
 
-use crate::cache_mounts::{CacheMounts, CacheRequest};
+use crate::cache_mounts::{CacheMounts, CacheRequest, Turns};
 use crate::steps::StepError;
 use acetate_store::{Store, StoreLock};
 
@@ -43,10 +43,10 @@ impl Obstacle {
     }
 
     /// Waits until the obstacle is gone, and gives what was behind it. Dropping the future gives up.
-    pub(crate) async fn gone(&self, store: &Store) -> Result<Got, StepError> {
+    pub(crate) async fn gone(&self, store: &Store, turns: &Turns) -> Result<Got, StepError> {
         match self {
             Self::StepLock(name) => Ok(Got::Lock(store.lock(name).await?)),
-            Self::CacheMounts { request, .. } => Ok(Got::CacheMounts(request.take().await?)),
+            Self::CacheMounts { request, .. } => Ok(Got::CacheMounts(request.take(turns).await?)),
         }
     }
 }
@@ -64,7 +64,8 @@ mod tests {
         let store = Store::open(&dir.path().join("store")).unwrap();
         let other = store.try_lock("step").unwrap();
         let obstacle = Obstacle::StepLock("step".to_owned());
-        let mut gone = pin!(obstacle.gone(&store));
+        let turns = Turns::default();
+        let mut gone = pin!(obstacle.gone(&store, &turns));
         let first = std::future::poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending()));
         assert!(first.await, "somebody has it");
         drop(other);

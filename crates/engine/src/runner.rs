@@ -1,7 +1,7 @@
 use crate::VertexOutcome;
 use crate::attempt::Attempt;
 use crate::blobs::{Blobs, FetchError};
-use crate::cache_mounts::Renewed;
+use crate::cache_mounts::{Renewed, Turns};
 use crate::claim::Claim;
 use crate::context::Contexts;
 use crate::outcomes::{How, Outcomes};
@@ -63,6 +63,7 @@ pub(crate) struct StepRunner {
     pub(crate) renewed: Arc<Renewed>,
     pub(crate) releaser: Releaser,
     pub(crate) waits: Waits,
+    pub(crate) turns: Turns,
     pub(crate) n_run: AtomicUsize,
     pub(crate) n_cached: AtomicUsize,
 }
