@@ -35,15 +35,24 @@ impl Outcome {
     }
 
     pub(crate) fn new(output: &Output) -> Self {
-        let mut out = Self {
+        Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            ..Self::of_progress(&String::from_utf8_lossy(&output.stderr))
+        }
+    }
+
+    /// Reads what a program has told on standard error so far.
+    pub(crate) fn of_progress(stderr: &str) -> Self {
+        let mut out = Self {
+            code: -1,
+            stdout: String::new(),
             stderr: String::new(),
             steps: Vec::new(),
             logs: BTreeMap::new(),
         };
         let mut names = BTreeMap::new();
-        for line in String::from_utf8_lossy(&output.stderr).lines() {
+        for line in stderr.lines() {
             match serde_json::from_str::<Value>(line) {
                 Ok(object) if object.is_object() => out.object(&object, &mut names),
                 _ => out.stderr += &format!("{line}\n"),

@@ -1,5 +1,7 @@
 use crate::Outcome;
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// Where standard error goes, when it can be read meanwhile.
+    log: Option<PathBuf>,
 }
 
 impl Running {
@@ -21,7 +25,40 @@ impl Running {
             .stderr(Stdio::piped());
         Self {
             child: command.spawn().expect("the program starts"),
+            log: None,
         }
+    }
+
+    /// Starts a program whose standard error is kept in a file, so that it can be waited for what it
+    /// says.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_logged(mut command: Command, log: PathBuf) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("the log is made"));
+        Self {
+            child: command.spawn().expect("the program starts"),
+            log: Some(log),
+        }
+    }
+
+    /// Waits until a program that was started logged has shown all of these words, be it that its
+    /// steps said them or that it did.
+    ///
+    /// # Panics
+    /// When it never does.
+    #[track_caller]
+    pub fn until_shown(&mut self, words: &[&str]) {
+        let log = self.log.clone().expect("it was started logged");
+        self.until(&format!("{words:?}"), || {
+            let text = std::fs::read_to_string(&log).expect("a log");
+            let said = Outcome::of_progress(&text).log();
+            let is_there = |word: &&str| text.contains(word) || said.contains(word);
+            words.iter().all(is_there)
+        });
     }
 
     /// Sends a signal.
@@ -57,6 +94,10 @@ impl Running {
     /// # Panics
     /// When it cannot be waited for.
     pub fn wait(self) -> Outcome {
-        Outcome::new(&self.child.wait_with_output().expect("an end"))
+        let mut output = self.child.wait_with_output().expect("an end");
+        if let Some(log) = &self.log {
+            output.stderr = std::fs::read(log).expect("a log");
+        }
+        Outcome::new(&output)
     }
 }

@@ -140,6 +140,11 @@ pub(crate) struct BuildFlags {
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
 
+    /// How many RUN steps run at the same time; those that wait for other builds do not count
+    /// [default: 4 for each processor, at least 16]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_parallel: Option<std::num::NonZeroUsize>,
+
     /// Write the image id to a file
     #[arg(long, value_name = "PATH")]
     pub(crate) iidfile: Option<PathBuf>,

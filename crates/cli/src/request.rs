@@ -50,6 +50,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         cache_to,
         pull: flags.pull,
         isolation: isolation(&flags.isolation)?,
+        max_parallel: flags.max_parallel.map(std::num::NonZero::get),
         ..BuildRequest::new(context)
     })
 }

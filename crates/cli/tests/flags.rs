@@ -65,6 +65,7 @@ fn every_flag_of_build_is_in_its_help() {
         "--shm-size",
         "--resource",
         "--cgroup-parent",
+        "--max-parallel",
         "--debug",
     ] {
         assert!(help.contains(flag), "{flag}");
@@ -94,6 +95,10 @@ fn unfinished_and_unknown_flags_fail_by_name() {
             "unexpected argument '--no-such'",
         ),
         (["build", "--pull=maybe", "."], "expected true or false"),
+        (
+            ["build", "--max-parallel=0", "."],
+            "invalid value '0' for '--max-parallel <N>'",
+        ),
     ] {
         let output = acetate(&args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");

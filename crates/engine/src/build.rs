@@ -1,5 +1,6 @@
 //! One build from the Dockerfile to the outputs.
 
+use crate::cache_mounts::Turns;
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
@@ -15,6 +16,7 @@ use crate::secrets::Secrets;
 use crate::shared::{self, Publisher};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
+use crate::waits::Waits;
 use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
 use acetate_cache::OpHistory;
 use acetate_frontend::checks::Settings;
@@ -114,6 +116,8 @@ pub(crate) async fn build(
         )),
         renewed: Arc::default(),
         releaser: Releaser::start(Arc::clone(&engine.store)),
+        waits: Waits::default(),
+        turns: Turns::default(),
         n_run: AtomicUsize::new(0),
         n_cached: AtomicUsize::new(cached),
     });
@@ -121,6 +125,7 @@ pub(crate) async fn build(
     let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
     phase("scheduled");
     let result = scope(job, cancel.clone(), body).await;
+    progress.close();
     phase("finished");
     let summaries = unless(&cancel, shared::finish(engine, &runner, &progress)).await;
     phase("shared");

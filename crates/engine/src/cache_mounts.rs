@@ -1,5 +1,6 @@
 //! Which directories the cache mounts of a step show, and waiting for those that others use.
 
+use crate::obstacle::Obstacle;
 use crate::output::Output;
 use crate::runner::StepRunner;
 use crate::steps::StepError;
@@ -12,7 +13,6 @@ use acetate_graph::{
     Vertex,
 };
 use acetate_oci::{Digest, Timestamp};
-use acetate_scheduler::JobCtx;
 use acetate_snapshot::{Snapshot, Snapshots};
 use acetate_store::{CacheClaim, CacheFound, CacheHold, CachePlace, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+/// However many steps of a build wait, it looks less than a thousand times a second.
+const BETWEEN_TURNS: Duration = Duration::from_millis(1);
 
 /// The cache directories that one build began anew, since it uses no caches (S69).
 #[derive(Debug, Default)]
@@ -44,18 +46,25 @@ impl CacheMounts {
     }
 }
 
-/// Takes all directories that a step needs, or waits until it can: never holding some of them
-/// meanwhile, so that no two steps wait for each other.
+/// What came of taking the directories of a step without waiting.
+pub(crate) enum Taking {
+    /// It has all of them.
+    All(CacheMounts),
+    /// It has none, since others use one.
+    Busy(Obstacle),
+}
+
+/// Takes all directories that a step needs, or none: never holding some of them while it waits, no
+/// two steps wait for each other.
 pub(crate) async fn take(
     runner: &StepRunner,
     op: &ExecOp,
     vertex: &Vertex,
     inputs: &[Output],
-    ctx: &JobCtx,
-) -> Result<CacheMounts, StepError> {
+) -> Result<Taking, StepError> {
     let is_cache = |source: &MountSource| matches!(source, MountSource::Cache(_));
     if !op.mounts.iter().any(|mount| is_cache(&mount.source)) {
-        return Ok(CacheMounts::default());
+        return Ok(Taking::All(CacheMounts::default()));
     }
     let taker = Taker {
         store: Arc::clone(&runner.store),
@@ -64,36 +73,58 @@ pub(crate) async fn take(
     };
     let (op, vertex, inputs) = (op.clone(), vertex.clone(), inputs.to_vec());
     let renewed = Arc::clone(&runner.renewed);
-    let mut waiting = acetate_stdx::blocking(move || {
+    acetate_stdx::blocking(move || {
         let wanted = taker.wanted(&op, &vertex, &inputs)?;
         if vertex.meta.no_cache {
             taker.renew(&wanted, &renewed)?;
         }
-        Ok::<_, StepError>((taker, wanted))
-    })
-    .await?;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (taker, wanted) = waiting;
-        let (taken, back) = acetate_stdx::blocking(move || {
-            let taken = taker.try_take(&wanted);
-            (taken, (taker, wanted))
+        Ok(match taker.try_take(&wanted)? {
+            Ok(mounts) => Taking::All(mounts),
+            Err(InUse(id)) => Taking::Busy(Obstacle::CacheMounts {
+                request: CacheRequest(Arc::new((taker, wanted))),
+                id,
+            }),
         })
-        .await;
-        if let Some(mounts) = taken? {
-            return Ok(mounts);
-        }
-        waiting = back;
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = ctx.cancel.cancelled() => return Err(StepError::Cancelled),
+    })
+    .await
+}
+
+/// All directories that a step wants, to be taken together.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheRequest(Arc<(Taker, AllWanted)>);
+
+impl CacheRequest {
+    /// Waits until all of them can be had, and takes them. Who waits in the same build looks in turn,
+    /// so that hundreds of steps do not cost a processor.
+    pub(crate) async fn take(&self, turns: &Turns) -> Result<CacheMounts, StepError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let turn = turns.0.lock().await;
+            let request = Arc::clone(&self.0);
+            let taken = acetate_stdx::blocking(move || request.0.try_take(&request.1)).await?;
+            if let Ok(mounts) = taken {
+                return Ok(mounts);
+            }
+            tokio::time::sleep(BETWEEN_TURNS).await;
+            drop(turn);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
+/// Whose turn it is to look whether directories are free, first come, first served.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(tokio::sync::Mutex<()>);
+
+/// The id of a cache mount that others use.
+struct InUse(String);
+
 /// What a step wants of one identity.
 #[derive(Debug)]
 struct Wanted {
+    /// The name that the Dockerfile gives it.
+    id: String,
     claim: CacheClaim,
     cache: CacheMount,
     base: Option<Snapshot>,
@@ -140,6 +171,7 @@ impl Taker {
             let identity = self.identity(&directory.id, cache, base.as_ref())?;
             let claim = claim(directory.sharing);
             let wanted = all.entry(identity).or_insert_with(|| Wanted {
+                id: directory.id.clone(),
                 claim,
                 cache: cache.clone(),
                 base,
@@ -197,13 +229,13 @@ impl Taker {
     }
 
     /// Takes all of them, or none when one has to be waited for.
-    fn try_take(&self, wanted: &AllWanted) -> Result<Option<CacheMounts>, StepError> {
+    fn try_take(&self, wanted: &AllWanted) -> Result<Result<CacheMounts, InUse>, StepError> {
         let mut taken = CacheMounts::default();
         for (identity, wanted) in wanted {
             let hold = loop {
                 match self.store.cache_mounts().claim(identity, wanted.claim)? {
                     CacheFound::Held(hold) => break hold,
-                    CacheFound::Busy => return Ok(None),
+                    CacheFound::Busy => return Ok(Err(InUse(wanted.id.clone()))),
                     CacheFound::Missing(place) => self.make(place, wanted)?,
                 }
             };
@@ -212,7 +244,7 @@ impl Taker {
             }
             taken.holds.push(hold);
         }
-        Ok(Some(taken))
+        Ok(Ok(taken))
     }
 
     /// Makes a directory with all that it begins with.

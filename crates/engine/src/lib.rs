@@ -10,12 +10,14 @@
 //! I/O: that is in the crates below.
 
 mod agree;
+mod attempt;
 mod blobs;
 mod build;
 mod cache_mounts;
 mod cache_place;
 mod cache_spec;
 mod call;
+mod claim;
 mod container;
 mod context;
 mod damage;
@@ -27,6 +29,7 @@ mod file_memory;
 mod images;
 mod lookup;
 mod names;
+mod obstacle;
 mod outcomes;
 mod output;
 mod pin;
@@ -41,6 +44,7 @@ mod shared;
 mod sight;
 mod ssh;
 mod steps;
+mod waits;
 
 pub use acetate_cache::remote::{CacheAddress, RemoteError as CacheAddressError};
 pub use acetate_files::HostModes;

@@ -2,14 +2,17 @@ use crate::{BuildError, BuildEvent, EventSink, VertexInfo, VertexOutcome};
 use acetate_graph::{BuildGraph, VertexId};
 use acetate_oci::{Digest, Timestamp};
 use acetate_stdx::clock::Clock;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Tells what happens, with the time at which it does.
 #[derive(Clone)]
 pub(crate) struct Progress {
     sink: Arc<dyn EventSink>,
     clock: Arc<dyn Clock>,
+    /// What was begun and has not ended.
+    open: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 impl fmt::Debug for Progress {
@@ -26,7 +29,11 @@ pub(crate) struct InternalStep {
 
 impl Progress {
     pub(crate) fn new(sink: Arc<dyn EventSink>, clock: Arc<dyn Clock>) -> Self {
-        Self { sink, clock }
+        Self {
+            sink,
+            clock,
+            open: Arc::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -55,14 +62,38 @@ impl Progress {
         }
     }
 
+    /// Begins a step. One that was begun already goes on, such as one that had to wait for others.
     pub(crate) fn started(&self, vertex: Digest) {
+        if !self.open().insert(vertex) {
+            return;
+        }
         self.emit(BuildEvent::Started {
             vertex,
             at: self.now(),
         });
     }
 
+    /// Says something about a step in a line of its own, beside what its process says.
+    pub(crate) fn note(&self, vertex: Digest, words: &str) {
+        self.emit(BuildEvent::Log {
+            vertex,
+            at: self.now(),
+            stream: 2,
+            data: format!("{words}\n").into_bytes(),
+        });
+    }
+
+    /// Ends all that was begun and not ended, when nobody is there any more to do it: what waits for
+    /// others is dropped when the build stops.
+    pub(crate) fn close(&self) {
+        let open = std::mem::take(&mut *self.open());
+        for vertex in open {
+            self.finished(vertex, VertexOutcome::Cancelled);
+        }
+    }
+
     pub(crate) fn finished(&self, vertex: Digest, outcome: VertexOutcome) {
+        self.open().remove(&vertex);
         self.emit(BuildEvent::Finished {
             vertex,
             at: self.now(),
@@ -75,6 +106,10 @@ impl Progress {
         let vertex = vertex_digest(graph, id);
         self.started(vertex);
         self.finished(vertex, VertexOutcome::Cached);
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a step of the engine itself.

@@ -1,8 +1,9 @@
 use crate::VertexOutcome;
+use crate::attempt::Attempt;
 use crate::blobs::{Blobs, FetchError};
-use crate::cache_mounts::Renewed;
+use crate::cache_mounts::{Renewed, Turns};
+use crate::claim::Claim;
 use crate::context::Contexts;
-use crate::damage::{Damage, MAX_REPAIRS};
 use crate::outcomes::{How, Outcomes};
 use crate::output::{Files, Output, Selected};
 use crate::pin::Pinned;
@@ -12,18 +13,18 @@ use crate::same::Same;
 use crate::secrets::Secrets;
 use crate::shared::{Candidate, Made, Publisher, Reach, SharedCaches, load};
 use crate::ssh::SshAgents;
-use crate::steps::{StepError, exec, file, merge, source};
+use crate::steps::StepError;
+use crate::waits::Waits;
 use acetate_cache::{
-    CacheIndex, CacheKey, CacheRecord, Entry, LayerRecord, LocalCache, OpHistory, Past, PastInput,
-    Pasts,
+    CacheIndex, CacheKey, CacheRecord, Entry, LayerRecord, LocalCache, OpHistory, Past, Pasts,
 };
 use acetate_exec::Executor;
 use acetate_frontend::{ImageNeed, RemoteNeed, SelectionSpec};
 use acetate_graph::{BuildGraph, Op, OpKey, SourceOp, Vertex, VertexId, op_key};
-use acetate_oci::{Digest, Timestamp};
+use acetate_oci::Timestamp;
 use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
 use acetate_snapshot::Snapshots;
-use acetate_store::{Object, Store, StoreLock};
+use acetate_store::{Object, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -61,16 +62,10 @@ pub(crate) struct StepRunner {
     pub(crate) ssh: Arc<SshAgents>,
     pub(crate) renewed: Arc<Renewed>,
     pub(crate) releaser: Releaser,
+    pub(crate) waits: Waits,
+    pub(crate) turns: Turns,
     pub(crate) n_run: AtomicUsize,
     pub(crate) n_cached: AtomicUsize,
-}
-
-/// How a vertex got its result without being carried out.
-enum Claim {
-    /// Somebody else carried it out a moment ago.
-    Result(Output),
-    /// It is ours to carry out; the lock keeps others from doing the same.
-    Work(Option<StoreLock>),
 }
 
 impl Runner for StepRunner {
@@ -124,14 +119,29 @@ impl Runner for StepRunner {
             Op::Source(source) => return Ok(self.source(id, vertex, source)?),
             Op::Diff => return Err(StepError::internal("a difference").into()),
         }
-        let lock = match self.claim(id, &inputs, &ctx).await? {
-            Claim::Result(output) => return Ok(output),
-            Claim::Work(lock) => lock,
+        let mut held = match self.claim(id, &inputs)? {
+            Claim::Result(output) => {
+                self.tell_cached(id);
+                return Ok(output);
+            }
+            Claim::Work(held) => held,
+            Claim::Taken(held, obstacle) => {
+                self.park(id, inputs, held, obstacle);
+                return Err(RunError::Taken);
+            }
         };
         let digest = vertex_digest(&self.graph, id);
         self.progress.started(digest);
         let began = Instant::now();
-        let result = self.carry_out(vertex, digest, &inputs, &ctx).await;
+        let result = self.carry_out(vertex, digest, &inputs, &mut held, &ctx);
+        let result = match result.await {
+            Ok(Attempt::Taken(obstacle)) => {
+                self.park(id, inputs, held, obstacle);
+                return Err(RunError::Taken);
+            }
+            Ok(Attempt::Made(files)) => Ok(files),
+            Err(error) => Err(error),
+        };
         self.n_run.fetch_add(1, Ordering::Relaxed);
         self.outcomes.note(id, How::Ran);
         match result {
@@ -139,7 +149,7 @@ impl Runner for StepRunner {
                 let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.record(id, &inputs, &files, duration);
                 self.publish(id, inputs, &files, duration);
-                self.releaser.release(lock);
+                self.releaser.release(held.lock);
                 self.progress.finished(digest, VertexOutcome::Done);
                 Ok(Output::Files(files))
             }
@@ -161,6 +171,14 @@ impl Runner for StepRunner {
                 Err(error.into())
             }
         }
+    }
+
+    async fn wait(&self, vertex: VertexId, _ctx: JobCtx) {
+        self.wait_for_others(vertex).await;
+    }
+
+    fn let_go(&self, vertex: VertexId) {
+        drop(self.waits.unpark(vertex));
     }
 }
 
@@ -226,7 +244,7 @@ impl StepRunner {
     ///
     /// The definition key alone does not say that: a step below may have been run again, here or by
     /// another process, and the record replaced by one that was made of other inputs.
-    fn records_of(&self, past: &Past) -> Vec<CacheRecord> {
+    pub(crate) fn records_of(&self, past: &Past) -> Vec<CacheRecord> {
         let key = acetate_graph::DefinitionKey::from_digest(past.definition);
         let found = self
             .cache
@@ -282,81 +300,6 @@ impl StepRunner {
                     selection: Arc::clone(selection),
                     digest: *digest,
                 })))
-            }
-        }
-    }
-
-    /// Takes the lock of a vertex, or the result of whoever had it (single flight across
-    /// processes). A forced vertex joins nobody.
-    async fn claim(
-        &self,
-        id: VertexId,
-        inputs: &[Output],
-        ctx: &JobCtx,
-    ) -> Result<Claim, StepError> {
-        if self.graph.vertex(id).meta.no_cache {
-            return Ok(Claim::Work(None));
-        }
-        let key = self.graph.key(id);
-        let name = format!("vertex-{}", key.digest().hex());
-        let lock = if let Some(lock) = self.store.try_lock(&name)? {
-            lock
-        } else {
-            tokio::select! {
-                lock = self.store.lock(&name) => lock?,
-                () = ctx.cancel.cancelled() => return Err(StepError::Cancelled),
-            }
-        };
-        if let Some(output) = self.join(id, inputs) {
-            self.tell_cached(id);
-            return Ok(Claim::Result(output));
-        }
-        Ok(Claim::Work(Some(lock)))
-    }
-
-    /// A result that another process recorded since this build began, made of exactly these inputs.
-    fn join(&self, id: VertexId, inputs: &[Output]) -> Option<Output> {
-        let key = self.graph.key(id);
-        let op = op_key(&self.graph.vertex(id).op);
-        let ours: Vec<PastInput> = inputs.iter().map(Output::as_past).collect();
-        let pasts = self.history.find(&[op]).pop()?.decode();
-        let is_ours = |past: &&Past| past.definition == *key.digest() && past.inputs == ours;
-        let records = self.records_of(pasts.iter().find(is_ours)?);
-        records
-            .iter()
-            .find_map(|record| self.load_record(record))
-            .map(Output::Files)
-    }
-
-    async fn carry_out(
-        &self,
-        vertex: &Vertex,
-        digest: Digest,
-        inputs: &[Output],
-        ctx: &JobCtx,
-    ) -> Result<Files, StepError> {
-        let mut repairs = 0;
-        loop {
-            if vertex.op != Op::Merge {
-                for input in inputs {
-                    self.blobs.ensure_usable(&input.files().snapshot).await?;
-                }
-            }
-            let result = match &vertex.op {
-                Op::Exec(op) => exec::run(self, op, vertex, digest, inputs, ctx).await,
-                Op::File(op) => file::run(self, op, inputs).await,
-                Op::Source(_) => source::run(self, vertex, ctx).await,
-                Op::Merge => merge::run(self, inputs).await,
-                Op::Diff => Err(StepError::internal("an op that makes no files")),
-            };
-            match result {
-                Err(error) if error.is_damage() && repairs < MAX_REPAIRS => {
-                    tracing::warn!(error = %error.words(), "a step is tried again");
-                    repairs += 1;
-                    let snapshots = inputs.iter().map(|input| input.files().snapshot);
-                    self.blobs.repair(snapshots.collect()).await?;
-                }
-                result => return result,
             }
         }
     }

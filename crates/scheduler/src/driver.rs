@@ -163,6 +163,8 @@ impl<R: Runner> Driver<R> {
                 Command::Load(vertex, candidate) => self.load(vertex, candidate),
                 Command::AskContent(vertices) => self.ask(vertices),
                 Command::Run(vertex) => self.run(vertex),
+                Command::Wait(vertex) => self.wait(vertex),
+                Command::LetGo(vertex) => self.runner.let_go(vertex),
                 Command::CancelRunning => self.stop.cancel(),
                 Command::Done | Command::Abort => {}
             }
@@ -215,9 +217,7 @@ impl<R: Runner> Driver<R> {
     fn run(&mut self, vertex: VertexId) {
         let inputs = self.state.inputs(vertex);
         let (runner, shape) = (Arc::clone(&self.runner), Arc::clone(&self.shape));
-        let ctx = JobCtx {
-            cancel: self.stop.clone(),
-        };
+        let ctx = self.ctx();
         self.tasks.spawn(async move {
             let run = AssertUnwindSafe(runner.run(vertex, inputs, ctx)).catch_unwind();
             match run.await {
@@ -228,9 +228,29 @@ impl<R: Runner> Driver<R> {
                     let lost = edges.iter().filter_map(|edge| inputs.get(*edge)).copied();
                     Event::InputsLost(vertex, lost.collect())
                 }
+                Ok(Err(RunError::Taken)) => Event::Taken(vertex),
                 Err(panic) => Event::Panicked(vertex, message(&*panic)),
             }
         });
+    }
+
+    fn wait(&mut self, vertex: VertexId) {
+        let (runner, ctx) = (Arc::clone(&self.runner), self.ctx());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let wait = AssertUnwindSafe(runner.wait(vertex, ctx)).catch_unwind();
+            match stop.run_until_cancelled(wait).await {
+                // Were it taken for free, a wait that panics each time would never end.
+                Some(Err(panic)) => Event::Panicked(vertex, message(&*panic)),
+                Some(Ok(())) | None => Event::Free(vertex),
+            }
+        });
+    }
+
+    fn ctx(&self) -> JobCtx {
+        JobCtx {
+            cancel: self.stop.clone(),
+        }
     }
 
     /// Takes in an event and all others that are there, so that they share the next question.
@@ -317,3 +337,5 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;

@@ -15,8 +15,12 @@ pub enum Event<O, C, E> {
     Finished(VertexId, O),
     /// A step ended badly.
     Failed(VertexId, E),
-    /// A step broke off by a panic, with this message.
+    /// A step, or the waiting for it, broke off by a panic, with this message.
     Panicked(VertexId, String),
+    /// A step could not begin: somebody else is making it, or holds what it needs.
+    Taken(VertexId),
+    /// What a step waits for may have become free.
+    Free(VertexId),
     /// A step could not run since the bytes of these inputs are gone.
     InputsLost(VertexId, Vec<VertexId>),
     /// An exporter found the bytes of a result gone.
@@ -33,8 +37,12 @@ pub enum Command<C> {
     /// Look these vertices up by what their inputs hold, in one request. Answered by
     /// `ContentAnswer`.
     AskContent(Vec<VertexId>),
-    /// Run a step. Answered by `Finished`, `Failed`, `Panicked` or `InputsLost`.
+    /// Run a step. Answered by `Finished`, `Failed`, `Panicked`, `InputsLost` or `Taken`.
     Run(VertexId),
+    /// Wait until a step that was `Taken` may be free. Answered by `Free` or `Panicked`.
+    Wait(VertexId),
+    /// Let go of what was kept for a step that waited: an input was lost, so it will not run soon.
+    LetGo(VertexId),
     /// Cut short everything that was started. Each command is still answered.
     CancelRunning,
     /// Everything that was demanded so far has its result.

@@ -5,10 +5,11 @@
 //! body (the exporters) needs the build; the body talks to it through a [`Session`]. [`run`] is
 //! the short form for a build that only wants results.
 //!
-//! **Invariants.** No step starts before all its inputs have results. A result that was handed to
-//! a dependent or an exporter is fixed for the build. After a failure nothing new starts, what is
-//! running is cancelled, and everything is waited for. The same events in the same order give the
-//! same commands. Nothing recurses and nothing is quadratic.
+//! **Invariants.** No step starts before all its inputs have results. A step that waits for
+//! somebody else has no slot. A result that was handed to a dependent or an exporter is fixed for
+//! the build. After a failure nothing new starts, what is running is cancelled, and everything is
+//! waited for. The same events in the same order give the same commands. Nothing recurses and
+//! nothing is quadratic.
 //!
 //! **Not here.** What a step does, what a result is, what a cache says: all that is behind
 //! [`Runner`]. Which vertices are needed is decided by `acetate_graph::Demand`.

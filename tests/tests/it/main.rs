@@ -58,6 +58,7 @@ mod shared_faults;
 mod shared_pairs;
 mod together;
 mod tools;
+mod waiting;
 
 /// A module that nobody names here would be no test at all.
 #[test]

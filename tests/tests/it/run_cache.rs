@@ -4,6 +4,7 @@ use acetate_tests::{Running, World, files_below, processes_of};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A step of `WHO` that notes when it begins and ends, and ends when `go-WHO` is there.
 const TURNS: &str = "
@@ -19,10 +20,16 @@ fn turns(sharing: &str) -> World {
     World::of(&TURNS.replace("SHARING", sharing))
 }
 
+const WAITING: &str = "waiting for cache mount \"x\" (used by another step)";
+
 fn start(world: &World, who: &str) -> Running {
+    Running::start(command(world, who))
+}
+
+fn command(world: &World, who: &str) -> Command {
     let who = format!("--build-arg=WHO={who}");
     let marker = format!("--build-arg=MARKER={}", world.marker());
-    Running::start(world.command(&[&who, &marker]))
+    world.command(&[&who, &marker])
 }
 
 /// All files of this name in cache mounts.
@@ -67,13 +74,14 @@ fn s68_a_locked_one_waits() {
     let mut first = start(&world, "a");
     first.until("the first", || log(&world, "a") == "start-a ");
     go(&world, "b");
-    let second = start(&world, "b");
+    let mut second = Running::start_logged(command(&world, "b"), world.fresh("log"));
+    second.until_shown(&[WAITING]);
     meanwhile(&world);
     assert_eq!(log(&world, "a"), "start-a ");
     go(&world, "a");
     first.wait().ok();
     let log = second.wait().ok().log();
-    assert_eq!(log, "start-a\nend-a\nstart-b\nend-b\n");
+    assert_eq!(log, format!("{WAITING}\nstart-a\nend-a\nstart-b\nend-b\n"));
 }
 
 #[test]

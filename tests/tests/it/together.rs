@@ -19,12 +19,25 @@ const WORLD: &str = "
 
 #[test]
 fn ten_builds_at_once_run_every_step_once() {
+    run_every_step_once(&[]);
+}
+
+/// With one slot in each a build that held it while it waits would stop all others.
+#[test]
+fn ten_builds_of_one_slot_at_once_run_every_step_once() {
+    run_every_step_once(&["--max-parallel=1"]);
+}
+
+fn run_every_step_once(args: &[&str]) {
     let world = World::new(WORLD);
     let dests: Vec<_> = (0..10)
         .map(|n| world.dir().join(format!("dest{n}")))
         .collect();
     let start = |dest: &std::path::PathBuf| {
-        Running::start(world.command(&[&format!("-otype=oci,tar=false,dest={}", dest.display())]))
+        let output = format!("-otype=oci,tar=false,dest={}", dest.display());
+        let mut all = vec![output.as_str()];
+        all.extend(args);
+        Running::start(world.command(&all))
     };
     let running: Vec<Running> = dests.iter().map(start).collect();
     let mut ran = Vec::new();

@@ -35,14 +35,7 @@ struct Screen {
 impl Tty {
     /// Starts to draw on standard error.
     pub(crate) fn start() -> Self {
-        let screen = Arc::new(Mutex::new(Screen {
-            board: Board::default(),
-            logs: HashMap::new(),
-            began: Instant::now(),
-            first: None,
-            latest: None,
-            drawn: 0,
-        }));
+        let screen = Arc::new(Mutex::new(Screen::new()));
         let (stop, stopped) = mpsc::channel();
         let shared = Arc::clone(&screen);
         let drawer = std::thread::spawn(move || {
@@ -87,6 +80,17 @@ impl EventSink for Tty {
 }
 
 impl Screen {
+    fn new() -> Self {
+        Self {
+            board: Board::default(),
+            logs: HashMap::new(),
+            began: Instant::now(),
+            first: None,
+            latest: None,
+            drawn: 0,
+        }
+    }
+
     fn apply(&mut self, event: &BuildEvent) {
         let row = self.board.apply(event);
         if let BuildEvent::Started { at, .. } | BuildEvent::Finished { at, .. } = event {
@@ -200,7 +204,42 @@ fn cut(line: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::*;
+    use acetate_engine::VertexInfo;
+    use acetate_oci::Digest;
+
+    #[test]
+    fn what_is_said_of_a_step_that_waits_is_drawn_until_it_ends() {
+        let (vertex, at) = (Digest::of(b"v"), Timestamp::from_secs(1));
+        let mut screen = Screen::new();
+        screen.apply(&BuildEvent::Vertex(VertexInfo {
+            digest: vertex,
+            inputs: vec![],
+            name: "RUN make".to_owned(),
+            origin: None,
+        }));
+        screen.apply(&BuildEvent::Started { vertex, at });
+        screen.apply(&BuildEvent::Log {
+            vertex,
+            at,
+            stream: 2,
+            data: b"waiting: another build is running this step\n".to_vec(),
+        });
+        let waiting = screen.lines(24);
+        assert!(waiting[1].contains("=> RUN make"), "{waiting:?}");
+        assert!(
+            waiting[2].contains("waiting: another build is running this step"),
+            "{waiting:?}"
+        );
+        screen.apply(&BuildEvent::Finished {
+            vertex,
+            at,
+            outcome: VertexOutcome::Cached,
+        });
+        let done = screen.lines(24);
+        assert_eq!(done.len(), 2, "{done:?}");
+        assert!(done[1].contains("=> CACHED RUN make"), "{done:?}");
+    }
 
     #[test]
     fn lines_are_cut_but_colors_are_closed() {

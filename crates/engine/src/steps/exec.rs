@@ -6,7 +6,7 @@ mod mounts;
 
 use super::StepError;
 use crate::BuildEvent;
-use crate::cache_mounts;
+use crate::cache_mounts::CacheMounts;
 use crate::output::{Files, Output};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
@@ -35,6 +35,7 @@ pub(crate) async fn run(
     vertex: &Vertex,
     digest: Digest,
     inputs: &[Output],
+    caches: CacheMounts,
     ctx: &JobCtx,
 ) -> Result<Files, StepError> {
     let base = root(op, inputs)?;
@@ -44,8 +45,7 @@ pub(crate) async fn run(
         snapshots: runner.snapshots.clone(),
         secrets: Arc::clone(&runner.secrets),
         ssh: Arc::clone(&runner.ssh),
-        // Waits for directories that others use; from here on they are ours.
-        caches: cache_mounts::take(runner, op, vertex, inputs, ctx).await?,
+        caches,
         inputs: inputs.to_vec(),
     };
     let mounts = {

@@ -11,22 +11,28 @@ use crate::{Class, Profile, Stopped};
 
 /// What a step of the test does.
 #[derive(Debug, Clone, Copy)]
-enum Act {
+pub(super) enum Act {
     Take(u64),
     Fail(u64),
     Panic,
     /// Says once that its first input is lost.
     LoseInput,
+    /// Is taken by somebody else until so many seconds after the start, then takes one.
+    TakenUntil(u64),
+    /// Is taken, and waiting for it panics.
+    WaitPanics,
 }
 
 #[derive(Debug, Default)]
-struct TestRunner {
+pub(super) struct TestRunner {
     acts: BTreeMap<u32, Act>,
     /// Candidates by content.
     content: BTreeMap<u32, Vec<&'static str>>,
     log: Mutex<Vec<String>>,
-    running: AtomicUsize,
-    most_running: AtomicUsize,
+    pub(super) running: AtomicUsize,
+    pub(super) most_running: AtomicUsize,
+    /// When the test began.
+    pub(super) start: Option<Instant>,
 }
 
 impl TestRunner {
@@ -34,7 +40,13 @@ impl TestRunner {
         self.log.lock().unwrap().push(line);
     }
 
-    fn take_log(&self) -> Vec<String> {
+    /// How long a step is still in the hands of somebody else.
+    fn remains(&self, secs: u64) -> Duration {
+        let start = self.start.expect("the test says when it began");
+        Duration::from_secs(secs).saturating_sub(start.elapsed())
+    }
+
+    pub(super) fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut self.log.lock().unwrap())
     }
 }
@@ -101,7 +113,11 @@ impl Runner for TestRunner {
     ) -> Result<String, RunError<String>> {
         let _running = Running::new(self);
         self.note(format!("run {}", vertex.0));
-        let act = self.acts.get(&vertex.0).copied().unwrap_or(Act::Take(1));
+        let act = match self.acts.get(&vertex.0).copied() {
+            Some(Act::TakenUntil(secs)) if self.remains(secs).is_zero() => Act::Take(1),
+            Some(Act::TakenUntil(_) | Act::WaitPanics) => return Err(RunError::Taken),
+            act => act.unwrap_or(Act::Take(1)),
+        };
         let (Act::Take(secs) | Act::Fail(secs)) = act else {
             assert!(!matches!(act, Act::Panic), "step panics");
             if inputs[0].ends_with("old") {
@@ -123,10 +139,18 @@ impl Runner for TestRunner {
             _ => Ok(format!("{}({})", vertex.0, inputs.join(" "))),
         }
     }
+
+    async fn wait(&self, vertex: VertexId, _: JobCtx) {
+        self.note(format!("wait {}", vertex.0));
+        match self.acts.get(&vertex.0) {
+            Some(Act::TakenUntil(secs)) => sleep(self.remains(*secs)).await,
+            _ => panic!("wait panics"),
+        }
+    }
 }
 
 /// A job over a graph with the inputs and the candidates of each vertex, all with a hint.
-fn job(runner: TestRunner, rows: &[(&[u32], &[&'static str])]) -> Job<TestRunner> {
+pub(super) fn job(runner: TestRunner, rows: &[(&[u32], &[&'static str])]) -> Job<TestRunner> {
     let ids = |list: &[u32]| list.iter().copied().map(VertexId).collect();
     let shape = Shape::new(rows.iter().map(|row| (VertexKind::Plain, ids(row.0))));
     let hits = Hits {
@@ -141,18 +165,18 @@ fn job(runner: TestRunner, rows: &[(&[u32], &[&'static str])]) -> Job<TestRunner
     }
 }
 
-fn acts(acts: impl IntoIterator<Item = (u32, Act)>) -> TestRunner {
+pub(super) fn acts(acts: impl IntoIterator<Item = (u32, Act)>) -> TestRunner {
     TestRunner {
         acts: acts.into_iter().collect(),
         ..TestRunner::default()
     }
 }
 
-fn token() -> CancellationToken {
+pub(super) fn token() -> CancellationToken {
     CancellationToken::new()
 }
 
-const NONE: &[&str] = &[];
+pub(super) const NONE: &[&str] = &[];
 
 #[tokio::test(start_paused = true)]
 async fn independent_steps_run_at_the_same_time() {
@@ -413,6 +437,8 @@ impl Runner for Idle {
     async fn run(&self, _: VertexId, _: Vec<()>, _: JobCtx) -> Result<(), RunError<Stopped>> {
         Ok(())
     }
+
+    async fn wait(&self, _: VertexId, _: JobCtx) {}
 }
 
 fn idle_job(rows: impl Iterator<Item = Vec<u32>>) -> Job<Idle> {

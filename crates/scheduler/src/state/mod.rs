@@ -11,11 +11,16 @@
 //! Waiting --> AskQueued --> Asking --> LoadQueued (by content)
 //!   |                         | no candidate
 //!   +-------------------------+--> Ready --> Running --> Done
+//!                                    ^          |
+//!                                    |          | taken by somebody else
+//!                                    +--Parked<-+
 //! ```
 //!
 //! `Demand` (crate graph) says which vertices are needed and whether their definition hits still
 //! hold; this module follows its changes and keeps the order.
 
+mod loss;
+mod park;
 mod queue;
 mod start;
 mod step;
@@ -28,9 +33,6 @@ use acetate_graph::{Decision, Demand, Shape, VertexId};
 use self::queue::{ReadyQueue, Slots};
 use self::step::{Phase, Step};
 use crate::{Class, Command, Event, Failure, Hits, Limits, Profile};
-
-/// How often a result that was made by running may be lost before the build gives up.
-const MAX_LOSSES: u32 = 3;
 
 /// The state of a build. `O` is the handle of a result, `C` a candidate, `E` why a step fails.
 #[derive(Debug)]
@@ -45,6 +47,9 @@ pub struct State<O, C, E> {
     slots: [Slots; 2],
     loads: Slots,
     n_asking: usize,
+    /// Parked vertices of which nobody was told yet.
+    park_queue: Vec<VertexId>,
+    n_waiting: usize,
     /// Vertices that are needed and have no result.
     n_open: usize,
     clock: u64,
@@ -88,6 +93,8 @@ impl<O: Clone, C, E> State<O, C, E> {
             ],
             loads: Slots::new(limits.max_loads),
             n_asking: 0,
+            park_queue: Vec::new(),
+            n_waiting: 0,
             n_open: 0,
             clock: 0,
             is_done_told: true,
@@ -121,10 +128,16 @@ impl<O: Clone, C, E> State<O, C, E> {
                 self.fail(Failure::Step { vertex, error });
             }
             Event::Panicked(vertex, message) => {
-                self.end_run(vertex);
+                if self.steps[vertex.idx()].phase == Phase::Parked {
+                    self.end_wait(vertex);
+                } else {
+                    self.end_run(vertex);
+                }
                 self.fail(Failure::Panicked { vertex, message });
             }
             Event::InputsLost(vertex, inputs) => self.inputs_lost(vertex, &inputs),
+            Event::Taken(vertex) => self.taken(vertex),
+            Event::Free(vertex) => self.freed(vertex),
             Event::Lost(vertex) => self.lose(vertex),
             Event::Cancel => self.fail(Failure::Cancelled),
         }
@@ -139,6 +152,7 @@ impl<O: Clone, C, E> State<O, C, E> {
         }
         self.start_loads(&mut commands);
         self.start_question(&mut commands);
+        self.start_waits(&mut commands);
         self.start_runs(&mut commands);
         if self.n_open == 0 && !self.is_done_told {
             self.is_done_told = true;
@@ -169,7 +183,8 @@ impl<O: Clone, C, E> State<O, C, E> {
 
     /// How many commands have not been answered; a question counts once per vertex.
     pub fn n_in_flight(&self) -> usize {
-        self.slots.iter().map(Slots::taken).sum::<usize>() + self.loads.taken() + self.n_asking
+        let n_running: usize = self.slots.iter().map(Slots::taken).sum();
+        n_running + self.loads.taken() + self.n_asking + self.n_waiting
     }
 
     /// Whether the build failed or was cancelled, so that nothing new starts.
@@ -231,54 +246,6 @@ impl<O: Clone, C, E> State<O, C, E> {
                 self.queue_load(vertex);
             }
         }
-    }
-
-    fn inputs_lost(&mut self, vertex: VertexId, inputs: &[VertexId]) {
-        self.end_run(vertex);
-        if self.is_stopping() {
-            return;
-        }
-        let named: Vec<VertexId> = self
-            .shape
-            .inputs(vertex)
-            .iter()
-            .filter(|id| inputs.contains(id))
-            .copied()
-            .collect();
-        if named.is_empty() {
-            self.fail(Failure::LostAgain { vertex });
-            return;
-        }
-        let started_at = self.steps[vertex.idx()].started_at;
-        for input in named {
-            // What was made again since this step started is not what this step found missing.
-            if self.steps[input.idx()].made_at <= started_at {
-                self.lose(input);
-            }
-        }
-        self.wait(vertex);
-    }
-
-    fn lose(&mut self, vertex: VertexId) {
-        let step = &mut self.steps[vertex.idx()];
-        if self.ending != Ending::NotYet || step.phase != Phase::Done {
-            return;
-        }
-        step.phase = Phase::Idle;
-        step.output = None;
-        step.n_losses += u32::from(step.is_own);
-        if step.n_losses > MAX_LOSSES {
-            self.fail(Failure::LostAgain { vertex });
-            return;
-        }
-        self.n_open += 1;
-        self.is_done_told = false;
-        for dependent in self.shape.dependents(vertex) {
-            let step = &mut self.steps[dependent.idx()];
-            step.n_missing += usize::from(step.phase == Phase::Waiting);
-        }
-        self.demand.lose(vertex);
-        self.try_next(vertex);
     }
 
     fn fail(&mut self, failure: Failure<E>) {
@@ -423,6 +390,8 @@ impl<O: Clone, C, E> State<O, C, E> {
     }
 }
 
+#[cfg(test)]
+mod park_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Random graphs, random caches, random faults and a random order of events, against the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acetate_graph::VertexKind;
 use proptest::prelude::*;
 
+use super::loss::MAX_LOSSES;
 use super::*;
 
 /// A candidate: whether its bytes are there.
@@ -33,6 +34,8 @@ struct World {
     broken: Option<VertexId>,
     /// How many results may get lost.
     n_losses: u32,
+    /// How often a step may turn out to be taken by somebody else.
+    n_taken: u32,
     /// Which of the things that can happen next does.
     choices: Vec<u32>,
 }
@@ -103,44 +106,48 @@ fn worlds(faults: bool) -> impl Strategy<Value = World> {
         prop::collection::vec(any::<prop::sample::Index>(), 1..4),
         limits,
         broken,
-        n_losses,
+        (n_losses, 0_u32..20),
         prop::collection::vec(any::<u32>(), 1..60),
     )
-        .prop_map(|(rows, targets, limits, broken, n_losses, choices)| {
-            let n = rows.len();
-            let rows = rows.into_iter().enumerate().map(
-                |(i, (kind, inputs, by_definition, by_content, hint, class))| {
-                    let pick = |index: &prop::sample::Index| id(index.index(i));
-                    let inputs: Vec<VertexId> = if i == 0 {
-                        Vec::new()
-                    } else {
-                        inputs.iter().map(pick).collect()
-                    };
-                    let is_source = inputs.is_empty() && kind == VertexKind::Plain && i % 2 == 0;
-                    let kind = if is_source { VertexKind::Pinned } else { kind };
-                    Row {
-                        kind,
-                        inputs,
-                        by_definition,
-                        by_content,
-                        hint,
-                        class,
-                    }
-                },
-            );
-            World {
-                rows: rows.collect(),
-                targets: targets.iter().map(|index| id(index.index(n))).collect(),
-                limits: Limits {
-                    max_parallel: limits.0,
-                    max_light: limits.1,
-                    max_loads: limits.2,
-                },
-                broken: broken.filter(|index| *index < n).map(id),
-                n_losses,
-                choices,
-            }
-        })
+        .prop_map(
+            |(rows, targets, limits, broken, (n_losses, n_taken), choices)| {
+                let n = rows.len();
+                let rows = rows.into_iter().enumerate().map(
+                    |(i, (kind, inputs, by_definition, by_content, hint, class))| {
+                        let pick = |index: &prop::sample::Index| id(index.index(i));
+                        let inputs: Vec<VertexId> = if i == 0 {
+                            Vec::new()
+                        } else {
+                            inputs.iter().map(pick).collect()
+                        };
+                        let is_source =
+                            inputs.is_empty() && kind == VertexKind::Plain && i % 2 == 0;
+                        let kind = if is_source { VertexKind::Pinned } else { kind };
+                        Row {
+                            kind,
+                            inputs,
+                            by_definition,
+                            by_content,
+                            hint,
+                            class,
+                        }
+                    },
+                );
+                World {
+                    rows: rows.collect(),
+                    targets: targets.iter().map(|index| id(index.index(n))).collect(),
+                    limits: Limits {
+                        max_parallel: limits.0,
+                        max_light: limits.1,
+                        max_loads: limits.2,
+                    },
+                    broken: broken.filter(|index| *index < n).map(id),
+                    n_losses,
+                    n_taken,
+                    choices,
+                }
+            },
+        )
 }
 
 fn id(index: usize) -> VertexId {
@@ -153,6 +160,7 @@ enum Open {
     Load(VertexId, Candidate),
     Ask(Vec<VertexId>),
     Run(VertexId, Vec<Output>),
+    Wait(VertexId),
 }
 
 #[derive(Debug, Default, Clone)]
@@ -172,6 +180,9 @@ struct Simulation<'a> {
     seen: BTreeMap<VertexId, Output>,
     n_made: Output,
     n_losses: u32,
+    n_taken: u32,
+    /// For whom something may be kept since they waited.
+    kept: BTreeSet<VertexId>,
     events: Vec<TestEvent>,
     log: Vec<Command<Candidate>>,
     is_over: bool,
@@ -187,6 +198,8 @@ impl<'a> Simulation<'a> {
             seen: BTreeMap::new(),
             n_made: 0,
             n_losses: 0,
+            n_taken: 0,
+            kept: BTreeSet::new(),
             events: Vec::new(),
             log: Vec::new(),
             is_over: false,
@@ -205,7 +218,10 @@ impl<'a> Simulation<'a> {
             assert!(!self.open.is_empty(), "the scheduler waits for nothing");
             assert!(self.events.len() < 1_000, "the build does not end");
             let choice = choices.next().unwrap() as usize;
-            let event = self.loss(choice).unwrap_or_else(|| self.answer(choice));
+            let event = self
+                .loss(choice)
+                .or_else(|| self.take(choice))
+                .unwrap_or_else(|| self.answer(choice));
             self.feed(event);
         }
         assert!(self.open.is_empty(), "something was not waited for");
@@ -220,12 +236,13 @@ impl<'a> Simulation<'a> {
             self.obey(command, was_stopping);
         }
         self.check_results();
+        self.check_slots();
     }
 
     fn obey(&mut self, command: Command<Candidate>, was_stopping: bool) {
         let starts = matches!(
             command,
-            Command::Load(..) | Command::AskContent(_) | Command::Run(_)
+            Command::Load(..) | Command::AskContent(_) | Command::Run(_) | Command::Wait(_)
         );
         assert!(!starts || !was_stopping, "{command:?} after a failure");
         match command {
@@ -244,9 +261,12 @@ impl<'a> Simulation<'a> {
             }
             Command::Run(vertex) => {
                 self.counts[vertex.idx()].runs += 1;
+                self.kept.remove(&vertex);
                 let inputs = self.inputs(vertex);
                 self.open.push(Open::Run(vertex, inputs));
             }
+            Command::Wait(vertex) => self.open.push(Open::Wait(vertex)),
+            Command::LetGo(vertex) => assert!(self.kept.remove(&vertex), "nothing was kept"),
             Command::CancelRunning => {}
             Command::Done | Command::Abort => {
                 assert!(self.open.is_empty(), "ended with work under way");
@@ -283,7 +303,9 @@ impl<'a> Simulation<'a> {
         let mut busy: Vec<VertexId> = Vec::new();
         for open in &self.open {
             match open {
-                Open::Load(vertex, _) | Open::Run(vertex, _) => busy.push(*vertex),
+                Open::Load(vertex, _) | Open::Run(vertex, _) | Open::Wait(vertex) => {
+                    busy.push(*vertex);
+                }
                 Open::Ask(vertices) => busy.extend(vertices),
             }
         }
@@ -304,6 +326,52 @@ impl<'a> Simulation<'a> {
                 (None, None) => {}
             }
         }
+    }
+
+    /// No slot is empty that somebody could use: who waits for others has none.
+    fn check_slots(&self) {
+        let of = |open: &Open| match open {
+            Open::Ask(vertices) => vertices.len(),
+            Open::Load(..) | Open::Run(..) | Open::Wait(_) => 1,
+        };
+        let n_open: usize = self.open.iter().map(of).sum();
+        assert_eq!(self.state.n_in_flight(), n_open);
+        if self.state.is_stopping() {
+            return;
+        }
+        for vertex in &self.kept {
+            let phase = self.state.steps[vertex.idx()].phase;
+            assert_eq!(phase, Phase::Ready, "something is kept for long");
+        }
+        for class in [Class::Heavy, Class::Light] {
+            let limit = match class {
+                Class::Heavy => self.world.limits.max_parallel,
+                Class::Light => self.world.limits.max_light,
+            };
+            let is_here = |index: &usize| self.world.rows[*index].class == class;
+            let is_ready = |index: usize| self.state.steps[index].phase == Phase::Ready;
+            let runs =
+                |open: &&Open| matches!(open, Open::Run(vertex, _) if is_here(&vertex.idx()));
+            if self.open.iter().filter(runs).count() < limit {
+                let mut here = (0..self.world.rows.len()).filter(is_here);
+                assert!(!here.any(is_ready), "a slot is empty and a step is ready");
+            }
+        }
+    }
+
+    /// Lets a step that was started be taken by somebody else, sometimes. It counts as not run.
+    fn take(&mut self, choice: usize) -> Option<TestEvent> {
+        let open = choice % self.open.len();
+        let Open::Run(vertex, _) = self.open[open] else {
+            return None;
+        };
+        if self.n_taken == self.world.n_taken || !choice.is_multiple_of(2) {
+            return None;
+        }
+        self.n_taken += 1;
+        self.counts[vertex.idx()].runs -= 1;
+        self.open.remove(open);
+        Some(Event::Taken(vertex))
     }
 
     /// Lets a result get lost, sometimes.
@@ -345,6 +413,10 @@ impl<'a> Simulation<'a> {
                 Event::Failed(vertex, vertex)
             }
             Open::Run(vertex, _) => Event::Finished(vertex, self.make()),
+            Open::Wait(vertex) => {
+                self.kept.insert(vertex);
+                Event::Free(vertex)
+            }
         }
     }
 

@@ -58,11 +58,16 @@ impl<O: Clone, C, E> State<O, C, E> {
                 if self.inputs_exist(vertex) {
                     self.slots[class].take();
                     let step = &mut self.steps[vertex.idx()];
+                    step.is_kept = false;
                     step.phase = Phase::Running;
                     step.started_at = self.clock;
                     commands.push(Command::Run(vertex));
                 } else {
-                    // An input was lost after this vertex had become ready.
+                    // An input was lost after this vertex had become ready. Making it again may
+                    // take what is kept for this one.
+                    if std::mem::take(&mut self.steps[vertex.idx()].is_kept) {
+                        commands.push(Command::LetGo(vertex));
+                    }
                     self.wait(vertex);
                 }
             }

@@ -21,6 +21,8 @@ pub(super) enum Phase {
     Ready,
     /// It runs.
     Running,
+    /// Somebody else has what it needs; it waits for that, without a slot.
+    Parked,
     /// It has its result.
     Done,
 }
@@ -33,6 +35,8 @@ pub(super) struct Step<O, C> {
     pub(super) by_definition: VecDeque<C>,
     pub(super) by_content: VecDeque<C>,
     pub(super) is_asked: bool,
+    /// Whether something may be kept for it, since it waited and has not run again.
+    pub(super) is_kept: bool,
     pub(super) output: Option<O>,
     /// Whether the result was made by running, not by loading.
     pub(super) is_own: bool,
@@ -53,6 +57,7 @@ impl<O, C> Step<O, C> {
             by_definition: candidates.into(),
             by_content: VecDeque::new(),
             is_asked: false,
+            is_kept: false,
             output: None,
             is_own: false,
             n_missing: 0,

@@ -2,21 +2,26 @@
 
 use acetate_graph::VertexKind::{self, Forced, Plain};
 
+use super::loss::MAX_LOSSES;
 use super::*;
 
-type TestState = State<&'static str, &'static str, &'static str>;
-type TestEvent = Event<&'static str, &'static str, &'static str>;
+pub(super) type TestState = State<&'static str, &'static str, &'static str>;
+pub(super) type TestEvent = Event<&'static str, &'static str, &'static str>;
 
 /// A vertex: its kind, its inputs, its candidates, whether there is a hint.
-type Row<'a> = (VertexKind, &'a [u32], &'a [&'static str], bool);
+pub(super) type Row<'a> = (VertexKind, &'a [u32], &'a [&'static str], bool);
 
-const MISS: &[&str] = &[];
+pub(super) const MISS: &[&str] = &[];
 
-fn v(id: u32) -> VertexId {
+pub(super) fn v(id: u32) -> VertexId {
     VertexId(id)
 }
 
-fn state_with(rows: &[Row<'_>], limits: Limits, profile: fn(VertexId) -> Profile) -> TestState {
+pub(super) fn state_with(
+    rows: &[Row<'_>],
+    limits: Limits,
+    profile: fn(VertexId) -> Profile,
+) -> TestState {
     let inputs = |list: &[u32]| list.iter().copied().map(VertexId).collect::<Vec<_>>();
     let shape = Shape::new(rows.iter().map(|row| (row.0, inputs(row.1))));
     let hits = Hits {
@@ -26,7 +31,7 @@ fn state_with(rows: &[Row<'_>], limits: Limits, profile: fn(VertexId) -> Profile
     State::new(Arc::new(shape), hits, profile, limits)
 }
 
-fn state(rows: &[Row<'_>]) -> TestState {
+pub(super) fn state(rows: &[Row<'_>]) -> TestState {
     state_with(rows, Limits::default(), |_| Profile::default())
 }
 
@@ -37,6 +42,8 @@ fn text(commands: &[Command<&'static str>]) -> String {
             format!("ask {:?}", list.iter().map(|id| id.0).collect::<Vec<_>>())
         }
         Command::Run(vertex) => format!("run {}", vertex.0),
+        Command::Wait(vertex) => format!("wait {}", vertex.0),
+        Command::LetGo(vertex) => format!("let go {}", vertex.0),
         Command::CancelRunning => "cancel".to_owned(),
         Command::Done => "done".to_owned(),
         Command::Abort => "abort".to_owned(),
@@ -45,7 +52,7 @@ fn text(commands: &[Command<&'static str>]) -> String {
 }
 
 /// Feeds the events one by one and compares the commands after each.
-fn play(state: &mut TestState, table: Vec<(TestEvent, &str)>) {
+pub(super) fn play(state: &mut TestState, table: Vec<(TestEvent, &str)>) {
     for (i, (event, expected)) in table.into_iter().enumerate() {
         let shown = format!("{event:?}");
         assert_eq!(
@@ -56,15 +63,15 @@ fn play(state: &mut TestState, table: Vec<(TestEvent, &str)>) {
     }
 }
 
-fn demand(targets: &[u32]) -> TestEvent {
+pub(super) fn demand(targets: &[u32]) -> TestEvent {
     Event::Demand(targets.iter().copied().map(VertexId).collect())
 }
 
-fn finished(id: u32) -> TestEvent {
+pub(super) fn finished(id: u32) -> TestEvent {
     Event::Finished(v(id), "made")
 }
 
-fn loaded(id: u32) -> TestEvent {
+pub(super) fn loaded(id: u32) -> TestEvent {
     Event::Loaded(v(id), "loaded")
 }
 
