@@ -1,16 +1,19 @@
 use crate::Config;
+use crate::auth::{Gate, Policy};
 use crate::complete::Complete;
 use crate::flow::Flow;
 use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::storage::Disk;
 use crate::uploads::Uploads;
+use acetate_stdx::clock::Clock;
 use std::sync::Arc;
 
 /// All that requests are answered from.
 #[derive(Debug)]
 pub struct App {
     pub(crate) config: Config,
+    pub(crate) gate: Gate,
     pub(crate) disk: Arc<Disk>,
     pub(crate) leases: Leases,
     pub(crate) metrics: Metrics,
@@ -21,8 +24,9 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, disk: Arc<Disk>) -> Self {
+    pub(crate) fn new(config: Config, disk: Arc<Disk>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            gate: Gate::new(&config.policy, config.trust.clone(), clock),
             config,
             disk,
             leases: Leases::default(),
@@ -32,6 +36,11 @@ impl App {
             down: Flow::default(),
             up: Flow::default(),
         }
+    }
+
+    /// Takes other tokens from now on; what is being answered goes on.
+    pub fn replace_policy(&self, policy: &Policy) {
+        self.gate.replace(policy);
     }
 
     /// The objects, for collecting and verifying.

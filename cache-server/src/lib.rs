@@ -28,6 +28,7 @@ mod metrics;
 mod open;
 mod paced;
 mod record;
+mod reload;
 mod serve;
 pub mod settings;
 pub mod storage;
@@ -38,8 +39,9 @@ pub use app::App;
 pub use config::Config;
 pub use limits::Limits;
 pub use open::open;
+pub use reload::{LOOK, Reloader};
 pub use serve::serve;
-pub use tls::{Tls, TlsError};
+pub use tls::{Files, Tls, TlsError};
 
 #[cfg(debug_assertions)]
 pub(crate) use fail::fail_point;

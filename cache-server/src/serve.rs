@@ -1,3 +1,4 @@
+use crate::auth::Grant;
 use crate::paced::Paced;
 use crate::tls::Tls;
 use crate::{App, gc, http};
@@ -34,6 +35,8 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(gc::run(Arc::clone(&app.disk), app.config.marks, COLLECT));
+    let own = Arc::clone(&app);
+    tasks.spawn(async move { own.gate.keep_fresh().await });
     let room = Arc::new(Semaphore::new(app.config.limits.connections));
     let mut end = std::pin::pin!(end);
     loop {
@@ -106,7 +109,7 @@ async fn connection(
     let stream = Paced::new(stream, limits);
     match tls {
         // Without TLS nobody has said which version it will be; browsers and caches speak this one.
-        None => answer(app, stream, builder.http1_only(), watcher).await,
+        None => answer(app, stream, builder.http1_only(), watcher, None).await,
         Some(tls) => {
             let stream = tokio::time::timeout(limits.silence, tls.accept(stream)).await??;
             let is_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -115,7 +118,8 @@ async fn connection(
             } else {
                 builder.http1_only()
             };
-            answer(app, stream, builder, watcher).await
+            let peer = app.gate.peer(stream.get_ref().1.peer_certificates());
+            answer(app, stream, builder, watcher, peer).await
         }
     }
 }
@@ -125,10 +129,11 @@ async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     builder: Builder<TokioExecutor>,
     watcher: Watcher,
+    peer: Option<Arc<Grant>>,
 ) -> Result<(), Failed> {
     let service = service_fn(move |request| {
-        let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(http::answer(app, request).await) }
+        let (app, peer) = (Arc::clone(&app), peer.clone());
+        async move { Ok::<_, Infallible>(http::answer(app, request, peer).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     watcher.watch(connection).await

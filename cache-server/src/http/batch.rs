@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::answer::json;
-use super::guard::allow;
+use super::guard::{allow, caller};
 use super::write::small_body;
 use crate::App;
 use crate::auth::Access;
@@ -38,7 +38,7 @@ pub(super) async fn level_1(
     } else {
         Access::Read
     };
-    allow(app, request.headers(), &namespace, access)?;
+    allow(app, &caller(request.extensions()), &namespace, access)?;
     if verb == "capabilities" && request.method() == Method::GET {
         return json(&capabilities());
     }

@@ -1,19 +1,19 @@
 //! Level 2: leases, and many records at once.
 
 use super::answer::{empty, json};
-use super::guard::allow;
+use super::guard::{allow, caller};
 use super::object::find;
 use super::write::small_body;
 use super::{Failure, operation};
 use crate::App;
-use crate::auth::Access;
+use crate::auth::{Access, Caller};
 use crate::gc::collect;
 use acetate_cache_api::lease::{Claim, Lease};
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,11 +36,13 @@ pub(super) async fn level_2(
         return batch_get(app, parse(namespace)?, request).await;
     }
     if let Some((&"stats", namespace)) = segments.split_last() {
-        allow(app, request.headers(), &parse(namespace)?, Access::Read)?;
+        let caller = caller(request.extensions());
+        allow(app, &caller, &parse(namespace)?, Access::Read)?;
         return json(&operation::Stats::of(app)?);
     }
     if let Some((&"gc", namespace)) = segments.split_last() {
-        allow(app, request.headers(), &parse(namespace)?, Access::Admin)?;
+        let caller = caller(request.extensions());
+        allow(app, &caller, &parse(namespace)?, Access::Admin)?;
         let (disk, marks) = (Arc::clone(&app.disk), app.config.marks);
         let removed = acetate_stdx::blocking(move || collect(&disk, &marks)).await?;
         return json(&removed);
@@ -79,7 +81,7 @@ async fn leases(
     } else {
         Access::Write
     };
-    allow(app, request.headers(), &route.namespace, access)?;
+    allow(app, &caller(request.extensions()), &route.namespace, access)?;
     match (method, lease) {
         (Method::POST, None) => claim(app, &route, request).await,
         (Method::GET, None) => {
@@ -101,14 +103,14 @@ async fn leases(
 }
 
 async fn claim(app: &Arc<App>, route: &Route, request: Request) -> Result<Response, Failure> {
-    let headers = request.headers().clone();
+    let caller = caller(request.extensions());
     let body = small_body(app, request).await?;
     let claim: Claim = if body.is_empty() {
         Claim::default()
     } else {
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?
     };
-    if find(app, route, &headers)?.is_some() {
+    if find(app, route, &caller)?.is_some() {
         return json(&Lease::Done);
     }
     let lease = app.leases.claim(route, claim);
@@ -125,11 +127,12 @@ async fn wait(app: &Arc<App>, route: &Route, request: &Parts) -> Result<Response
         .split('&')
         .find_map(|pair| pair.strip_prefix("wait=")?.parse().ok());
     let patience = Duration::from_secs(wait.unwrap_or(0)).min(MAX_WAIT);
-    if find(app, route, &request.headers)?.is_some() {
+    let caller = caller(&request.extensions);
+    if find(app, route, &caller)?.is_some() {
         return json(&Lease::Done);
     }
     let state = app.leases.wait(route, patience).await;
-    if find(app, route, &request.headers)?.is_some() {
+    if find(app, route, &caller)?.is_some() {
         return json(&Lease::Done);
     }
     json(&state)
@@ -166,8 +169,8 @@ async fn batch_get(
     if request.method() != Method::POST {
         return Err(Failure::MethodNotAllowed);
     }
-    allow(app, request.headers(), &namespace, Access::Read)?;
-    let headers = request.headers().clone();
+    allow(app, &caller(request.extensions()), &namespace, Access::Read)?;
+    let caller = caller(request.extensions());
     let body = small_body(app, request).await?;
     let asked: BatchGet =
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
@@ -175,14 +178,14 @@ async fn batch_get(
         return Err(Failure::Bad(format!("more than {MAX_KEYS} keys")));
     }
     let app = Arc::clone(app);
-    let found = acetate_stdx::blocking(move || records(&app, &namespace, &headers, &asked.keys));
+    let found = acetate_stdx::blocking(move || records(&app, &namespace, &caller, &asked.keys));
     json(&found.await?)
 }
 
 fn records(
     app: &App,
     namespace: &Namespace,
-    headers: &HeaderMap,
+    caller: &Caller,
     keys: &[String],
 ) -> Result<Records, Failure> {
     let mut records = Vec::new();
@@ -195,7 +198,7 @@ fn records(
             kind: Kind::Action,
             key: digest,
         };
-        let Some(found) = find(app, &route, headers)? else {
+        let Some(found) = find(app, &route, caller)? else {
             app.metrics.misses.one();
             continue;
         };

@@ -3,10 +3,9 @@
 use super::Failure;
 use super::guard::allow;
 use crate::App;
-use crate::auth::Access;
+use crate::auth::{Access, Caller};
 use crate::storage::StorageError;
 use acetate_cache_api::{Kind, Namespace};
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
@@ -54,8 +53,8 @@ impl Stats {
 }
 
 /// The numbers in the text format of Prometheus.
-pub(super) fn metrics(app: &App, headers: &HeaderMap) -> Result<Response, Failure> {
-    allow(app, headers, &Namespace::root(), Access::Read)?;
+pub(super) fn metrics(app: &App, caller: &Caller) -> Result<Response, Failure> {
+    allow(app, caller, &Namespace::root(), Access::Read)?;
     let stats = Stats::of(app)?;
     let gauges = [
         (

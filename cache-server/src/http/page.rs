@@ -4,18 +4,17 @@ use super::Failure;
 use super::guard::allow;
 use super::operation::Stats;
 use crate::App;
-use crate::auth::Access;
+use crate::auth::{Access, Caller};
 use crate::storage::Object;
 use acetate_cache_api::{Kind, Namespace};
-use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Response};
 use std::fmt::Write as _;
 
 const HEAD: &str = include_str!("page.html");
 
 /// Hit rate, bytes, steps in flight, and the largest and the longest unused objects.
-pub(super) fn show(app: &App, headers: &HeaderMap) -> Result<Response, Failure> {
-    allow(app, headers, &Namespace::root(), Access::Read)?;
+pub(super) fn show(app: &App, caller: &Caller) -> Result<Response, Failure> {
+    allow(app, caller, &Namespace::root(), Access::Read)?;
     let stats = Stats::of(app)?;
     let mut rows = String::new();
     for (name, value) in [

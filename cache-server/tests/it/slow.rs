@@ -1,7 +1,7 @@
 //! Clients that are slow, silent or many: none of them takes the server from the others.
 
 use crate::server::files;
-use acetate_cache_server::auth::Policy;
+use acetate_cache_server::auth::{Policy, Trust};
 use acetate_cache_server::gc::Marks;
 use acetate_cache_server::{Config, Limits, open, serve};
 use acetate_oci::Digest;
@@ -39,6 +39,7 @@ impl Slow {
             max_bytes: None,
             marks: Marks::default(),
             policy: Policy::Open,
+            trust: Trust::default(),
             opaque: Vec::new(),
             only_hosts: None,
             limits,
