@@ -3,9 +3,12 @@ use crate::auth::{Gate, Policy};
 use crate::complete::Complete;
 use crate::flow::Flow;
 use crate::leases::Leases;
+use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::misses::Misses;
 use crate::storage::Disk;
 use crate::uploads::Uploads;
+use crate::verify::Verify;
 use acetate_stdx::clock::Clock;
 use std::sync::Arc;
 
@@ -16,9 +19,14 @@ pub struct App {
     pub(crate) gate: Gate,
     pub(crate) disk: Arc<Disk>,
     pub(crate) leases: Leases,
+    pub(crate) logs: Logs,
+    pub(crate) misses: Misses,
+    pub(crate) verify: Verify,
     pub(crate) metrics: Metrics,
     pub(crate) complete: Complete,
     pub(crate) uploads: Uploads,
+    /// Bodies in memory.
+    pub(crate) bodies: Uploads,
     pub(crate) down: Flow,
     pub(crate) up: Flow,
 }
@@ -33,6 +41,10 @@ impl App {
             metrics: Metrics::default(),
             complete: Complete::default(),
             uploads: Uploads::default(),
+            bodies: Uploads::default(),
+            logs: Logs::default(),
+            misses: Misses::default(),
+            verify: Verify::default(),
             down: Flow::default(),
             up: Flow::default(),
         }

@@ -24,7 +24,9 @@ pub mod gc;
 mod http;
 pub mod leases;
 mod limits;
+mod logs;
 mod metrics;
+mod misses;
 mod open;
 mod paced;
 mod record;
@@ -34,6 +36,7 @@ pub mod settings;
 pub mod storage;
 mod tls;
 mod uploads;
+mod verify;
 
 pub use app::App;
 pub use config::Config;

@@ -31,6 +31,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Bodies that are read into memory: of one token as many as uploads, and 64 MiB together.
+    pub(crate) fn bodies(&self) -> Self {
+        Self {
+            upload_bytes: 64 << 20,
+            ..*self
+        }
+    }
+
     /// On a connection on which no byte moves for so long nobody waits for anything: each request is
     /// answered within the half of that.
     pub(crate) fn unmoved(&self) -> Duration {

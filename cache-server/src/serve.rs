@@ -1,7 +1,7 @@
 use crate::auth::Grant;
 use crate::paced::Paced;
 use crate::tls::Tls;
-use crate::{App, gc, http};
+use crate::{App, gc, http, logs, verify};
 use futures_util::future::Either;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,6 +37,8 @@ pub async fn serve(
     tasks.spawn(gc::run(Arc::clone(&app.disk), app.config.marks, COLLECT));
     let own = Arc::clone(&app);
     tasks.spawn(async move { own.gate.keep_fresh().await });
+    tasks.spawn(logs::run(Arc::clone(&app)));
+    tasks.spawn(verify::run(Arc::clone(&app)));
     let room = Arc::new(Semaphore::new(app.config.limits.connections));
     let mut end = std::pin::pin!(end);
     loop {
@@ -66,6 +68,8 @@ pub async fn serve(
         while tasks.try_join_next().is_some() {}
     }
     drop(listener);
+    app.logs.close();
+    app.verify.stop();
     let ended = tokio::time::timeout(GRACE, graceful.shutdown()).await;
     let written = if ended.is_ok() {
         app.disk.close()

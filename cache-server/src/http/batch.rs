@@ -3,7 +3,7 @@
 use super::Failure;
 use super::answer::json;
 use super::guard::{allow, caller};
-use super::write::small_body;
+use super::small::{MAX_BATCH, small_body};
 use crate::App;
 use crate::auth::Access;
 use acetate_cache_api::{Kind, Namespace, Route};
@@ -45,7 +45,7 @@ pub(super) async fn level_1(
     if request.method() != Method::POST {
         return Err(Failure::MethodNotAllowed);
     }
-    let body = small_body(app, request).await?;
+    let body = small_body(app, request, MAX_BATCH).await?;
     let app = Arc::clone(app);
     let answer = acetate_stdx::blocking(move || match verb.as_str() {
         "blobs:findMissing" => find_missing(&app, &body),

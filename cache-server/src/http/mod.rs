@@ -1,14 +1,19 @@
 //! Requests to answers.
 
+mod admin;
 mod answer;
 mod batch;
+mod extension;
 mod guard;
 mod incoming;
 mod lease;
+mod log;
 mod object;
 mod operation;
 mod page;
+mod query;
 mod read;
+mod small;
 mod write;
 
 use crate::App;
@@ -58,7 +63,7 @@ fn body(incoming: Incoming) -> Body {
 async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/" if is_read => return page::show(app, &guard::caller(request.extensions())),
+        "/" if is_read => return page::show(app, &guard::caller(request.extensions())).await,
         "/healthz" if is_read => return Ok("ok\n".into_response()),
         "/readyz" if is_read => return operation::readyz(app).await,
         "/metrics" if is_read => {
@@ -73,7 +78,7 @@ async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure>
     }
     if let Some(rest) = path.strip_prefix("/x/v1/") {
         let rest = rest.to_owned();
-        return lease::level_2(app, &rest, request).await;
+        return extension::level_2(app, &rest, request).await;
     }
     match *request.method() {
         Method::GET | Method::HEAD => object::get(app, &request),

@@ -51,7 +51,7 @@ pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Fa
 }
 
 /// How long a body is, as its head says; a request without one has an empty body.
-fn length(body: &Body) -> Result<u64, Failure> {
+pub(super) fn length(body: &Body) -> Result<u64, Failure> {
     body.size_hint().exact().ok_or(Failure::LengthRequired)
 }
 
@@ -183,7 +183,8 @@ fn append(mut upload: Upload, part: Vec<Bytes>) -> Result<Upload, StorageError> 
     Ok(upload)
 }
 
-async fn collect(app: &App, body: Body, size: u64) -> Result<Vec<u8>, Failure> {
+/// Reads a body into memory.
+pub(super) async fn collect(app: &App, body: Body, size: u64) -> Result<Vec<u8>, Failure> {
     let mut incoming = Incoming::new(body, size, app.config.limits);
     let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     while let Some(bytes) = incoming.next().await? {
@@ -197,15 +198,3 @@ async fn drain(app: &App, body: Body, size: u64) -> Result<(), Failure> {
     while incoming.next().await?.is_some() {}
     Ok(())
 }
-
-/// The whole body of a request that asks for many things.
-pub(super) async fn small_body(app: &App, request: Request) -> Result<Vec<u8>, Failure> {
-    let size = length(request.body())?;
-    if size > MAX_BATCH {
-        return Err(Failure::TooLarge(MAX_BATCH));
-    }
-    collect(app, request.into_body(), size).await
-}
-
-/// Many small objects in one body, in their base64 form.
-const MAX_BATCH: u64 = 8 << 20;

@@ -5,11 +5,13 @@
 )]
 
 mod access;
+mod admin;
 mod clients;
 mod conformance;
 mod content;
 mod killed;
 mod leases;
+mod logs;
 mod oidc;
 mod page;
 mod records;

@@ -16,6 +16,7 @@ use acetate_stdx::clock::Clock;
 use serde::Deserialize;
 use source::KeySource;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use token::Refused;
@@ -95,6 +96,8 @@ pub(super) struct Issuers {
     all: Vec<(Issuer, KeySource)>,
     clock: Arc<dyn Clock>,
     seen: Mutex<HashMap<Digest, Seen>>,
+    /// When it was last told that one was refused.
+    told: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -113,6 +116,7 @@ impl Issuers {
             all: issuers.into_iter().map(with_source).collect(),
             clock: Arc::clone(&clock),
             seen: Mutex::default(),
+            told: AtomicI64::new(0),
         }
     }
 
@@ -133,7 +137,10 @@ impl Issuers {
                 Some(grant)
             }
             Err(refused) => {
-                tracing::info!(reason = %refused, "a token was refused");
+                // One line a second says enough, and nobody can fill the disk with them.
+                if self.told.swap(now, Ordering::Relaxed) != now {
+                    tracing::info!(reason = %refused, "a token was refused");
+                }
                 None
             }
         }

@@ -21,9 +21,9 @@ pub(super) enum Refused {
     Algorithm,
     #[error("it has no key id")]
     NoKey,
-    #[error("its issuer `{0}` is not known")]
+    #[error("its issuer {0:?} is not known")]
     Issuer(String),
-    #[error("its issuer has no key `{0}` for its algorithm")]
+    #[error("its issuer has no key {0:?} for its algorithm")]
     Key(String),
     #[error("its signature, issuer or audience is wrong: {0}")]
     Wrong(jsonwebtoken::errors::Error),
