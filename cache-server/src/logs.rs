@@ -34,6 +34,8 @@ pub(crate) struct Logs {
     bytes: AtomicUsize,
 }
 
+type Open<'a> = MutexGuard<'a, HashMap<Route, Arc<Log>>>;
+
 /// The log of one lease.
 #[derive(Debug)]
 struct Log {
@@ -67,11 +69,23 @@ pub(crate) struct Follower {
 }
 
 impl Logs {
-    /// Appends to the log of a lease, whose holder must have been checked.
-    pub(crate) fn append(&self, route: &Route, lease: &str, stream: Stream, bytes: &[u8]) {
-        let Some(log) = self.of_lease(route, lease) else {
+    /// Appends to the log of a lease; false when that is not held.
+    pub(crate) fn append(
+        &self,
+        leases: &Leases,
+        route: &Route,
+        lease: &str,
+        stream: Stream,
+        bytes: &[u8],
+    ) -> bool {
+        let open = self.lock();
+        // Asked while nobody else can begin a log: a late word must not take the place of one.
+        if !leases.holds(route, lease) {
+            return false;
+        }
+        let Some(log) = self.of_lease(open, route, lease) else {
             tracing::debug!("there are too many logs");
-            return;
+            return true;
         };
         let mut text = log.lock();
         let before = text.cost;
@@ -81,13 +95,15 @@ impl Logs {
         drop(text);
         log.changed.notify_waiters();
         self.make_room();
+        true
     }
 
     /// Reads a log from an offset on; none when nobody makes that record.
     pub(crate) fn follow(&self, leases: &Leases, route: &Route, at: u64) -> Option<Follower> {
+        let open = self.lock();
         let log = match leases.holder(route) {
-            Some(lease) => self.of_lease(route, &lease)?,
-            None => Arc::clone(self.lock().get(route)?),
+            Some(lease) => self.of_lease(open, route, &lease)?,
+            None => Arc::clone(open.get(route)?),
         };
         let is_done = false;
         Some(Follower { log, at, is_done })
@@ -123,8 +139,7 @@ impl Logs {
     }
 
     /// The log of a lease, which takes the place of one of an earlier lease.
-    fn of_lease(&self, route: &Route, lease: &str) -> Option<Arc<Log>> {
-        let mut open = self.lock();
+    fn of_lease(&self, mut open: Open<'_>, route: &Route, lease: &str) -> Option<Arc<Log>> {
         if let Some(log) = open.get(route) {
             if log.lease == lease {
                 return Some(Arc::clone(log));
@@ -162,7 +177,7 @@ impl Logs {
         self.bytes.fetch_sub(before, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Route, Arc<Log>>> {
+    fn lock(&self) -> Open<'_> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -322,9 +337,9 @@ mod tests {
     async fn a_follower_sees_what_was_said_and_what_is_said() {
         let (logs, leases) = (Logs::default(), Leases::default());
         let lease = claim(&leases, &route(1));
-        logs.append(&route(1), &lease, Stream::Out, b"one ");
-        logs.append(&route(1), &lease, Stream::Out, b"two ");
-        logs.append(&route(1), &lease, Stream::Err, b"three");
+        logs.append(&leases, &route(1), &lease, Stream::Out, b"one ");
+        logs.append(&leases, &route(1), &lease, Stream::Out, b"two ");
+        logs.append(&leases, &route(1), &lease, Stream::Err, b"three");
         let mut first = logs.follow(&leases, &route(1), 0).unwrap();
         let all = [
             bytes(Stream::Out, 0, b"one two "),
@@ -338,10 +353,10 @@ mod tests {
         ];
         assert_eq!(next(&mut second).await, rest);
         let (more, ()) = tokio::join!(next(&mut first), async {
-            logs.append(&route(1), &lease, Stream::Err, b"!");
+            logs.append(&leases, &route(1), &lease, Stream::Err, b"!");
         });
         assert_eq!(more, [bytes(Stream::Err, 13, b"!")]);
-        let (end, _) = tokio::join!(next(&mut first), async {
+        let (end, ()) = tokio::join!(next(&mut first), async {
             assert!(leases.give_up(&route(1), &lease));
             logs.sweep(&leases);
         });
@@ -368,13 +383,14 @@ mod tests {
     async fn another_lease_has_another_log() {
         let (logs, leases) = (Logs::default(), Leases::default());
         let first = claim(&leases, &route(1));
-        logs.append(&route(1), &first, Stream::Out, b"first");
+        logs.append(&leases, &route(1), &first, Stream::Out, b"first");
         let mut follower = logs.follow(&leases, &route(1), 5).unwrap();
         leases.give_up(&route(1), &first);
+        assert!(!logs.append(&leases, &route(1), &first, Stream::Out, b"late"));
         let second = claim(&leases, &route(1));
         let mut other = logs.follow(&leases, &route(1), 0).unwrap();
         assert_eq!(next(&mut follower).await, [Frame::End { at: 5 }]);
-        logs.append(&route(1), &second, Stream::Out, b"second");
+        logs.append(&leases, &route(1), &second, Stream::Out, b"second");
         assert_eq!(next(&mut other).await, [bytes(Stream::Out, 0, b"second")]);
         assert_eq!(logs.bytes(), 6 + PIECE);
     }
@@ -385,7 +401,7 @@ mod tests {
         let lease = claim(&leases, &route(1));
         let mut slow = logs.follow(&leases, &route(1), 0).unwrap();
         for n in 0..100_u8 {
-            logs.append(&route(1), &lease, Stream::Out, &vec![n; 30_000]);
+            logs.append(&leases, &route(1), &lease, Stream::Out, &vec![n; 30_000]);
         }
         assert!(logs.bytes() <= MOST_OF_ONE && logs.bytes() > MOST_OF_ONE / 2);
         let (mut at, mut n_dropped) = (0, 0);
@@ -422,6 +438,7 @@ mod tests {
         for n in 0..100 {
             let lease = claim(&leases, &route(n));
             logs.append(
+                &leases,
                 &route(n),
                 &lease,
                 Stream::Out,
@@ -434,7 +451,7 @@ mod tests {
         assert_eq!(logs.bytes(), total);
         for n in 100..10_000 {
             let lease = claim(&leases, &route(n));
-            logs.append(&route(n), &lease, Stream::Out, b"x");
+            logs.append(&leases, &route(n), &lease, Stream::Out, b"x");
         }
         assert_eq!(logs.lock().len(), MOST_LOGS);
     }

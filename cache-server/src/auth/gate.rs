@@ -69,7 +69,8 @@ impl Gate {
         };
         let grant = match book.grant(&secret) {
             Some(grant) => Some(grant),
-            None => self.issuers.grant(&secret).await,
+            // In a box, since few requests need it and all would have to have room for it.
+            None => Box::pin(self.issuers.grant(&secret)).await,
         };
         grant.map_or_else(Caller::default, |grant| {
             Caller::known(grant, peer, anonymous)

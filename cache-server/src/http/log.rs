@@ -42,12 +42,12 @@ async fn append(app: &Arc<App>, route: &Route, request: Request) -> Result<Respo
     let stream = value(request.uri(), "stream").and_then(Stream::parse);
     let stream = stream.ok_or_else(|| Failure::Bad("`stream` must be 1 or 2".to_owned()))?;
     let body = small_body(app, request, MAX_APPEND as u64).await?;
-    // Looked at behind the body, since the lease may have ended meanwhile.
-    if !app.leases.holds(route, &lease) {
-        return Ok(empty(StatusCode::GONE));
-    }
-    app.logs.append(route, &lease, stream, &body);
-    Ok(empty(StatusCode::NO_CONTENT))
+    let is_taken = app.logs.append(&app.leases, route, &lease, stream, &body);
+    Ok(empty(if is_taken {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::GONE
+    }))
 }
 
 fn follow(app: &Arc<App>, route: &Route, request: &Request) -> Result<Response, Failure> {

@@ -215,6 +215,14 @@ async fn clients_are_known_by_their_certificates() {
     }
     // Whom the authority does not know gets no connection.
     assert_eq!(status(Some("forged"), Method::GET, "org").await, None);
+    // Other authorities are taken at a hang-up.
+    std::fs::copy(path("other-ca.pem"), path("ca.pem")).unwrap();
+    server.signal("HUP");
+    let start = Instant::now();
+    while status(Some("forged"), Method::GET, "org").await != Some(403) {
+        assert!(start.elapsed() < Duration::from_secs(20), "never read");
+    }
+    assert_eq!(status(Some("runner"), Method::GET, "org").await, None);
     // A token suffices without a certificate.
     let token = server.own_token();
     let url = format!("{}{}", server.url, ac("org/runner-7", "k"));

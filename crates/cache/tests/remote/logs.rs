@@ -91,9 +91,12 @@ async fn faults_of_logs_are_silent() {
         || Reply::new(200, "1 0 5\nhello"),
     ];
     for answer in answers {
-        server.spoil(move |seen, usual| match seen.target.contains("/logs/") {
-            true => answer(),
-            false => usual,
+        server.spoil(move |seen, usual| {
+            if seen.target.contains("/logs/") {
+                answer()
+            } else {
+                usual
+            }
         });
         let mut seen = Seen::default();
         let followed = client.follow_log(&key, 0, |part| seen.add(part)).await;
