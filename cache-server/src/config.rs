@@ -1,5 +1,5 @@
 use crate::Limits;
-use crate::auth::Policy;
+use crate::auth::{Policy, Trust};
 use crate::gc::Marks;
 use acetate_cache_api::Namespace;
 use acetate_stdx::atomic::Durability;
@@ -16,6 +16,8 @@ pub struct Config {
     pub marks: Marks,
     /// Who may do what.
     pub policy: Policy,
+    /// Who is believed besides.
+    pub trust: Trust,
     /// Namespaces, with all below them, whose records are bytes that nobody looks into: what ccache
     /// and sccache keep.
     pub opaque: Vec<Namespace>,

@@ -1,11 +1,13 @@
 //! Who is making which record just now.
 
-use acetate_cache_api::Route;
+use acetate_cache_api::admin::InFlight;
 use acetate_cache_api::lease::{Claim, Lease, TTL_SECS};
+use acetate_cache_api::{Namespace, Route};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// All leases of this server. They are hints, so a restart forgets them.
 #[derive(Debug, Default)]
@@ -22,11 +24,15 @@ struct Held {
     claim: Claim,
 }
 
+/// What is kept of the name of a step, in characters.
+const MAX_NAME: usize = 200;
 /// More leases than any fleet holds.
 const MAX_LEASES: usize = 100_000;
 
 impl Leases {
     /// Claims a record; the holder of an older lease that gave no sign loses it.
+    ///
+    /// Where there are too many, it is granted and not kept: nobody waits for it.
     pub fn claim(&self, route: &Route, claim: Claim) -> Lease {
         let now = Instant::now();
         let mut held = self.lock();
@@ -38,15 +44,15 @@ impl Leases {
         }
         let lease = new_name();
         let ttl = Duration::from_secs(TTL_SECS);
-        held.insert(
-            route.clone(),
-            Held {
-                lease: lease.clone(),
-                since: now,
-                alive_until: now + ttl,
-                claim,
-            },
-        );
+        let own = Held {
+            lease: lease.clone(),
+            since: now,
+            alive_until: now + ttl,
+            claim: shortened(claim),
+        };
+        if held.len() < MAX_LEASES || held.contains_key(route) {
+            held.insert(route.clone(), own);
+        }
         Lease::Granted {
             lease,
             ttl_secs: TTL_SECS,
@@ -93,6 +99,27 @@ impl Leases {
         alive.map_or(Lease::Free, |held| held.as_seen(now))
     }
 
+    /// The lease that is held now.
+    pub(crate) fn holder(&self, route: &Route) -> Option<String> {
+        let now = Instant::now();
+        let held = self.lock();
+        let alive = held.get(route).filter(|held| held.alive_until > now);
+        alive.map(|held| held.lease.clone())
+    }
+
+    /// Whether this lease is held now.
+    pub(crate) fn holds(&self, route: &Route, lease: &str) -> bool {
+        let now = Instant::now();
+        let held = self.lock();
+        let own = held.get(route).filter(|held| held.lease == lease);
+        own.is_some_and(|held| held.alive_until > now)
+    }
+
+    /// Ready when a lease ends before its time.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
     /// Waits until nobody holds it, or the time is up.
     pub async fn wait(&self, route: &Route, patience: Duration) -> Lease {
         let end = tokio::time::Instant::now() + patience;
@@ -111,16 +138,29 @@ impl Leases {
         }
     }
 
-    /// The names of what is being made, for people.
-    pub fn in_flight(&self) -> Vec<(String, u64)> {
+    /// What is being made in a namespace and below it, for people.
+    pub fn in_flight(&self, within: &Namespace) -> Vec<InFlight> {
         let now = Instant::now();
         let held = self.lock();
-        let alive = held.values().filter(|held| held.alive_until > now);
-        let mut all: Vec<(String, u64)> = alive
-            .map(|held| (held.claim.name.clone(), millis(now - held.since)))
+        let alive = held
+            .iter()
+            .filter(|(route, held)| held.alive_until > now && route.namespace.is_within(within));
+        let mut all: Vec<InFlight> = alive
+            .map(|(route, held)| InFlight {
+                namespace: route.namespace.to_string(),
+                key: route.key.hex(),
+                name: held.claim.name.clone(),
+                since_ms: millis(now - held.since),
+                expected_ms: held.claim.expected_ms,
+            })
             .collect();
-        all.sort();
+        all.sort_by(|a, b| (&a.name, &a.namespace, &a.key).cmp(&(&b.name, &b.namespace, &b.key)));
         all
+    }
+
+    /// How many there are, those of dead holders included.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Route, Held>> {
@@ -144,6 +184,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Names are shown to people, and kept as long as the lease.
+fn shortened(claim: Claim) -> Claim {
+    Claim {
+        name: claim.name.chars().take(MAX_NAME).collect(),
+        ..claim
+    }
+}
+
 /// A name that nobody can guess: who knows it can end the lease.
 fn new_name() -> String {
     crate::open::random_hex()
@@ -152,7 +200,7 @@ fn new_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use acetate_cache_api::{Kind, Namespace};
+    use acetate_cache_api::Kind;
     use acetate_oci::Digest;
 
     fn route() -> Route {
@@ -190,7 +238,9 @@ mod tests {
             "{other:?}"
         );
         assert!(leases.beat(&route(), &own) && !leases.beat(&route(), "wrong"));
-        assert_eq!(leases.in_flight()[0].0, "RUN make");
+        let all = leases.in_flight(&Namespace::root());
+        assert_eq!(all[0].name, "RUN make");
+        assert!(leases.in_flight(&"org".parse().unwrap()).is_empty());
         assert!(!leases.give_up(&route(), "wrong"));
         assert!(leases.give_up(&route(), &own) && !leases.beat(&route(), &own));
         assert_eq!(leases.state(&route()), Lease::Free);

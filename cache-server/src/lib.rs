@@ -2,9 +2,10 @@
 //!
 //! **What.** [`App`] answers requests, [`serve`] listens. Level 0 of the protocol is what Bazel
 //! and ccache speak: `GET`, `HEAD` and `PUT` of `/{namespace}/ac/{key}` and `/{namespace}/cas/{digest}`.
-//! Level 1 asks and answers for many objects at once, level 2 tells who is making a record just now.
+//! Level 1 asks and answers for many objects at once, level 2 tells who is making a record just now
+//! and what its step says, and answers the questions of people.
 //!
-//! **Main types.** [`App`], [`Config`], [`storage::Disk`], [`auth::Policy`], [`leases::Leases`].
+//! **Main types.** [`App`], [`Config`], [`storage::Disk`], [`auth::Gate`], [`leases::Leases`].
 //!
 //! **Invariants.** Content under a digest has that digest. A record is served only when all that
 //! it names is here, and accepted only then. Nothing half-written is ever visible. What a token
@@ -24,22 +25,27 @@ pub mod gc;
 mod http;
 pub mod leases;
 mod limits;
+mod logs;
 mod metrics;
+mod misses;
 mod open;
 mod paced;
 mod record;
+mod reload;
 mod serve;
 pub mod settings;
 pub mod storage;
 mod tls;
 mod uploads;
+mod verify;
 
 pub use app::App;
 pub use config::Config;
 pub use limits::Limits;
 pub use open::open;
+pub use reload::{LOOK, Reloader};
 pub use serve::serve;
-pub use tls::{Tls, TlsError};
+pub use tls::{Files, Tls, TlsError};
 
 #[cfg(debug_assertions)]
 pub(crate) use fail::fail_point;

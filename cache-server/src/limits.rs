@@ -15,6 +15,8 @@ pub struct Limits {
     pub uploads: usize,
     /// Bytes that the open uploads of one token may declare together.
     pub upload_bytes: u64,
+    /// Bytes of those bodies of one token that are read into memory: questions, claims, logs.
+    pub body_bytes: u64,
 }
 
 impl Default for Limits {
@@ -26,11 +28,21 @@ impl Default for Limits {
             rate: 1024,
             uploads: 512,
             upload_bytes: 64 << 30,
+            body_bytes: 256 << 20,
         }
     }
 }
 
 impl Limits {
+    /// Bodies that are read into memory. They are many and small, so only their bytes count.
+    pub(crate) fn bodies(&self) -> Self {
+        Self {
+            uploads: usize::MAX,
+            upload_bytes: self.body_bytes,
+            ..*self
+        }
+    }
+
     /// On a connection on which no byte moves for so long nobody waits for anything: each request is
     /// answered within the half of that.
     pub(crate) fn unmoved(&self) -> Duration {

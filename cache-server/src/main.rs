@@ -1,10 +1,10 @@
 //! The `acetate-cache-server` program: flags, tokens, signals.
 
 use acetate_cache_api::Namespace;
-use acetate_cache_server::auth::{Policy, Scope, Token, TokenHash};
+use acetate_cache_server::auth::{Policy, Scope, Token, TokenFile, TokenHash};
 use acetate_cache_server::gc::Marks;
 use acetate_cache_server::settings::{Settings, size};
-use acetate_cache_server::{App, Config, Tls, open, serve};
+use acetate_cache_server::{App, Config, Files, LOOK, Reloader, Tls, open, serve};
 use acetate_stdx::clock::SystemClock;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -71,6 +71,11 @@ struct ServeFlags {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
+    /// Certificates that sign those of clients, in PEM; what a client may then do is said by
+    /// `[[certificate]]` in the file of settings
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+
     /// Bytes that all objects may use together, such as 200GiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
@@ -125,6 +130,9 @@ impl ServeFlags {
             insecure_open: listed(self.insecure_open),
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
+            tls_client_ca: self.tls_client_ca.clone(),
+            oidc: None,
+            certificate: None,
             max_size: self.max_size,
             opaque: (!self.opaque.is_empty()).then(|| self.opaque.clone()),
             lru: listed(self.lru),
@@ -186,10 +194,7 @@ fn run(flags: &ServeFlags) -> Result<()> {
         .build()
         .context("failed to start")?;
     runtime.block_on(async {
-        let tls = match (&settings.tls_cert, &settings.tls_key) {
-            (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
-            _ => None,
-        };
+        let tls = tls(&settings)?;
         let app = app(&settings)?;
         let listen = settings.listen();
         let listener = TcpListener::bind(listen)
@@ -197,11 +202,24 @@ fn run(flags: &ServeFlags) -> Result<()> {
             .with_context(|| format!("failed to listen on {listen}"))?;
         let address = listener.local_addr().context("failed to listen")?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let end = ended(tls.clone())?;
+        let tokens = token_file(&settings);
+        let end = ended(Reloader::new(Arc::clone(&app), tls.clone(), tokens))?;
         print(&format!("listening on {scheme}://{address}\n"))?;
         serve(app, listener, tls, end).await;
         Ok(())
     })
+}
+
+fn tls(settings: &Settings) -> Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) else {
+        return Ok(None);
+    };
+    let files = Files {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_ca: settings.tls_client_ca.clone(),
+    };
+    Ok(Some(Tls::open(files)?))
 }
 
 fn app(settings: &Settings) -> Result<Arc<App>> {
@@ -213,6 +231,7 @@ fn app(settings: &Settings) -> Result<Arc<App>> {
             ..Marks::default()
         },
         policy: policy(settings)?,
+        trust: settings.trust(),
         opaque: settings.opaque(),
         only_hosts: (settings.insecure_open == Some(true)).then(loopback_names),
         limits: settings.limits(),
@@ -236,16 +255,19 @@ fn policy(settings: &Settings) -> Result<Policy> {
         }
         return Ok(Policy::Open);
     }
-    let tokens = match &settings.auth {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("failed to read `{}`", path.display()))?;
-            Token::parse_all(&text).with_context(|| path.display().to_string())?
-        }
-        None => vec![own_token(&settings.dir())?],
-    };
+    if let Some(file) = token_file(settings) {
+        return Ok(file.read()?);
+    }
+    let tokens = vec![own_token(&settings.dir())?];
     let anonymous = settings.anonymous.clone().unwrap_or_default();
     Ok(Policy::Tokens { tokens, anonymous })
+}
+
+fn token_file(settings: &Settings) -> Option<TokenFile> {
+    Some(TokenFile {
+        path: settings.auth.clone()?,
+        anonymous: settings.anonymous.clone().unwrap_or_default(),
+    })
 }
 
 /// The token of a server that was given none: made once, kept in a file that only its owner reads.
@@ -322,28 +344,24 @@ fn print(text: &str) -> Result<()> {
     written.context("failed to write to standard output")
 }
 
-/// Ready when somebody wants the server to end; until then a hang-up reads the certificate again.
-fn ended(tls: Option<Tls>) -> Result<impl Future<Output = ()>> {
+/// Ready when somebody wants the server to end; until then files are read again when they change or
+/// at a hang-up.
+fn ended(mut files: Reloader) -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).context("failed to listen to signals");
     let mut term = listen(SignalKind::terminate())?;
     let mut int = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
+    let mut every = tokio::time::interval(LOOK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     Ok(async move {
         loop {
             tokio::select! {
                 _ = term.recv() => return,
                 _ = int.recv() => return,
-                _ = hangup.recv() => reload(tls.as_ref()),
+                _ = hangup.recv() => files.hang_up().await,
+                _ = every.tick() => files.look().await,
             }
         }
     })
-}
-
-fn reload(tls: Option<&Tls>) {
-    match tls.map(Tls::reload) {
-        None => {}
-        Some(Ok(())) => tracing::info!("the certificate was read again"),
-        Some(Err(error)) => tracing::warn!(%error, "the certificate stays as it was"),
-    }
 }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 /// # Errors
 /// When it cannot be used, or another server uses it.
 pub fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<App>, StorageError> {
-    let mut disk = Disk::open(&config.dir, config.max_bytes, clock)?;
+    let mut disk = Disk::open(&config.dir, config.max_bytes, Arc::clone(&clock))?;
     if matches!(config.durability, Durability::Fast) {
         disk = disk.unsynced();
     }
-    Ok(Arc::new(App::new(config, Arc::new(disk))))
+    Ok(Arc::new(App::new(config, Arc::new(disk), clock)))
 }
 
 /// 128 random bits in hexadecimal.

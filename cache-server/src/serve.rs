@@ -1,6 +1,7 @@
+use crate::auth::Grant;
 use crate::paced::Paced;
 use crate::tls::Tls;
-use crate::{App, gc, http};
+use crate::{App, gc, http, logs, verify};
 use futures_util::future::Either;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -34,6 +35,10 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(gc::run(Arc::clone(&app.disk), app.config.marks, COLLECT));
+    let own = Arc::clone(&app);
+    tasks.spawn(async move { own.gate.keep_fresh().await });
+    tasks.spawn(logs::run(Arc::clone(&app)));
+    tasks.spawn(verify::run(Arc::clone(&app)));
     let room = Arc::new(Semaphore::new(app.config.limits.connections));
     let mut end = std::pin::pin!(end);
     loop {
@@ -63,6 +68,8 @@ pub async fn serve(
         while tasks.try_join_next().is_some() {}
     }
     drop(listener);
+    app.logs.close();
+    app.verify.stop();
     let ended = tokio::time::timeout(GRACE, graceful.shutdown()).await;
     let written = if ended.is_ok() {
         app.disk.close()
@@ -106,7 +113,7 @@ async fn connection(
     let stream = Paced::new(stream, limits);
     match tls {
         // Without TLS nobody has said which version it will be; browsers and caches speak this one.
-        None => answer(app, stream, builder.http1_only(), watcher).await,
+        None => answer(app, stream, builder.http1_only(), watcher, None).await,
         Some(tls) => {
             let stream = tokio::time::timeout(limits.silence, tls.accept(stream)).await??;
             let is_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -115,7 +122,8 @@ async fn connection(
             } else {
                 builder.http1_only()
             };
-            answer(app, stream, builder, watcher).await
+            let peer = app.gate.peer(stream.get_ref().1.peer_certificates());
+            answer(app, stream, builder, watcher, peer).await
         }
     }
 }
@@ -125,10 +133,11 @@ async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     builder: Builder<TokioExecutor>,
     watcher: Watcher,
+    peer: Option<Arc<Grant>>,
 ) -> Result<(), Failed> {
     let service = service_fn(move |request| {
-        let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(http::answer(app, request).await) }
+        let (app, peer) = (Arc::clone(&app), peer.clone());
+        async move { Ok::<_, Infallible>(http::answer(app, request, peer).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     watcher.watch(connection).await

@@ -1,7 +1,7 @@
 //! Settings from a file: all that flags can say, with the same names.
 
 use crate::Limits;
-use crate::auth::Scope;
+use crate::auth::{CERTIFICATE_NAMES, Issuer, Rule, Scope, Trust};
 use acetate_cache_api::Namespace;
 use acetate_stdx::atomic::Durability;
 use serde::{Deserialize, Deserializer};
@@ -27,6 +27,12 @@ pub struct Settings {
     pub tls_cert: Option<PathBuf>,
     /// Its key.
     pub tls_key: Option<PathBuf>,
+    /// Who signs the certificates of clients.
+    pub tls_client_ca: Option<PathBuf>,
+    /// Who signs tokens; for files only.
+    pub oidc: Option<Vec<Issuer>>,
+    /// What names in certificates of clients allow; for files only.
+    pub certificate: Option<Vec<Rule>>,
     /// Bytes that all objects may use together.
     #[serde(deserialize_with = "bytes")]
     pub max_size: Option<u64>,
@@ -53,6 +59,7 @@ pub struct Settings {
 const NAMES: &[&str] = &[
     "anonymous",
     "auth",
+    "certificate",
     "dir",
     "insecure-open",
     "listen",
@@ -63,8 +70,10 @@ const NAMES: &[&str] = &[
     "max-uploads",
     "min-rate",
     "no-sync",
+    "oidc",
     "opaque",
     "tls-cert",
+    "tls-client-ca",
     "tls-key",
 ];
 
@@ -85,6 +94,15 @@ pub enum SettingsError {
     /// A certificate without its key, or the other way round.
     #[error("`tls-cert` and `tls-key` need each other")]
     HalfTls,
+    /// Certificates of clients that nobody asks for.
+    #[error("`certificate` needs `tls-client-ca`, and that needs `tls-cert`")]
+    NoClients,
+    /// A rule about something that is in no certificate.
+    #[error("a rule of `certificate` asks for `{0}`: it can ask for common-name, dns and uri")]
+    CertificateName(String),
+    /// Two rules about one issuer.
+    #[error("the issuer `{0}` is there twice: put its rules together")]
+    TwoIssuers(String),
     /// Tokens that nobody is asked for.
     #[error("`insecure-open` asks for no token, and `auth` names some")]
     OpenAndAuth,
@@ -128,6 +146,9 @@ impl Settings {
             insecure_open: self.insecure_open.or(other_open),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
+            tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
+            oidc: self.oidc.or(other.oidc),
+            certificate: self.certificate.or(other.certificate),
             max_size: self.max_size.or(other.max_size),
             opaque: self.opaque.or(other.opaque),
             lru: self.lru.or(other.lru),
@@ -137,13 +158,41 @@ impl Settings {
             max_upload_size: self.max_upload_size.or(other.max_upload_size),
             min_rate: self.min_rate.or(other.min_rate),
         };
-        if settings.tls_cert.is_some() != settings.tls_key.is_some() {
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Refuses what does not go together.
+    fn check(&self) -> Result<(), SettingsError> {
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(SettingsError::HalfTls);
         }
-        if settings.insecure_open == Some(true) && settings.auth.is_some() {
+        if self.insecure_open == Some(true) && self.auth.is_some() {
             return Err(SettingsError::OpenAndAuth);
         }
-        Ok(settings)
+        let has_clients = self.tls_client_ca.is_some() && self.tls_cert.is_some();
+        let wants_clients = self.tls_client_ca.is_some() || self.certificate.is_some();
+        if wants_clients && !has_clients {
+            return Err(SettingsError::NoClients);
+        }
+        let mut names = self.certificate.iter().flatten().flat_map(Rule::claims);
+        if let Some(name) = names.find(|name| !CERTIFICATE_NAMES.contains(name)) {
+            return Err(SettingsError::CertificateName(name.to_owned()));
+        }
+        let mut issuers: Vec<&str> = self.oidc.iter().flatten().map(|i| &*i.issuer).collect();
+        issuers.sort_unstable();
+        match issuers.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(SettingsError::TwoIssuers(pair[0].to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Who is believed besides those with a token of the file.
+    pub fn trust(&self) -> Trust {
+        Trust {
+            issuers: self.oidc.clone().unwrap_or_default(),
+            certificates: self.certificate.clone().unwrap_or_default(),
+        }
     }
 
     /// Where to listen: on loopback, unless something else is said.
@@ -262,6 +311,7 @@ mod tests {
             insecure-open = false
             tls-cert = "c.pem"
             tls-key = "k.pem"
+            tls-client-ca = "ca.pem"
             max-size = "200GiB"
             opaque = ["ccache", "team/sccache"]
             lru = true
@@ -270,10 +320,25 @@ mod tests {
             max-uploads = 8
             max-upload-size = "1G"
             min-rate = 512
+
+            [[certificate]]
+            names = { dns = "runner-{n}.ci.example" }
+            scope = "org:write"
+
+            [[oidc]]
+            issuer = "https://ci.example"
+            audience = "https://cache.example"
+
+            [[oidc.rule]]
+            claims = { repository = "org/*", ref = "refs/heads/main" }
+            scope = "{repository}:write"
         "#;
         let settings = Settings::parse(text).unwrap();
-        let named: usize = text.lines().filter(|line| line.contains('=')).count();
-        assert_eq!(named, NAMES.len(), "all of them are tried here");
+        let named: toml::Table = text.parse().unwrap();
+        let named: Vec<&str> = named.keys().map(String::as_str).collect();
+        assert_eq!(named, NAMES, "all of them are tried here");
+        assert_eq!(settings.trust().issuers[0].audience.len(), 1);
+        assert_eq!(settings.trust().certificates.len(), 1);
         assert_eq!(settings.max_size, Some(200 << 30));
         assert_eq!(settings.opaque().len(), 2);
         assert_eq!(settings.anonymous.as_ref().unwrap().len(), 2);
@@ -309,6 +374,24 @@ mod tests {
             ("anonymous = ['a:look']", "`a:look` is no scope"),
             ("opaque = ['a/../b']", "`..` cannot be part of a namespace"),
             ("listen", "line 1"),
+            (
+                "[[oidc]]\nissuer = 'https://a.example'\naudience = []",
+                "has no audience",
+            ),
+            (
+                "[[oidc]]\nissuer = 'https://a.example'\naudience = 'b'",
+                "has no rule",
+            ),
+            (
+                "[[oidc]]\nissuer = 'http://a.example'\naudience = 'b'\n\
+                 rule = [{ claims = { sub = 'x' }, scope = 'a:read' }]",
+                "is no https address",
+            ),
+            (
+                "[[oidc]]\nissuer = 'https://a.example'\naudience = 'b'\n\
+                 rule = [{ claims = { sub = 'x' }, scope = '{sub_}:read' }]",
+                "the scope uses `{sub_}`",
+            ),
         ] {
             let error = Settings::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
@@ -323,6 +406,16 @@ mod tests {
         };
         assert!(or("tls-cert = 'c'").contains("need each other"));
         assert!(or("auth = 'a'\ninsecure-open = true").contains("asks for no token"));
+        let tls = "tls-cert = 'c'\ntls-key = 'k'\n";
+        let rule = "[[certificate]]\nnames = { dns = 'a' }\nscope = 'a:read'\n";
+        assert!(or("tls-client-ca = 'a'").contains("needs `tls-cert`"));
+        assert!(or(&format!("{tls}{rule}")).contains("needs `tls-client-ca`"));
+        let name = rule.replace("dns", "mail");
+        let clients = format!("{tls}tls-client-ca = 'a'\n{name}");
+        assert!(or(&clients).contains("asks for `mail`"));
+        let issuer = "[[oidc]]\nissuer = 'https://a.example'\naudience = 'b'\n\
+                      [[oidc.rule]]\nclaims = { sub = 'x' }\nscope = 'a:read'\n";
+        assert!(or(&issuer.repeat(2)).contains("is there twice"));
     }
 
     #[test]

@@ -6,15 +6,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{self, ServerConfig, crypto};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
 /// The certificate and the key that connections are answered with.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    certificate: PathBuf,
-    key: PathBuf,
+    files: Files,
     current: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+/// Where certificates and keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The certificate, and those above it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who signs the certificates of clients; none when they are not asked for any.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Why a certificate cannot be used.
@@ -34,25 +46,32 @@ pub enum TlsError {
     /// The two do not belong together, or are of an unknown kind.
     #[error("the certificate and the key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
+    /// Nobody can be known by these certificates.
+    #[error("`{path}` cannot be used to know clients: {source}")]
+    Clients {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: VerifierBuilderError,
+    },
 }
 
 impl Tls {
     /// Reads a certificate with those above it, and its key, both in PEM.
-    pub fn open(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let config = read(certificate, key)?;
+    pub fn open(files: Files) -> Result<Self, TlsError> {
+        let config = read(&files)?;
         Ok(Self {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
+            files,
             current: Arc::new(RwLock::new(config)),
         })
     }
 
-    /// Reads both files again; connections that are open keep what they have.
+    /// Reads the files again; connections that are open keep what they have.
     ///
     /// # Errors
     /// When they cannot be used; then those that were read before stay.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let config = read(&self.certificate, &self.key)?;
+        let config = read(&self.files)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
@@ -69,24 +88,51 @@ impl Tls {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::Pem { path, source }
-    };
-    let chain = CertificateDer::pem_file_iter(certificate).map_err(failed(certificate))?;
-    let chain: Vec<_> = chain
-        .collect::<Result<_, _>>()
-        .map_err(failed(certificate))?;
-    if chain.is_empty() {
-        return Err(TlsError::Empty(certificate.to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
+fn read(files: &Files) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| TlsError::Pem {
+        path: files.key.clone(),
+        source,
+    })?;
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let config = match &files.client_ca {
+        None => config.with_no_client_auth(),
+        Some(path) => config.with_client_cert_verifier(clients(path, provider)?),
+    };
+    let mut config = config.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    };
+    let found = CertificateDer::pem_file_iter(path).map_err(failed)?;
+    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(failed)?;
+    if found.is_empty() {
+        return Err(TlsError::Empty(path.to_owned()));
+    }
+    Ok(found)
+}
+
+/// Checks the certificates of clients that have one; others are known by their tokens.
+fn clients(
+    path: &Path,
+    provider: Arc<crypto::CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(path)? {
+        roots.add(root)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build();
+    verifier.map_err(|source| TlsError::Clients {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -35,6 +35,14 @@ impl Scope {
     pub fn grants(&self, namespace: &Namespace, access: Access) -> bool {
         access <= self.access && namespace.is_within(&self.namespace)
     }
+
+    /// What is allowed here, allowed for another namespace.
+    pub(super) fn at(&self, namespace: Namespace) -> Self {
+        Self {
+            namespace,
+            access: self.access,
+        }
+    }
 }
 
 impl FromStr for Scope {

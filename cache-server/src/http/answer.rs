@@ -70,7 +70,9 @@ impl IntoResponse for Failure {
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
-                let challenge = HeaderValue::from_static("Basic realm=\"acetate\"");
+                let challenge = HeaderValue::from_static(
+                    "Basic realm=\"acetate cache: the token is the password\"",
+                );
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             StatusCode::INSUFFICIENT_STORAGE => {

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::answer::json;
-use super::guard::allow;
-use super::write::small_body;
+use super::guard::{allow, caller};
+use super::small::{MAX_BATCH, small_body};
 use crate::App;
 use crate::auth::Access;
 use acetate_cache_api::{Kind, Namespace, Route};
@@ -38,14 +38,14 @@ pub(super) async fn level_1(
     } else {
         Access::Read
     };
-    allow(app, request.headers(), &namespace, access)?;
+    allow(app, &caller(request.extensions()), &namespace, access)?;
     if verb == "capabilities" && request.method() == Method::GET {
         return json(&capabilities());
     }
     if request.method() != Method::POST {
         return Err(Failure::MethodNotAllowed);
     }
-    let body = small_body(app, request).await?;
+    let body = small_body(app, request, MAX_BATCH).await?;
     let app = Arc::clone(app);
     let answer = acetate_stdx::blocking(move || match verb.as_str() {
         "blobs:findMissing" => find_missing(&app, &body),

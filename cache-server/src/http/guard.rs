@@ -1,18 +1,17 @@
 use super::Failure;
 use crate::App;
-use crate::auth::{Access, Verdict};
+use crate::auth::{Access, Caller, Verdict};
 use acetate_cache_api::Namespace;
-use axum::http::{HeaderMap, header};
+use axum::http::Extensions;
 
 /// Lets a request through, or says why not.
 pub(super) fn allow(
     app: &App,
-    headers: &HeaderMap,
+    caller: &Caller,
     namespace: &Namespace,
     access: Access,
 ) -> Result<(), Failure> {
-    let verdict = verdict(app, headers, namespace, access);
-    let failure = match verdict {
+    let failure = match caller.decide(namespace, access) {
         Verdict::Allowed => return Ok(()),
         Verdict::Unknown => Failure::Unauthorized,
         Verdict::Forbidden => Failure::Forbidden,
@@ -21,16 +20,9 @@ pub(super) fn allow(
     Err(failure)
 }
 
-/// The same as a value, for look-ups that go on elsewhere.
-pub(super) fn verdict(
-    app: &App,
-    headers: &HeaderMap,
-    namespace: &Namespace,
-    access: Access,
-) -> Verdict {
-    let header = headers.get(header::AUTHORIZATION);
-    let header = header.and_then(|value| value.to_str().ok());
-    app.config.policy.decide(header, namespace, access)
+/// Who sent the request, as was found out before.
+pub(super) fn caller(extensions: &Extensions) -> Caller {
+    extensions.get::<Caller>().cloned().unwrap_or_default()
 }
 
 /// The name in a `Host` header, without its port.

@@ -1,19 +1,19 @@
 //! Level 2: leases, and many records at once.
 
+use super::Failure;
 use super::answer::{empty, json};
-use super::guard::allow;
+use super::guard::{allow, caller};
 use super::object::find;
-use super::write::small_body;
-use super::{Failure, operation};
+use super::query::number;
+use super::small::{MAX_BATCH, small_body};
 use crate::App;
-use crate::auth::Access;
-use crate::gc::collect;
+use crate::auth::{Access, Caller};
 use acetate_cache_api::lease::{Claim, Lease};
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,53 +21,13 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A claim is a name and a number.
+const MAX_CLAIM: u64 = 64 << 10;
 /// The longest that anybody waits in one request.
-const MAX_WAIT: Duration = Duration::from_secs(30);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// `{namespace}/leases/{key}[/{lease}]`, `{namespace}/ac:batchGet`, `{namespace}/stats`,
-/// `{namespace}/gc`.
-pub(super) async fn level_2(
-    app: &Arc<App>,
-    rest: &str,
-    request: Request,
-) -> Result<Response, Failure> {
-    let segments: Vec<&str> = rest.split('/').collect();
-    if let Some((&"ac:batchGet", namespace)) = segments.split_last() {
-        return batch_get(app, parse(namespace)?, request).await;
-    }
-    if let Some((&"stats", namespace)) = segments.split_last() {
-        allow(app, request.headers(), &parse(namespace)?, Access::Read)?;
-        return json(&operation::Stats::of(app)?);
-    }
-    if let Some((&"gc", namespace)) = segments.split_last() {
-        allow(app, request.headers(), &parse(namespace)?, Access::Admin)?;
-        let (disk, marks) = (Arc::clone(&app.disk), app.config.marks);
-        let removed = acetate_stdx::blocking(move || collect(&disk, &marks)).await?;
-        return json(&removed);
-    }
-    let at = segments.iter().position(|segment| *segment == "leases");
-    let at = at.ok_or(Failure::NotFound)?;
-    let namespace = parse(&segments[..at])?;
-    let (key, lease) = match segments[at + 1..] {
-        [key] => (key, None),
-        [key, lease] => (key, Some(lease)),
-        _ => return Err(Failure::NotFound),
-    };
-    let key = Digest::from_hex(key).map_err(|_| Failure::Bad(format!("`{key}` is no key")))?;
-    let route = Route {
-        namespace,
-        kind: Kind::Action,
-        key,
-    };
-    leases(app, route, lease, request).await
-}
-
-fn parse(segments: &[&str]) -> Result<Namespace, Failure> {
-    Namespace::from_segments(segments.iter().copied())
-        .map_err(|error| Failure::Bad(error.to_string()))
-}
-
-async fn leases(
+/// `POST` claims, `GET` waits, `PUT` and `DELETE` are for the holder.
+pub(super) async fn leases(
     app: &Arc<App>,
     route: Route,
     lease: Option<&str>,
@@ -79,7 +39,7 @@ async fn leases(
     } else {
         Access::Write
     };
-    allow(app, request.headers(), &route.namespace, access)?;
+    allow(app, &caller(request.extensions()), &route.namespace, access)?;
     match (method, lease) {
         (Method::POST, None) => claim(app, &route, request).await,
         (Method::GET, None) => {
@@ -101,14 +61,14 @@ async fn leases(
 }
 
 async fn claim(app: &Arc<App>, route: &Route, request: Request) -> Result<Response, Failure> {
-    let headers = request.headers().clone();
-    let body = small_body(app, request).await?;
+    let caller = caller(request.extensions());
+    let body = small_body(app, request, MAX_CLAIM).await?;
     let claim: Claim = if body.is_empty() {
         Claim::default()
     } else {
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?
     };
-    if find(app, route, &headers)?.is_some() {
+    if find(app, route, &caller)?.is_some() {
         return json(&Lease::Done);
     }
     let lease = app.leases.claim(route, claim);
@@ -120,16 +80,14 @@ async fn claim(app: &Arc<App>, route: &Route, request: Request) -> Result<Respon
 }
 
 async fn wait(app: &Arc<App>, route: &Route, request: &Parts) -> Result<Response, Failure> {
-    let query = request.uri.query().unwrap_or("");
-    let wait = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("wait=")?.parse().ok());
+    let wait = number(&request.uri, "wait");
     let patience = Duration::from_secs(wait.unwrap_or(0)).min(MAX_WAIT);
-    if find(app, route, &request.headers)?.is_some() {
+    let caller = caller(&request.extensions);
+    if find(app, route, &caller)?.is_some() {
         return json(&Lease::Done);
     }
     let state = app.leases.wait(route, patience).await;
-    if find(app, route, &request.headers)?.is_some() {
+    if find(app, route, &caller)?.is_some() {
         return json(&Lease::Done);
     }
     json(&state)
@@ -158,31 +116,27 @@ const MAX_KEYS: usize = 20_000;
 const MAX_BODIES: u64 = 4 << 20;
 
 /// Answers for all keys that there is a record of; the others are misses.
-async fn batch_get(
+pub(super) async fn batch_get(
     app: &Arc<App>,
     namespace: Namespace,
     request: Request,
 ) -> Result<Response, Failure> {
-    if request.method() != Method::POST {
-        return Err(Failure::MethodNotAllowed);
-    }
-    allow(app, request.headers(), &namespace, Access::Read)?;
-    let headers = request.headers().clone();
-    let body = small_body(app, request).await?;
+    let caller = caller(request.extensions());
+    let body = small_body(app, request, MAX_BATCH).await?;
     let asked: BatchGet =
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
     if asked.keys.len() > MAX_KEYS {
         return Err(Failure::Bad(format!("more than {MAX_KEYS} keys")));
     }
     let app = Arc::clone(app);
-    let found = acetate_stdx::blocking(move || records(&app, &namespace, &headers, &asked.keys));
+    let found = acetate_stdx::blocking(move || records(&app, &namespace, &caller, &asked.keys));
     json(&found.await?)
 }
 
 fn records(
     app: &App,
     namespace: &Namespace,
-    headers: &HeaderMap,
+    caller: &Caller,
     keys: &[String],
 ) -> Result<Records, Failure> {
     let mut records = Vec::new();
@@ -195,7 +149,7 @@ fn records(
             kind: Kind::Action,
             key: digest,
         };
-        let Some(found) = find(app, &route, headers)? else {
+        let Some(found) = find(app, &route, caller)? else {
             app.metrics.misses.one();
             continue;
         };

@@ -1,17 +1,23 @@
 //! Requests to answers.
 
+mod admin;
 mod answer;
 mod batch;
+mod extension;
 mod guard;
 mod incoming;
 mod lease;
+mod log;
 mod object;
 mod operation;
 mod page;
+mod query;
 mod read;
+mod small;
 mod write;
 
 use crate::App;
+use crate::auth::Grant;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, header};
@@ -25,9 +31,21 @@ pub(crate) use answer::Failure;
 ///
 /// Namespaces have any depth, so objects are told by the end of their path: a router has nothing to
 /// choose between.
-pub(crate) async fn answer(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
+///
+/// `peer` is what the certificate of the client allows.
+pub(crate) async fn answer(
+    app: Arc<App>,
+    mut request: hyper::Request<Incoming>,
+    peer: Option<Arc<Grant>>,
+) -> Response {
     let answered = match check_host(&app, &request) {
-        Ok(()) => dispatch(&app, request.map(body)).await,
+        Ok(()) => {
+            let authorization = request.headers().get(header::AUTHORIZATION);
+            let authorization = authorization.and_then(|value| value.to_str().ok());
+            let caller = app.gate.caller(authorization, peer.as_ref()).await;
+            request.extensions_mut().insert(caller);
+            dispatch(&app, request.map(body)).await
+        }
         Err(failure) => Err(failure),
     };
     answered.unwrap_or_else(IntoResponse::into_response)
@@ -45,10 +63,12 @@ fn body(incoming: Incoming) -> Body {
 async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/" if is_read => return page::show(app, request.headers()),
+        "/" if is_read => return page::show(app, &guard::caller(request.extensions())).await,
         "/healthz" if is_read => return Ok("ok\n".into_response()),
         "/readyz" if is_read => return operation::readyz(app).await,
-        "/metrics" if is_read => return operation::metrics(app, request.headers()),
+        "/metrics" if is_read => {
+            return operation::metrics(app, &guard::caller(request.extensions()));
+        }
         _ => {}
     }
     let path = request.uri().path();
@@ -58,7 +78,7 @@ async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure>
     }
     if let Some(rest) = path.strip_prefix("/x/v1/") {
         let rest = rest.to_owned();
-        return lease::level_2(app, &rest, request).await;
+        return extension::level_2(app, &rest, request).await;
     }
     match *request.method() {
         Method::GET | Method::HEAD => object::get(app, &request),

@@ -1,15 +1,15 @@
 //! Reading and removing one object.
 
 use super::answer::empty;
-use super::guard::{allow, verdict};
+use super::guard::{allow, caller};
 use super::{Failure, read};
 use crate::App;
-use crate::auth::{Access, Verdict};
+use crate::auth::{Access, Caller, Verdict};
 use crate::complete::Hit;
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use std::sync::Arc;
 use tokio_util::bytes::Bytes;
@@ -22,11 +22,11 @@ const NAMESPACE: &str = "x-acetate-namespace";
 
 pub(super) fn get(app: &Arc<App>, request: &Request) -> Result<Response, Failure> {
     let route = Route::parse(request.uri().path())?;
-    let headers = request.headers();
-    allow(app, headers, &route.namespace, Access::Read)?;
+    let caller = caller(request.extensions());
+    allow(app, &caller, &route.namespace, Access::Read)?;
     let response = match route.kind {
         Kind::Content => content(app, &route, request)?,
-        Kind::Action => record(app, &route, request)?,
+        Kind::Action => record(app, &route, &caller, request)?,
     };
     app.metrics.bytes_down.add(length(&response));
     Ok(response)
@@ -41,8 +41,13 @@ fn content(app: &Arc<App>, route: &Route, request: &Request) -> Result<Response,
     read::file(app, found, request)
 }
 
-fn record(app: &App, route: &Route, request: &Request) -> Result<Response, Failure> {
-    let found = find(app, route, request.headers());
+fn record(
+    app: &App,
+    route: &Route,
+    caller: &Caller,
+    request: &Request,
+) -> Result<Response, Failure> {
+    let found = find(app, route, caller);
     let found = found.inspect_err(|_| app.metrics.errors.one())?;
     let Some(found) = found else {
         app.metrics.misses.one();
@@ -68,13 +73,9 @@ pub(super) struct Record {
 }
 
 /// Looks for a record where it was asked for, and then in the namespaces above that may be read.
-pub(super) fn find(
-    app: &App,
-    route: &Route,
-    headers: &HeaderMap,
-) -> Result<Option<Record>, Failure> {
+pub(super) fn find(app: &App, route: &Route, caller: &Caller) -> Result<Option<Record>, Failure> {
     for namespace in route.namespace.lineage() {
-        if verdict(app, headers, &namespace, Access::Read) != Verdict::Allowed {
+        if caller.decide(&namespace, Access::Read) != Verdict::Allowed {
             continue;
         }
         let level = Route {
@@ -145,7 +146,12 @@ pub(super) fn delete(app: &App, request: &Request) -> Result<Response, Failure> 
         Kind::Action => route.namespace.clone(),
         Kind::Content => Namespace::root(),
     };
-    allow(app, request.headers(), &namespace, Access::Admin)?;
+    allow(
+        app,
+        &caller(request.extensions()),
+        &namespace,
+        Access::Admin,
+    )?;
     if app.disk.remove(&route)? {
         Ok(empty(StatusCode::NO_CONTENT))
     } else {

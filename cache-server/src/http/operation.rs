@@ -3,12 +3,11 @@
 use super::Failure;
 use super::guard::allow;
 use crate::App;
-use crate::auth::Access;
-use crate::storage::StorageError;
+use crate::auth::{Access, Caller};
+use crate::storage::{Listed, StorageError};
+use acetate_cache_api::admin::{Entry, ServerStats};
 use acetate_cache_api::{Kind, Namespace};
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use std::sync::Arc;
 
 /// The server can read its index and write its disk.
@@ -22,53 +21,95 @@ pub(super) async fn readyz(app: &Arc<App>) -> Result<Response, Failure> {
     Ok("ready\n".into_response())
 }
 
-/// What is there and what happened.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Stats {
-    pub(super) records: u64,
-    pub(super) contents: u64,
-    pub(super) used_bytes: u64,
-    pub(super) max_bytes: Option<u64>,
-    pub(super) hits: u64,
-    pub(super) misses: u64,
-    pub(super) bytes_up: u64,
-    pub(super) bytes_down: u64,
-    pub(super) saved_ms: u64,
+/// How many entries and steps are shown of each kind.
+const MOST_SHOWN: usize = 10;
+/// How many steps in flight are told.
+const MOST_STEPS: usize = 200;
+
+/// What is there and what happened, with the names of a namespace and below it.
+pub(super) fn stats(app: &App, within: &Namespace) -> Result<ServerStats, StorageError> {
+    let (metrics, index, now) = (&app.metrics, app.disk.index(), app.disk.now());
+    let (hits, misses) = (metrics.hits.get(), metrics.misses.get());
+    let entries = |oldest| {
+        let found = index.notable_within(within, MOST_SHOWN, oldest)?;
+        let entries = found.iter().map(|one| entry(one, now));
+        Ok::<Vec<Entry>, StorageError>(entries.collect())
+    };
+    let mut in_flight = app.leases.in_flight(within);
+    in_flight.truncate(MOST_STEPS);
+    Ok(ServerStats {
+        records: index.sum(Kind::Action)?.n,
+        contents: index.sum(Kind::Content)?.n,
+        used_bytes: app.disk.used(),
+        max_bytes: app.disk.max_bytes(),
+        hits,
+        misses,
+        hit_rate: rate(hits, misses),
+        bytes_up: metrics.bytes_up.get(),
+        bytes_down: metrics.bytes_down.get(),
+        saved_ms: metrics.saved_ms.get(),
+        in_flight,
+        largest: entries(false)?,
+        oldest: entries(true)?,
+        last_misses: app.misses.within(within, now),
+    })
 }
 
-impl Stats {
-    pub(super) fn of(app: &App) -> Result<Self, StorageError> {
-        let metrics = &app.metrics;
-        Ok(Self {
-            records: app.disk.index().sum(Kind::Action)?.n,
-            contents: app.disk.index().sum(Kind::Content)?.n,
-            used_bytes: app.disk.used(),
-            max_bytes: app.disk.max_bytes(),
-            hits: metrics.hits.get(),
-            misses: metrics.misses.get(),
-            bytes_up: metrics.bytes_up.get(),
-            bytes_down: metrics.bytes_down.get(),
-            saved_ms: metrics.saved_ms.get(),
-        })
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share need not be exact to the last bit"
+)]
+fn rate(hits: u64, misses: u64) -> Option<f64> {
+    let all = hits + misses;
+    (all > 0).then(|| hits as f64 / all as f64)
+}
+
+/// An entry as it is told.
+pub(super) fn entry(listed: &Listed, now: i64) -> Entry {
+    let object = &listed.object;
+    let kind = match object.kind {
+        Kind::Action => "record",
+        Kind::Content => "content",
+    };
+    Entry {
+        kind: kind.to_owned(),
+        namespace: object.namespace.to_string(),
+        key: object.key.hex(),
+        size: object.size,
+        age_secs: u64::try_from(now - object.used).unwrap_or(0),
+        saved_ms: listed.saved_ms,
     }
 }
 
 /// The numbers in the text format of Prometheus.
-pub(super) fn metrics(app: &App, headers: &HeaderMap) -> Result<Response, Failure> {
-    allow(app, headers, &Namespace::root(), Access::Read)?;
-    let stats = Stats::of(app)?;
+pub(super) fn metrics(app: &App, caller: &Caller) -> Result<Response, Failure> {
+    allow(app, caller, &Namespace::root(), Access::Read)?;
+    let sum = |kind| app.disk.index().sum(kind).map(|sum| sum.n);
     let gauges = [
         (
             "acetate_used_bytes",
             "Bytes of all objects.",
-            stats.used_bytes,
+            app.disk.used(),
         ),
-        ("acetate_records", "Records that are there.", stats.records),
-        ("acetate_contents", "Content that is there.", stats.contents),
+        (
+            "acetate_records",
+            "Records that are there.",
+            sum(Kind::Action)?,
+        ),
+        (
+            "acetate_contents",
+            "Content that is there.",
+            sum(Kind::Content)?,
+        ),
         (
             "acetate_leases",
             "Records that are being made.",
-            app.leases.in_flight().len() as u64,
+            app.leases.len() as u64,
+        ),
+        (
+            "acetate_log_bytes",
+            "Bytes of logs of steps that are being made.",
+            app.logs.bytes() as u64,
         ),
     ];
     Ok(app.metrics.exposition(&gauges).into_response())

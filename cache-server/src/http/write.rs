@@ -2,11 +2,11 @@
 
 use super::Failure;
 use super::answer::empty;
-use super::guard::allow;
+use super::guard::{allow, caller};
 use super::incoming::Incoming;
 use super::object::{MAX_RECORD, find};
 use crate::App;
-use crate::auth::Access;
+use crate::auth::{Access, Caller};
 use crate::storage::{StorageError, Upload, fail_point};
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
@@ -20,14 +20,10 @@ use tokio_util::bytes::Bytes;
 pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
     let route = Route::parse(request.uri().path())?;
     let (parts, body) = request.into_parts();
-    allow(app, &parts.headers, &route.namespace, Access::Write)?;
+    let caller = caller(&parts.extensions);
+    allow(app, &caller, &route.namespace, Access::Write)?;
     let size = length(&body)?;
-    let authorization = parts.headers.get(header::AUTHORIZATION);
-    let who = app
-        .config
-        .policy
-        .who(authorization.and_then(|value| value.to_str().ok()));
-    let claimed = app.uploads.claim(who, size, &app.config.limits);
+    let claimed = app.uploads.claim(caller.name(), size, &app.config.limits);
     let claimed = claimed.ok_or(Failure::TooMany)?;
     app.metrics.bytes_up.add(size);
     if route.kind == Kind::Content && app.disk.size_of(&route) == Some(size) {
@@ -43,7 +39,7 @@ pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Fa
         .inspect_err(|_| app.metrics.full.one())?;
     let done = match route.kind {
         Kind::Content => content(app, &route, size, body).await,
-        Kind::Action => record(app, &route, size, &parts.headers, body).await,
+        Kind::Action => record(app, &route, size, &caller, &parts.headers, body).await,
     };
     drop((room, claimed));
     if let Err(Failure::Storage(error)) = &done
@@ -55,7 +51,7 @@ pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Fa
 }
 
 /// How long a body is, as its head says; a request without one has an empty body.
-fn length(body: &Body) -> Result<u64, Failure> {
+pub(super) fn length(body: &Body) -> Result<u64, Failure> {
     body.size_hint().exact().ok_or(Failure::LengthRequired)
 }
 
@@ -74,6 +70,7 @@ async fn record(
     app: &Arc<App>,
     route: &Route,
     size: u64,
+    caller: &Caller,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -82,7 +79,7 @@ async fn record(
     }
     let bytes = collect(app, body, size).await?;
     let (saved_ms, refs) = check(app, route, &bytes)?;
-    if let Some(there) = there(app, route, headers)? {
+    if let Some(there) = there(app, route, caller)? {
         if there != bytes {
             app.metrics.conflicts.one();
         }
@@ -138,8 +135,8 @@ pub(super) fn check(app: &App, route: &Route, bytes: &[u8]) -> Result<(u64, Vec<
 }
 
 /// The record that is there already, when it is complete.
-fn there(app: &App, route: &Route, headers: &HeaderMap) -> Result<Option<Bytes>, Failure> {
-    let found = find(app, route, headers)?;
+fn there(app: &App, route: &Route, caller: &Caller) -> Result<Option<Bytes>, Failure> {
+    let found = find(app, route, caller)?;
     let own = found.filter(|found| found.namespace == route.namespace);
     Ok(own.map(|found| found.body))
 }
@@ -186,7 +183,8 @@ fn append(mut upload: Upload, part: Vec<Bytes>) -> Result<Upload, StorageError> 
     Ok(upload)
 }
 
-async fn collect(app: &App, body: Body, size: u64) -> Result<Vec<u8>, Failure> {
+/// Reads a body into memory.
+pub(super) async fn collect(app: &App, body: Body, size: u64) -> Result<Vec<u8>, Failure> {
     let mut incoming = Incoming::new(body, size, app.config.limits);
     let mut out = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     while let Some(bytes) = incoming.next().await? {
@@ -200,15 +198,3 @@ async fn drain(app: &App, body: Body, size: u64) -> Result<(), Failure> {
     while incoming.next().await?.is_some() {}
     Ok(())
 }
-
-/// The whole body of a request that asks for many things.
-pub(super) async fn small_body(app: &App, request: Request) -> Result<Vec<u8>, Failure> {
-    let size = length(request.body())?;
-    if size > MAX_BATCH {
-        return Err(Failure::TooLarge(MAX_BATCH));
-    }
-    collect(app, request.into_body(), size).await
-}
-
-/// Many small objects in one body, in their base64 form.
-const MAX_BATCH: u64 = 8 << 20;

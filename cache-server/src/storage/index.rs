@@ -86,7 +86,7 @@ impl Index {
         Ok((Self { connection }, is_new))
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StorageError> {
@@ -255,15 +255,6 @@ impl Index {
                 row.get::<_, i64>(0).map(i64::cast_unsigned)
             })
         })
-    }
-
-    /// The largest objects, or the longest unused ones, for people.
-    pub fn notable(&self, n: usize, oldest: bool) -> Result<Vec<Object>, StorageError> {
-        let order = if oldest { "used ASC" } else { "size DESC" };
-        let sql = format!(
-            "SELECT namespace, kind, key, size, used FROM objects ORDER BY {order} LIMIT ?1"
-        );
-        self.objects(&sql, params![signed(n as u64)])
     }
 
     fn objects(

@@ -15,12 +15,14 @@
 mod changes;
 mod disk;
 mod index;
+mod listing;
 mod scan;
 mod touched;
 mod upload;
 
 pub use disk::{Disk, Found, StorageError};
 pub use index::{Index, Object, Sum};
+pub use listing::Listed;
 pub use upload::Upload;
 
 pub(crate) use upload::fail_point;

@@ -6,6 +6,7 @@ use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::{Digest, DigestHasher};
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Its presence says that the index knows all files.
@@ -77,16 +78,33 @@ impl Disk {
 
     /// Hashes all content and removes what is damaged; gives the numbers of sound and damaged objects.
     pub fn verify(&self) -> Result<(u64, u64), StorageError> {
+        self.verify_while(|_, _| ControlFlow::Continue(()))
+    }
+
+    /// The same, telling after each object how many were sound and damaged so far; what is told may
+    /// end it.
+    pub fn verify_while(
+        &self,
+        mut go_on: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<(u64, u64), StorageError> {
         let (mut sound, mut damaged) = (0, 0);
         for (key, _) in files_of(&self.dir.join("cas"))? {
             let route = content(key);
             let path = self.path(&route);
-            let found = hash_file(&path).map_err(|error| StorageError::io("read", &path, error))?;
+            let found = match hash_file(&path) {
+                Ok(found) => found,
+                // It was removed since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StorageError::io("read", &path, error)),
+            };
             if found == key {
                 sound += 1;
             } else {
                 damaged += 1;
                 self.remove(&route)?;
+            }
+            if go_on(sound, damaged).is_break() {
+                break;
             }
         }
         Ok((sound, damaged))

@@ -5,13 +5,17 @@
 )]
 
 mod access;
+mod admin;
 mod clients;
 mod conformance;
 mod content;
 mod killed;
 mod leases;
+mod logs;
+mod oidc;
 mod page;
 mod records;
+mod reload;
 mod room;
 mod server;
 mod settings;

@@ -42,12 +42,19 @@ async fn numbers_are_shown_and_names_stay_text() {
     .iter()
     .enumerate()
     {
-        let claim = serde_json::json!({ "name": name }).to_string();
+        let claim = serde_json::json!({ "name": name, "expected_ms": 2500 }).to_string();
         let key = Digest::of(&[u8::try_from(n).unwrap()]).hex();
-        let path = format!("/x/v1/leases/{key}");
+        let path = format!("/x/v1/org/leases/{key}");
         let claimed = server.send(Method::POST, &path, claim.as_bytes()).await;
         assert!(claimed.text().await.unwrap().contains("granted"));
     }
+    let misses = serde_json::json!([
+        {"step": "RUN make", "reason": "mode of `a.sh` was 0644, is 0664", "key": "k".repeat(64)},
+        {"step": "<script>1</script>", "reason": "<img src=x> {{largest}}", "key": "<b>&</b>"},
+    ]);
+    let told = misses.to_string();
+    let told = server.send(Method::POST, "/x/v1/org/misses", told.as_bytes());
+    assert_eq!(told.await.status().as_u16(), 204);
     let url = server.url.clone();
     let dom = tokio::task::spawn_blocking(move || dump(&url))
         .await
@@ -63,10 +70,40 @@ async fn numbers_are_shown_and_names_stay_text() {
         "&lt;/table&gt;&lt;h1&gt;forged&lt;/h1&gt;",
         "<td>{{largest}}</td>",
         "<td>&amp;lt;b&amp;gt;</td>",
+        // A step in flight with its namespace and how long it took last time.
+        "<td>{{largest}}</td><td>org</td>",
+        "<td>2.5 s</td>",
+        "<td>RUN make</td><td>mode of `a.sh` was 0644, is 0664</td><td>org</td><td>kkkkkkkkkkkk</td>",
+        "<td>&lt;script&gt;1&lt;/script&gt;</td><td>&lt;img src=x&gt; {{largest}}</td>",
+        "<th>bytes saved</th>",
     ] {
         assert!(dom.contains(text), "no `{text}` in {dom}");
     }
     for element in ["<script", "<img", "<h1>forged"] {
         assert!(!dom.contains(element), "`{element}` in {dom}");
     }
+}
+
+#[tokio::test]
+async fn without_a_token_the_page_says_how_to_give_one() {
+    if !have("chromium") {
+        return;
+    }
+    let server = Server::with(&[]);
+    let answer = server.send(Method::GET, "/", b"").await;
+    assert_eq!(answer.status().as_u16(), 401);
+    let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("Basic realm="), "{challenge}");
+    let policy = answer.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("give the token as the password"), "{text}");
+    // With the token as a password, as a browser sends it.
+    let with_token = server
+        .url
+        .replace("//", &format!("//x:{}@", server.own_token()));
+    let dom = tokio::task::spawn_blocking(move || dump(&with_token)).await;
+    assert!(dom.unwrap().contains("<th>hit rate</th>"));
 }

@@ -1,7 +1,7 @@
 //! Clients that are slow, silent or many: none of them takes the server from the others.
 
 use crate::server::files;
-use acetate_cache_server::auth::Policy;
+use acetate_cache_server::auth::{Policy, Trust};
 use acetate_cache_server::gc::Marks;
 use acetate_cache_server::{Config, Limits, open, serve};
 use acetate_oci::Digest;
@@ -39,6 +39,7 @@ impl Slow {
             max_bytes: None,
             marks: Marks::default(),
             policy: Policy::Open,
+            trust: Trust::default(),
             opaque: Vec::new(),
             only_hosts: None,
             limits,
@@ -172,6 +173,45 @@ async fn who_does_not_read_is_cut_and_the_next_one_gets_the_place() {
         .await;
     assert!(rest(&mut next).await.starts_with("HTTP/1.1 200"));
     assert!(rest(&mut silent).await.len() < 32 << 20);
+}
+
+#[tokio::test]
+async fn one_token_does_not_take_all_memory() {
+    let limits = Limits {
+        body_bytes: 1000,
+        ..Limits::default()
+    };
+    let server = Slow::start(limits).await;
+    let post = |path: &str, size: u64| {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n")
+    };
+    let find = "/v2/blobs:findMissing";
+    // One is always let through, whatever its size; its body has not begun.
+    let mut first = server
+        .send(&(post(find, 2000) + "expect: 100-continue\r\n\r\n"))
+        .await;
+    let mut answer = [0; 25];
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    for path in [find, "/x/v1/ac:batchGet", "/x/v1/misses"] {
+        let mut refused = server
+            .send(&(post(path, 1) + "connection: close\r\n\r\n"))
+            .await;
+        let answer = rest(&mut refused).await;
+        assert!(answer.starts_with("HTTP/1.1 429"), "{path}: {answer}");
+    }
+    // Who goes away gives back what it had.
+    drop(first);
+    let start = std::time::Instant::now();
+    let body = "{\"blobDigests\":[]}";
+    loop {
+        let head = post(find, body.len() as u64) + "connection: close\r\n\r\n";
+        let mut next = server.send(&(head + body)).await;
+        if rest(&mut next).await.starts_with("HTTP/1.1 200") {
+            break;
+        }
+        assert!(start.elapsed() < LONG, "the room was never given back");
+    }
 }
 
 #[tokio::test]

@@ -89,6 +89,147 @@ async fn a_renewed_certificate_is_read_at_a_hang_up() {
     assert!(answers(&second).await);
 }
 
+/// Makes an authority, a certificate of the server and two of clients that it signs, and one of a
+/// client that another authority signs.
+fn authority(dir: &Path) {
+    let run = |args: &[&str]| {
+        let made = Command::new("openssl").args(args).current_dir(dir).output();
+        let made = made.unwrap();
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "{said}");
+    };
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ];
+    for ca in ["ca", "other-ca"] {
+        let (key_file, cert) = (format!("{ca}.key"), format!("{ca}.pem"));
+        let own = [
+            "req", "-x509", "-days", "2", "-subj", "/CN=ca", "-keyout", &key_file,
+        ];
+        run(&[&own[..], &["-out", &cert], &key].concat());
+    }
+    for (name, subject, san, ca) in [
+        (
+            "runner",
+            "/O=org/CN=Runner 7",
+            "DNS:runner-7.CI.example",
+            "ca",
+        ),
+        (
+            "stranger",
+            "/CN=runner-8.ci.example",
+            "URI:spiffe://example/ns/build",
+            "ca",
+        ),
+        ("forged", "/CN=x", "DNS:runner-9.ci.example", "other-ca"),
+    ] {
+        let (request, out) = (format!("{name}.csr"), format!("{name}.crt"));
+        let (key_file, extension) = (format!("{name}.key"), format!("subjectAltName={san}"));
+        let own = [
+            "req", "-subj", subject, "-keyout", &key_file, "-out", &request,
+        ];
+        run(&[&own[..], &["-addext", &extension], &key].concat());
+        let (ca_cert, ca_key) = (format!("{ca}.pem"), format!("{ca}.key"));
+        run(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            &ca_cert,
+            "-CAkey",
+            &ca_key,
+            "-days",
+            "2",
+            "-CAcreateserial",
+            "-copy_extensions",
+            "copy",
+            "-out",
+            &out,
+        ]);
+    }
+}
+
+#[tokio::test]
+async fn clients_are_known_by_their_certificates() {
+    if !have("openssl") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = certificate(dir.path());
+    authority(dir.path());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let text = "[[certificate]]\n\
+         names = { dns = 'runner-{n}.ci.example', common-name = 'Runner *' }\n\
+         scope = ['org:read', 'org/runner-{n}:write']\n\n\
+         [[certificate]]\nnames = { uri = 'spiffe://example/ns/{ns}' }\nscope = '{ns}:write'\n";
+    std::fs::write(path("server.toml"), text).unwrap();
+    let server = Server::with(&[
+        "--tls-cert",
+        &path("cert.pem"),
+        "--tls-key",
+        &path("key.pem"),
+        "--tls-client-ca",
+        &path("ca.pem"),
+        "--config",
+        &path("server.toml"),
+    ]);
+    let status = async |who: Option<&str>, method: Method, namespace: &str| {
+        let mut client = client(trusted.clone());
+        if let Some(who) = who {
+            let mut pem = std::fs::read(path(&format!("{who}.crt"))).unwrap();
+            pem.extend(std::fs::read(path(&format!("{who}.key"))).unwrap());
+            client = client.identity(reqwest::Identity::from_pem(&pem).unwrap());
+        }
+        let url = format!("{}{}", server.url, ac(namespace, "k"));
+        let request = client
+            .build()
+            .unwrap()
+            .request(method, url)
+            .body(record(&[], 1));
+        let answer = request.send().await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    };
+    for (who, namespace, get, put) in [
+        (Some("runner"), "org/runner-7", 404, 200),
+        (Some("runner"), "org/runner-8", 404, 403),
+        (Some("runner"), "build", 403, 403),
+        (Some("stranger"), "build", 404, 200),
+        (Some("stranger"), "org", 403, 403),
+        (None, "org", 401, 401),
+    ] {
+        assert_eq!(
+            status(who, Method::GET, namespace).await,
+            Some(get),
+            "{who:?}"
+        );
+        assert_eq!(
+            status(who, Method::PUT, namespace).await,
+            Some(put),
+            "{who:?}"
+        );
+    }
+    // Whom the authority does not know gets no connection.
+    assert_eq!(status(Some("forged"), Method::GET, "org").await, None);
+    // Other authorities are taken at a hang-up.
+    std::fs::copy(path("other-ca.pem"), path("ca.pem")).unwrap();
+    server.signal("HUP");
+    let start = Instant::now();
+    while status(Some("forged"), Method::GET, "org").await != Some(403) {
+        assert!(start.elapsed() < Duration::from_secs(20), "never read");
+    }
+    assert_eq!(status(Some("runner"), Method::GET, "org").await, None);
+    // A token suffices without a certificate.
+    let token = server.own_token();
+    let url = format!("{}{}", server.url, ac("org/runner-7", "k"));
+    let request = client(trusted).build().unwrap().get(url).bearer_auth(token);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
+}
+
 #[test]
 fn what_is_no_certificate_is_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -86,7 +86,7 @@ impl RemoteCache {
         let mut rest = format!("leases/{}", action_key(key).hex());
         if let Some(lease) = lease {
             // A name from a server must not lead elsewhere.
-            if lease.is_empty() || !lease.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            if !is_name(lease) {
                 return None;
             }
             rest = format!("{rest}/{lease}");
@@ -101,4 +101,9 @@ impl RemoteCache {
         self.is_extension(status);
         None
     }
+}
+
+/// True for what may stand in a path or a query as it is.
+pub(super) fn is_name(lease: &str) -> bool {
+    !lease.is_empty() && lease.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

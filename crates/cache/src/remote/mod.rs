@@ -3,7 +3,7 @@
 //! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`], and [`HttpCache`], which puts what
 //! comes into a store; [`RemoteRecord`] with its
 //! [`RemoteLayer`]s and [`Chunk`]s; [`Publication`] and what becomes of it, [`Published`];
-//! [`Stats`] and [`Warning`].
+//! [`Stats`] and [`Warning`]; what people ask and do, in [`told`] and [`AdminError`].
 //!
 //! **Invariants.** Whatever a server does or fails to do is a miss, a skipped upload or a lost
 //! layer, given as a value; only a wrong configuration is an error. Nothing is believed: a record
@@ -14,6 +14,7 @@
 //! publish (`acetate-engine`).
 
 mod action;
+mod admin;
 mod breaker;
 mod chunker;
 mod client;
@@ -22,6 +23,7 @@ mod config;
 mod detect;
 mod fetch;
 mod lease;
+mod log;
 mod lookup;
 mod presence;
 mod publish;
@@ -32,13 +34,18 @@ mod transport;
 mod upload;
 mod warning;
 
+pub use acetate_cache_api::Namespace;
+pub use acetate_cache_api::admin as told;
+pub use acetate_cache_api::log::Stream;
 pub use action::action_key;
+pub use admin::AdminError;
 pub use breaker::{BreakerRules, BreakerState};
 pub use client::RemoteCache;
 pub use codec::{DecodeError, decode, encode};
 pub use config::{CacheAddress, RemoteConfig, RemoteError, RemoteLimits};
 pub use fetch::Lost;
 pub use lease::Beat;
+pub use log::{Followed, LogPart};
 pub use lookup::RemoteHit;
 pub use publish::{Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
 pub use record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};

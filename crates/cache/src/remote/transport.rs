@@ -154,6 +154,28 @@ impl Transport {
         }
     }
 
+    /// Sends what a build can do without and gives the answer when its head is here. Nothing is warned
+    /// of, how it ends says nothing about the server, and one that is left alone is not asked.
+    pub(super) async fn quiet(&self, request: &Request) -> Option<Response> {
+        if !self.is_well() {
+            return None;
+        }
+        let answer = timeout(self.limits.question, self.patient.send(request)).await;
+        match answer {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no answer");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Sends what somebody asked for by name: the answer or the error is theirs.
+    pub(super) async fn fetch(&self, request: &Request, limit: u64) -> Result<Fetched, NetError> {
+        self.patient.fetch(request, limit).await
+    }
+
     /// The first of two answers, the second asked for when the first takes long to begin.
     async fn hedged(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NetError>> {
         let response = self.first_response(request).await?;
@@ -321,6 +343,14 @@ impl Transport {
 
     pub(super) fn take_warnings(&self) -> Vec<super::Warning> {
         self.lock().warnings.take()
+    }
+
+    /// Whether nothing speaks against a question. Unlike [`Self::admit`] it is no probe.
+    fn is_well(&self) -> bool {
+        let state = self.lock();
+        let is_busy = state.busy_until.is_some_and(|until| Instant::now() < until);
+        let is_closed = state.breaker.state() == super::BreakerState::Closed;
+        !state.is_unauthorized && !is_busy && is_closed
     }
 
     fn admit(&self) -> bool {

@@ -4,11 +4,13 @@
     reason = "clippy does not see the helpers of a test as one"
 )]
 
+mod admin;
 mod breaker;
 mod faults;
 mod layers;
 mod leases;
 mod levels;
+mod logs;
 mod publishing;
 mod scripted;
 mod server;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use acetate_cache::remote::{RemoteCache, RemoteConfig};
 use acetate_cache_api::Namespace;
-use acetate_cache_server::auth::{Policy, Token, TokenHash};
+use acetate_cache_server::auth::{Policy, Token, TokenHash, Trust};
 use acetate_cache_server::{App, Config, Limits, open, serve};
 use acetate_stdx::atomic::Durability;
 use acetate_stdx::clock::SystemClock;
@@ -46,6 +46,7 @@ impl Server {
             max_bytes,
             marks: acetate_cache_server::gc::Marks::default(),
             policy,
+            trust: Trust::default(),
             opaque: Vec::<Namespace>::new(),
             only_hosts: None,
             limits: Limits::default(),
