@@ -3,6 +3,7 @@ use crate::damage::{Damage, MAX_REPAIRS};
 use crate::obstacle::Obstacle;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
+use crate::shared::lease::Lease;
 use crate::steps::{StepError, exec, file, merge, source};
 use crate::waits::Held;
 use acetate_graph::{Op, Vertex};
@@ -64,7 +65,15 @@ impl StepRunner {
                         Taking::Busy(obstacle) => return Ok(Attempt::Taken(obstacle)),
                     },
                 };
-                exec::run(self, op, vertex, digest, inputs, caches, ctx).await?
+                {
+                    let log = held.lease.as_ref().map(Lease::log);
+                    let setting = exec::Setting {
+                        digest,
+                        caches,
+                        log,
+                    };
+                    exec::run(self, op, vertex, inputs, setting, ctx).await?
+                }
             }
             Op::File(op) => file::run(self, op, inputs).await?,
             Op::Source(_) => source::run(self, vertex, ctx).await?,

@@ -4,6 +4,7 @@ use crate::obstacle::Obstacle;
 use crate::output::Output;
 use crate::progress::vertex_digest;
 use crate::runner::StepRunner;
+use crate::shared::lease::{self, Claimed};
 use crate::steps::StepError;
 use crate::waits::{Held, Parked};
 use acetate_cache::{Past, PastInput};
@@ -27,7 +28,7 @@ pub(crate) enum Claim {
 impl StepRunner {
     /// Takes the lock of a vertex, or the result of whoever had it (single flight across
     /// processes). A forced vertex joins nobody.
-    pub(crate) fn claim(&self, id: VertexId, inputs: &[Output]) -> Result<Claim, StepError> {
+    pub(crate) async fn claim(&self, id: VertexId, inputs: &[Output]) -> Result<Claim, StepError> {
         let mut held = self.waits.resume(id, inputs);
         if let Some(output) = held.result.take() {
             return Ok(Claim::Result(output));
@@ -42,10 +43,26 @@ impl StepRunner {
                 return Ok(Claim::Taken(held, Obstacle::StepLock(name)));
             }
         }
-        Ok(match self.join(id, inputs) {
-            Some(output) => Claim::Result(output),
-            None => Claim::Work(held),
-        })
+        if let Some(output) = self.join(id, inputs) {
+            return Ok(Claim::Result(output));
+        }
+        Ok(self.claim_elsewhere(id, inputs, held).await)
+    }
+
+    /// Asks whether another machine makes the step, or has made it a moment ago.
+    async fn claim_elsewhere(&self, id: VertexId, inputs: &[Output], mut held: Held) -> Claim {
+        if held.lease.is_some() {
+            return Claim::Work(held);
+        }
+        match lease::claim(self, id, inputs, held.waited).await {
+            Claimed::Nothing => Claim::Work(held),
+            Claimed::Granted(lease) => {
+                held.lease = Some(lease);
+                Claim::Work(held)
+            }
+            Claimed::Held(wait) => Claim::Taken(held, Obstacle::Lease(wait)),
+            Claimed::Result(output) => Claim::Result(output),
+        }
     }
 
     /// Remembers what a step waits for, and what it keeps meanwhile.

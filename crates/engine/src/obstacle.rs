@@ -1,8 +1,10 @@
 //! What keeps a step from being carried out: somebody else has it, or something that it needs.
 
 use crate::cache_mounts::{CacheMounts, CacheRequest, Turns};
+use crate::shared::lease::LeaseWait;
 use crate::steps::StepError;
 use acetate_store::{Store, StoreLock};
+use std::time::Instant;
 
 /// Why a step has to wait, without a slot.
 ///
@@ -13,6 +15,8 @@ use acetate_store::{Store, StoreLock};
 pub(crate) enum Obstacle {
     /// Another build carries out the same step, under the lock of this name.
     StepLock(String),
+    /// Another machine makes it.
+    Lease(LeaseWait),
     /// A directory of its cache mounts is in use.
     CacheMounts {
         /// All that it wants, which it takes together.
@@ -29,6 +33,8 @@ pub(crate) enum Got {
     Lock(StoreLock),
     /// The directories of its cache mounts.
     CacheMounts(CacheMounts),
+    /// Nothing but the news that the other machine ended, and until when it may be waited for.
+    Waited(Instant),
 }
 
 impl Obstacle {
@@ -36,6 +42,7 @@ impl Obstacle {
     pub(crate) fn words(&self) -> String {
         match self {
             Self::StepLock(_) => "waiting: another build is running this step".to_owned(),
+            Self::Lease(_) => "waiting: another machine is running this step".to_owned(),
             Self::CacheMounts { id, .. } => {
                 format!("waiting for cache mount {id:?} (used by another step)")
             }
@@ -46,6 +53,7 @@ impl Obstacle {
     pub(crate) async fn gone(&self, store: &Store, turns: &Turns) -> Result<Got, StepError> {
         match self {
             Self::StepLock(name) => Ok(Got::Lock(store.lock(name).await?)),
+            Self::Lease(wait) => Ok(Got::Waited(wait.gone().await)),
             Self::CacheMounts { request, .. } => Ok(Got::CacheMounts(request.take(turns).await?)),
         }
     }

@@ -11,6 +11,7 @@ use crate::progress::{Progress, vertex_digest};
 use crate::release::Releaser;
 use crate::same::Same;
 use crate::secrets::Secrets;
+use crate::shared::lease::Lease;
 use crate::shared::{Candidate, Made, Publisher, Reach, SharedCaches, load};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
@@ -119,7 +120,7 @@ impl Runner for StepRunner {
             Op::Source(source) => return Ok(self.source(id, vertex, source)?),
             Op::Diff => return Err(StepError::internal("a difference").into()),
         }
-        let mut held = match self.claim(id, &inputs)? {
+        let mut held = match self.claim(id, &inputs).await? {
             Claim::Result(output) => {
                 self.tell_cached(id);
                 return Ok(output);
@@ -148,12 +149,13 @@ impl Runner for StepRunner {
             Ok(files) => {
                 let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.record(id, &inputs, &files, duration);
-                self.publish(id, inputs, &files, duration);
+                self.publish(id, inputs, &files, duration, held.lease);
                 self.releaser.release(held.lock);
                 self.progress.finished(digest, VertexOutcome::Done);
                 Ok(Output::Files(files))
             }
             Err(StepError::Fetch(FetchError::Lost(layer))) => {
+                end_lease(held.lease).await;
                 // It begins anew once its inputs are there again.
                 self.progress.finished(digest, VertexOutcome::Cancelled);
                 let lost = inputs
@@ -163,6 +165,7 @@ impl Runner for StepRunner {
                 Err(RunError::InputsLost(lost.map(|(n, _)| n).collect()))
             }
             Err(error) => {
+                end_lease(held.lease).await;
                 let outcome = match &error {
                     StepError::Cancelled => VertexOutcome::Cancelled,
                     error => VertexOutcome::Failed(error.words()),
@@ -179,6 +182,13 @@ impl Runner for StepRunner {
 
     fn let_go(&self, vertex: VertexId) {
         drop(self.waits.unpark(vertex));
+    }
+}
+
+/// Lets others have a step that was not made.
+async fn end_lease(lease: Option<Lease>) {
+    if let Some(lease) = lease {
+        lease.end().await;
     }
 }
 
@@ -305,7 +315,14 @@ impl StepRunner {
     }
 
     /// Gives a result to the caches that want it.
-    fn publish(&self, vertex: VertexId, inputs: Vec<Output>, files: &Files, duration_ms: u64) {
+    fn publish(
+        &self,
+        vertex: VertexId,
+        inputs: Vec<Output>,
+        files: &Files,
+        duration_ms: u64,
+        lease: Option<Lease>,
+    ) {
         let replaces = self.replaces.get(vertex.idx()) == Some(&true);
         self.publisher.offer(Made {
             vertex,
@@ -313,6 +330,7 @@ impl StepRunner {
             inputs: Some(inputs),
             duration_ms,
             reach: if replaces { Reach::Anew } else { Reach::Ran },
+            lease,
         });
     }
 

@@ -1,11 +1,13 @@
 use crate::cache_mounts::CacheMounts;
 use crate::obstacle::{Got, Obstacle};
 use crate::output::Output;
+use crate::shared::lease::Lease;
 use acetate_cache::PastInput;
 use acetate_graph::VertexId;
 use acetate_store::StoreLock;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 /// The steps of one build that others keep from being carried out.
 #[derive(Debug, Default)]
@@ -27,6 +29,10 @@ pub(crate) struct Parked {
 pub(crate) struct Held {
     /// Keeps other builds from carrying out the same step.
     pub(crate) lock: Option<StoreLock>,
+    /// Tells other machines that the step is being made here.
+    pub(crate) lease: Option<Lease>,
+    /// Until when another machine is waited for, where one was.
+    pub(crate) waited: Option<Instant>,
     /// The directories of its cache mounts, all of them.
     pub(crate) caches: Option<CacheMounts>,
     /// Its result, which somebody else made meanwhile.
@@ -63,6 +69,8 @@ impl Waits {
         // An input was lost and made again: a directory that begins with its files is another one.
         Held {
             lock: held.lock,
+            lease: held.lease,
+            waited: held.waited,
             ..Held::default()
         }
     }
@@ -74,6 +82,7 @@ impl Held {
         match got {
             Got::Lock(lock) => self.lock = Some(lock),
             Got::CacheMounts(caches) => self.caches = Some(caches),
+            Got::Waited(until) => self.waited = Some(until),
         }
     }
 }
@@ -91,6 +100,7 @@ mod tests {
                 lock: store.try_lock("step").unwrap(),
                 caches: Some(CacheMounts::default()),
                 result: Some(Output::Files(Files::default())),
+                ..Held::default()
             },
             obstacle: None,
         }

@@ -55,6 +55,7 @@ mod run_ssh;
 mod run_step;
 mod shared_cache;
 mod shared_faults;
+mod shared_fleet;
 mod shared_pairs;
 mod together;
 mod tools;

@@ -36,6 +36,7 @@ mod warning;
 
 pub use acetate_cache_api::Namespace;
 pub use acetate_cache_api::admin as told;
+pub use acetate_cache_api::lease::{Claim, Lease as LeaseState};
 pub use acetate_cache_api::log::Stream;
 pub use action::action_key;
 pub use admin::AdminError;

@@ -83,6 +83,7 @@ fn offer_unneeded(engine: &Engine, runner: &StepRunner) {
             inputs: None,
             duration_ms,
             reach: Reach::Local,
+            lease: None,
         });
     }
 }

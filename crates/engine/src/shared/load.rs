@@ -20,19 +20,22 @@ pub(crate) fn load(runner: &StepRunner, vertex: VertexId, candidate: Candidate) 
             pass_on(runner, vertex, &files, record.duration_ms, reach);
             Some(files)
         }
-        Candidate::Shared(hit) => {
-            let files = name_layers(runner, &hit)?;
-            remember(runner, vertex, &files, &hit);
-            let duration_ms = hit.hit.record.duration_ms;
-            // What was found by content is news under this definition, for that cache, too.
-            let reach = match hit.kind {
-                KeyKind::Content => Reach::Local,
-                KeyKind::Definition | KeyKind::Hint => Reach::From(hit.cache),
-            };
-            pass_on(runner, vertex, &files, duration_ms, reach);
-            Some(files)
-        }
+        Candidate::Shared(hit) => load_shared(runner, vertex, hit),
     }
+}
+
+/// Makes a record of another cache usable.
+pub(crate) fn load_shared(runner: &StepRunner, vertex: VertexId, hit: SharedHit) -> Option<Files> {
+    let files = name_layers(runner, &hit)?;
+    remember(runner, vertex, &files, &hit);
+    let duration_ms = hit.hit.record.duration_ms;
+    // What was found by content is news under this definition, for that cache, too.
+    let reach = match hit.kind {
+        KeyKind::Content => Reach::Local,
+        KeyKind::Definition | KeyKind::Hint => Reach::From(hit.cache),
+    };
+    pass_on(runner, vertex, &files, duration_ms, reach);
+    Some(files)
 }
 
 fn pass_on(runner: &StepRunner, vertex: VertexId, files: &Files, duration_ms: u64, reach: Reach) {
@@ -42,6 +45,7 @@ fn pass_on(runner: &StepRunner, vertex: VertexId, files: &Files, duration_ms: u6
         inputs: None,
         duration_ms,
         reach,
+        lease: None,
     });
 }
 

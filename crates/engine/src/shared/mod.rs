@@ -3,6 +3,7 @@
 mod candidate;
 mod content;
 mod finish;
+pub(crate) mod lease;
 pub(crate) mod load;
 mod open;
 mod publisher;
@@ -42,7 +43,6 @@ pub(crate) struct Opened {
 #[derive(Debug, Clone)]
 pub(crate) struct Import {
     pub(crate) opened: Opened,
-    #[expect(dead_code, reason = "leases come with the next change")]
     pub(crate) spec: CacheImport,
 }
 

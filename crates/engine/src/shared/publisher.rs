@@ -1,5 +1,6 @@
 //! Gives results to caches while the build goes on.
 
+use super::lease::Lease;
 use super::wanted::wanted;
 use super::{Export, content_key};
 use crate::blobs::Blobs;
@@ -48,7 +49,7 @@ struct Wanting {
 }
 
 /// A result to be given to caches.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) vertex: VertexId,
     pub(crate) files: Files,
@@ -56,6 +57,8 @@ pub(crate) struct Made {
     pub(crate) inputs: Option<Vec<Output>>,
     pub(crate) duration_ms: u64,
     pub(crate) reach: Reach,
+    /// Ended once the result is there for others.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// Where a result came from, which decides who lacks it and what it may replace.
@@ -119,9 +122,9 @@ impl Publisher {
     }
 
     /// Gives a result to whoever wants it; returns at once.
-    pub(crate) fn offer(&self, made: Made) {
+    pub(crate) fn offer(&self, mut made: Made) {
         let takers = self.shared.takers(&made);
-        if takers.is_empty() {
+        if takers.is_empty() && made.lease.is_none() {
             return;
         }
         let shared = Arc::clone(&self.shared);
@@ -129,7 +132,13 @@ impl Publisher {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            shared.publish(made, takers).await;
+            let lease = made.lease.take();
+            if !takers.is_empty() {
+                shared.publish(made, takers).await;
+            }
+            if let Some(lease) = lease {
+                lease.end().await;
+            }
             shared.n_pending.fetch_sub(1, Ordering::Relaxed);
         });
     }

@@ -10,6 +10,7 @@ use crate::cache_mounts::CacheMounts;
 use crate::output::{Files, Output};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
+use crate::shared::lease::LeaseLog;
 use crate::ssh;
 use acetate_exec::{
     CancelToken, DEFAULT_HOSTNAME, ExecError, ExecRequest, ExitStatus, Network, SCRIPTS, Script,
@@ -28,14 +29,23 @@ use std::time::Instant;
 /// A Dockerfile is not longer, so neither is a text in it.
 const MAX_SCRIPT: u64 = 16 << 20;
 
+/// What one run of a process has that is not of the step itself.
+pub(crate) struct Setting {
+    /// What its events are called by.
+    pub(crate) digest: Digest,
+    /// The directories of its cache mounts.
+    pub(crate) caches: CacheMounts,
+    /// Takes what it writes for those who wait on other machines.
+    pub(crate) log: Option<LeaseLog>,
+}
+
 /// Runs a process and keeps what it wrote as a layer.
 pub(crate) async fn run(
     runner: &StepRunner,
     op: &ExecOp,
     vertex: &Vertex,
-    digest: Digest,
     inputs: &[Output],
-    caches: CacheMounts,
+    setting: Setting,
     ctx: &JobCtx,
 ) -> Result<Files, StepError> {
     let base = root(op, inputs)?;
@@ -45,7 +55,7 @@ pub(crate) async fn run(
         snapshots: runner.snapshots.clone(),
         secrets: Arc::clone(&runner.secrets),
         ssh: Arc::clone(&runner.ssh),
-        caches,
+        caches: setting.caches,
         inputs: inputs.to_vec(),
     };
     let mounts = {
@@ -69,7 +79,8 @@ pub(crate) async fn run(
         proxy_env: vertex.meta.proxy_env.clone(),
         resources: vertex.meta.resources.clone(),
         mounts,
-        digest,
+        digest: setting.digest,
+        log: setting.log,
         cancel: cancel.clone(),
     };
     let scripts = op.mounts.iter().filter(|mount| mount.target == SCRIPTS);
@@ -151,6 +162,7 @@ struct Job {
     resources: Resources,
     mounts: Mounts,
     digest: Digest,
+    log: Option<LeaseLog>,
     cancel: CancelToken,
 }
 
@@ -161,6 +173,9 @@ impl Job {
         let request = self.request(&active)?;
         let prepared = began.elapsed();
         let mut log = |stream: Stream, bytes: &[u8]| {
+            if let Some(log) = &self.log {
+                log.write(stream == Stream::Stdout, bytes);
+            }
             self.progress.emit(BuildEvent::Log {
                 vertex: self.digest,
                 at: self.progress.now(),
