@@ -91,6 +91,8 @@ fn unit(project: &Project, totals: &mut Totals) {
     let mut command = project.cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     command.env("ACETATE_TEST_PROGRAM", project.target("debug/acetate"));
+    let server = project.target("debug/acetate-cache-server");
+    command.env("ACETATE_TEST_CACHE_SERVER", server);
     match process::tee(&mut command, Stream::Stdout) {
         Ok((status, text)) => {
             let counted = count(&text);
