@@ -33,6 +33,7 @@ mod stored;
 mod transport;
 mod upload;
 mod warning;
+mod write;
 
 pub use acetate_cache_api::Namespace;
 pub use acetate_cache_api::admin as told;
