@@ -3,6 +3,7 @@
 //! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`], and [`HttpCache`], which puts what
 //! comes into a store; [`RemoteRecord`] with its
 //! [`RemoteLayer`]s and [`Chunk`]s; [`Publication`] and what becomes of it, [`Published`];
+//! [`sign`], by which results are trusted;
 //! [`Stats`] and [`Warning`]; what people ask and do, in [`told`] and [`AdminError`].
 //!
 //! **Invariants.** Whatever a server does or fails to do is a miss, a skipped upload or a lost
@@ -28,10 +29,12 @@ mod lookup;
 mod presence;
 mod publish;
 mod record;
+pub mod sign;
 mod stats;
 mod stored;
 mod transport;
 mod upload;
+mod verify;
 mod warning;
 mod write;
 
@@ -48,8 +51,10 @@ pub use fetch::Lost;
 pub use lease::Beat;
 pub use log::{Followed, LogPart};
 pub use lookup::RemoteHit;
-pub use publish::{Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
+pub use publish::{Attest, Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
 pub use record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
+pub use sign::{Distrust, Policy, Signer, SigningKey, Trust, TrustedKeys};
 pub use stats::Stats;
 pub use stored::HttpCache;
+pub use verify::{Depth, Flaw, Tally};
 pub use warning::{Cause, Warning};

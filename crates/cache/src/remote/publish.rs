@@ -16,6 +16,7 @@ use super::presence::Named;
 use super::record::{LayerForm, RemoteLayer};
 use super::transport::{Effort, Fault};
 use super::upload::stored_name;
+use super::write::Manner;
 use crate::{CacheKey, Fidelity};
 
 /// Opens the uncompressed tar of a layer; called only when chunks of it may have to be sent.
@@ -51,6 +52,26 @@ pub struct Publication {
     pub made_of: Vec<Digest>,
     /// What becomes of a record that is there already.
     pub existing: Existing,
+    /// Who vouches for it.
+    pub attest: Attest,
+}
+
+/// Who vouches for a result that is published.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Attest {
+    /// It was executed in this build, or compared with what executing gave: it is signed, where
+    /// there is a key.
+    Own,
+    /// It was taken from a cache, and is given on in the envelopes that its records came in
+    /// ([`super::RemoteHit::envelope`]), each for the key that it answers.
+    ///
+    /// An envelope is used only where namespace, key and chunks stay the same, since a signature is
+    /// about all of them. What no envelope is used for is written unsigned: this machine did not
+    /// see it made.
+    Forward(Vec<Arc<[u8]>>),
+    /// Nobody.
+    #[default]
+    No,
 }
 
 /// What becomes of a record that is there already.
@@ -105,7 +126,8 @@ impl From<Fault> for Skip {
 impl RemoteCache {
     /// Sends what the server lacks of a result, and its records last.
     ///
-    /// A record that a look-up found to be of no use is replaced in any case.
+    /// A record that a look-up found to be of no use is replaced in any case; one that is merely not
+    /// trusted, only by a client that requires signatures and signs this result itself.
     ///
     /// Dropping the future ends it at any time: then there are chunks without a record, which the
     /// server removes some day.
@@ -156,23 +178,24 @@ impl RemoteCache {
     /// True when another machine was faster with all keys, so that no layer has to be read. Only a
     /// server that checks its records can say so.
     async fn is_there(&self, publication: &Publication) -> Result<bool, Fault> {
-        if !self.may_stay(publication) || self.level().await? == Level::Objects {
+        if self.manner(publication) != Manner::Create || self.level().await? == Level::Objects {
             return Ok(false);
         }
         for key in &publication.keys {
-            let transport = &self.0.transport;
-            let path = self.path(Kind::Action, &action_key(key));
-            let request = transport.request(Method::Head, transport.address.join(&path));
-            if transport.ask(&request, 0, Effort::Hedged).await?.status != 200 {
+            let action = action_key(key);
+            let is_there = if self.overrules(publication) {
+                self.is_good(&action).await?
+            } else {
+                let transport = &self.0.transport;
+                let url = transport.address.join(&self.path(Kind::Action, &action));
+                let request = transport.request(Method::Head, url);
+                transport.ask(&request, 0, Effort::Hedged).await?.status == 200
+            };
+            if !is_there {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    pub(super) fn may_stay(&self, publication: &Publication) -> bool {
-        let mut actions = publication.keys.iter().map(action_key);
-        publication.existing == Existing::Keep && !actions.any(|action| self.was_useless(&action))
     }
 
     /// Makes sure that all chunks of all layers are there, and gives what the layers consist of.
