@@ -5,6 +5,7 @@
 )]
 
 mod admin;
+mod attesting;
 mod breaker;
 mod faults;
 mod layers;
@@ -14,4 +15,7 @@ mod logs;
 mod publishing;
 mod scripted;
 mod server;
+mod signers;
 mod support;
+mod trust;
+mod verifying;
