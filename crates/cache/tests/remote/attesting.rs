@@ -250,6 +250,57 @@ async fn a_record_is_replaced_as_long_as_it_is_the_one_that_was_seen() {
     }
 }
 
+/// What a server names by version is the record above, which the own one cannot be compared with.
+#[tokio::test]
+async fn the_version_of_a_record_above_is_no_condition() {
+    let ours = Party::new();
+    let server = Scripted::start(Speaks::Batches);
+    let above = client(&server.server.url("/org"), None, Trust::off());
+    put(&above, &publication("step", &[b"theirs"])).await;
+    let body = server.objects.lock().unwrap()[&path().replace("/repo/", "/")].clone();
+    server.spoil(move |seen, reply| {
+        if seen.method == "GET" && seen.target == path() {
+            let found = Reply::new(200, body.clone()).header("ETag", "\"v1\"");
+            return found.header("X-Acetate-Namespace", "org");
+        }
+        reply
+    });
+    let writer = client(&server.url(), Some(&ours), ours.required());
+    assert_eq!(find(&writer).await, None);
+    let done = put(&writer, &publication("step", &[b"ours"])).await;
+    assert_eq!(done, Put::Written);
+    let seen = server.server.seen();
+    let written = seen
+        .iter()
+        .find(|seen| seen.method == "PUT" && seen.target == path())
+        .unwrap();
+    let conditions = ["if-match", "if-none-match"].map(|name| written.header(name));
+    assert_eq!(conditions, [None, Some("*")]);
+}
+
+#[tokio::test]
+async fn who_only_prefers_signatures_replaces_nothing_that_is_signed_wrongly() {
+    let ours = Party::new();
+    for speaks in [Speaks::Objects, Speaks::Batches] {
+        let server = Scripted::start(speaks);
+        let elsewhere = client(&server.server.url("/org/other"), Some(&ours), Trust::off());
+        elsewhere.publish(&publication("step", &[b"theirs"])).await;
+        server.edit(|objects| {
+            let body = objects[&path().replace("/repo/", "/other/")].clone();
+            objects.insert(path(), body);
+        });
+        for (trust, expected) in [
+            (ours.preferred(), Put::Kept),
+            (ours.required(), Put::Written),
+        ] {
+            let writer = client(&server.url(), Some(&ours), trust);
+            assert_eq!(find(&writer).await, None);
+            let done = put(&writer, &publication("step", &[b"ours"])).await;
+            assert_eq!(done, expected, "{speaks:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_record_above_is_not_replaced_but_hidden() {
     let ours = Party::new();
