@@ -34,11 +34,11 @@ fn statement() -> Statement {
 }
 
 fn record() -> RemoteRecord {
-    let chunk = |n: u32| Chunk {
-        raw: Digest::of(&[1, n as u8]),
-        raw_size: n,
-        stored: Digest::of(&[2, n as u8]),
-        stored_size: n + 1,
+    let chunk = |n: u8| Chunk {
+        raw: Digest::of(&[1, n]),
+        raw_size: u32::from(n),
+        stored: Digest::of(&[2, n]),
+        stored_size: u32::from(n) + 1,
     };
     let layer = |form| RemoteLayer {
         diff_id: Digest::of(b"tar"),

@@ -5,7 +5,6 @@ use std::io;
 
 use acetate_oci::Digest;
 
-use super::Lost;
 use super::action::action_key;
 use super::client::RemoteCache;
 use super::codec::{DecodeError, Opened, open};
@@ -225,12 +224,15 @@ impl RemoteCache {
             return Ok(());
         }
         let name = Digest::of(&[layer.diff_id.as_bytes(), layer.tree().as_slice()].concat());
-        if !seen.layers.contains_key(&name) {
+        let fault = if let Some(known) = seen.layers.get(&name) {
+            known.clone()
+        } else {
             let fetched = self.fetch_layer(layer, io::sink(), |_| None).await;
-            let fault = fetched.err().map(|lost: Lost| lost.to_string());
-            seen.layers.insert(name, fault);
-        }
-        match seen.layers.get(&name).cloned().flatten() {
+            let fault = fetched.err().map(|lost| lost.to_string());
+            seen.layers.insert(name, fault.clone());
+            fault
+        };
+        match fault {
             None => Ok(()),
             Some(why) => Err(Flaw::Layer {
                 layer: layer.diff_id,
