@@ -121,7 +121,7 @@ fn keys_that_cannot_be_used_end_the_build_before_it_begins() {
     let unsigned = site.from_anyone("org");
     let signed = site.to_signed("org");
     let refused = |flags: &[&str], words: &[&str]| {
-        site.world.build(flags).refused(words);
+        site.world.build(flags).fails(words);
     };
     refused(
         &[&unsigned, &signed],
