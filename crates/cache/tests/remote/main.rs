@@ -7,6 +7,7 @@
 mod admin;
 mod attesting;
 mod breaker;
+mod examining;
 mod faults;
 mod layers;
 mod leases;
@@ -18,4 +19,3 @@ mod server;
 mod signers;
 mod support;
 mod trust;
-mod verifying;

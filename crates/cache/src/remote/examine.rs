@@ -93,7 +93,7 @@ impl RemoteCache {
     /// and everything that they name. It takes as long as it takes.
     ///
     /// A missing signature is a flaw only where the policy requires one; a wrong one always is.
-    pub async fn verify(&self, keys: &[CacheKey], depth: Depth) -> Tally {
+    pub async fn examine(&self, keys: &[CacheKey], depth: Depth) -> Tally {
         // What was sent earlier is asked about like everything else.
         self.forget_sent();
         let mut once = HashSet::new();
@@ -108,7 +108,8 @@ impl RemoteCache {
         };
         let mut seen = Seen::default();
         for batch in keys.chunks(BATCH) {
-            self.verify_batch(batch, depth, &mut seen, &mut tally).await;
+            self.examine_batch(batch, depth, &mut seen, &mut tally)
+                .await;
         }
         tally.n_objects = seen.objects.len() as u64;
         tally.n_missing = seen.objects.values().filter(|is_there| !**is_there).count() as u64;
@@ -117,7 +118,7 @@ impl RemoteCache {
         tally
     }
 
-    async fn verify_batch(
+    async fn examine_batch(
         &self,
         keys: &[CacheKey],
         depth: Depth,
@@ -130,13 +131,13 @@ impl RemoteCache {
         for key in keys {
             let action = action_key(key);
             let reply = replies.remove(&action).unwrap_or(Err(Fault::Timeout));
-            if let Err(flaw) = self.verify_one(&action, reply, depth, seen, tally).await {
+            if let Err(flaw) = self.examine_one(&action, reply, depth, seen, tally).await {
                 tally.flaws.push((*key, flaw));
             }
         }
     }
 
-    async fn verify_one(
+    async fn examine_one(
         &self,
         action: &Digest,
         reply: Reply,
@@ -161,7 +162,7 @@ impl RemoteCache {
         }
         if depth == Depth::Bytes {
             for layer in layers {
-                self.verify_layer(layer, seen).await?;
+                self.examine_layer(layer, seen).await?;
             }
         }
         Ok(())
@@ -219,7 +220,7 @@ impl RemoteCache {
     }
 
     /// Fetches a layer to nowhere, which hashes every chunk and the whole.
-    async fn verify_layer(&self, layer: &RemoteLayer, seen: &mut Seen) -> Result<(), Flaw> {
+    async fn examine_layer(&self, layer: &RemoteLayer, seen: &mut Seen) -> Result<(), Flaw> {
         if matches!(layer.form, LayerForm::Blob(_)) {
             return Ok(());
         }

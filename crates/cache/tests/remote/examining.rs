@@ -33,7 +33,7 @@ async fn a_good_cache_has_no_flaws() {
         let keys = NAMES.map(definition);
         let there = [&keys[..3], &keys[..1]].concat();
         let reader = client(&server.url(), None, ours.preferred());
-        let tally = reader.verify(&there, Depth::Presence).await;
+        let tally = reader.examine(&there, Depth::Presence).await;
         assert_eq!(flaws(&tally), [], "{speaks:?}");
         assert_eq!((tally.n_keys, tally.n_records), (3, 3));
         assert_eq!((tally.n_unsigned, tally.n_unknown), (1, 1));
@@ -42,7 +42,7 @@ async fn a_good_cache_has_no_flaws() {
         assert_eq!(objects, (n_objects, 0, 0));
         assert_eq!(reader.stats().chunks_down, 0);
         // All bytes, and each once.
-        let tally = reader.verify(&keys, Depth::Bytes).await;
+        let tally = reader.examine(&keys, Depth::Bytes).await;
         assert_eq!(flaws(&tally), [Flaw::Absent]);
         assert_eq!(tally.n_layers, 4);
         assert_eq!(reader.stats().chunks_down, n_objects - tally.n_layers);
@@ -54,7 +54,9 @@ async fn what_is_required_is_a_flaw_where_it_is_not() {
     let (ours, theirs) = (Party::new(), Party::new());
     let server = filled(Speaks::Extensions, &ours, &theirs).await;
     let reader = client(&server.url(), None, ours.required());
-    let tally = reader.verify(&NAMES.map(definition), Depth::Presence).await;
+    let tally = reader
+        .examine(&NAMES.map(definition), Depth::Presence)
+        .await;
     let expected = [
         Flaw::Distrust(Distrust::Unsigned),
         Flaw::Distrust(Distrust::UnknownKey),
@@ -74,25 +76,25 @@ async fn what_is_missing_or_damaged_is_found() {
         let [shared, own] = [0, 1].map(|n| hit.record.layers[n].chunks()[0].stored);
         let cas = |stored: acetate_oci::Digest| format!("/org/repo/cas/{}", stored.hex());
         server.edit(|objects| objects.get_mut(&cas(own)).unwrap()[9] ^= 1);
-        let presence = reader.verify(&keys[..3], Depth::Presence).await;
+        let presence = reader.examine(&keys[..3], Depth::Presence).await;
         assert_eq!(flaws(&presence), [], "its place is not empty");
-        let bytes = reader.verify(&keys[..3], Depth::Bytes).await;
+        let bytes = reader.examine(&keys[..3], Depth::Bytes).await;
         let found = flaws(&bytes);
         assert!(
             matches!(&found[..], [Flaw::Layer { why, .. }] if why.contains("something else")),
             "{found:?}"
         );
         server.edit(|objects| drop(objects.remove(&cas(shared))));
-        let gone = reader.verify(&keys[..3], Depth::Bytes).await;
+        let gone = reader.examine(&keys[..3], Depth::Bytes).await;
         assert_eq!(flaws(&gone), vec![Flaw::Incomplete(1); 3]);
         assert_eq!(gone.n_missing, 1);
         // A record that nobody can read, and a server that does not answer.
         let record = format!("/org/repo/ac/{}", action_key(&keys[0]).hex());
         server.edit(|objects| drop(objects.insert(record, b"text".to_vec())));
-        let tally = reader.verify(&keys[..1], Depth::Presence).await;
+        let tally = reader.examine(&keys[..1], Depth::Presence).await;
         assert!(matches!(flaws(&tally)[..], [Flaw::Record(_)]));
         server.spoil(|_, _| Reply::new(403, ""));
-        let tally = reader.verify(&keys[..2], Depth::Presence).await;
+        let tally = reader.examine(&keys[..2], Depth::Presence).await;
         assert_eq!(flaws(&tally), [Flaw::Unanswered, Flaw::Unanswered]);
     }
 }
