@@ -221,6 +221,8 @@ mod tests {
                     made_of: made_of.iter().map(|name| result(name)).collect(),
                 },
                 namespace: None,
+                signer: None,
+                envelope: None,
             },
         })
     }

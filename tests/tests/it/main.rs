@@ -57,6 +57,7 @@ mod shared_cache;
 mod shared_faults;
 mod shared_fleet;
 mod shared_pairs;
+mod shared_signed;
 mod together;
 mod tools;
 mod waiting;

@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acetate_oci::Digest;
+use acetate_stdx::clock::Clock;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::detect::Level;
 use super::transport::Transport;
-use super::{RemoteConfig, RemoteError, RemoteLayer, Stats, Warning};
+use super::{RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
 
 /// More layers than a build knows; when there are more, all are forgotten, which costs questions.
 const MAX_KNOWN: usize = 10_000;
@@ -22,6 +23,10 @@ pub struct RemoteCache(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) transport: Transport,
     pub(super) takes_reduced: bool,
+    pub(super) trust: Trust,
+    pub(super) signer: Option<SigningKey>,
+    pub(super) builder: String,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) level: OnceCell<Level>,
     pub(super) has_extensions: AtomicBool,
     /// Bounds the chunks that come at once, whatever layers they are of.
@@ -41,8 +46,17 @@ struct Memory {
     layers: HashMap<Digest, Arc<RemoteLayer>>,
     /// Objects that were sent.
     sent: HashSet<Digest>,
-    /// Actions whose record is of no use to anybody here.
-    useless: HashSet<Digest>,
+    /// Actions whose record is of no use here.
+    useless: HashMap<Digest, Useless>,
+}
+
+/// Why a record that is there is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Useless {
+    /// It is damaged, or less than what is made here: anybody does well to replace it.
+    Inferior,
+    /// It is not trusted here, which others may see otherwise.
+    Untrusted,
 }
 
 impl RemoteCache {
@@ -56,6 +70,10 @@ impl RemoteCache {
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(address, config),
             takes_reduced: config.takes_reduced,
+            trust: config.trust.clone(),
+            signer: config.signer.clone(),
+            builder: config.builder.clone(),
+            clock: Arc::clone(&config.clock),
             level: OnceCell::new(),
             has_extensions: AtomicBool::new(true),
             downloads: Semaphore::new(n_parallel),
@@ -106,13 +124,18 @@ impl RemoteCache {
         self.memory().sent.clear();
     }
 
-    /// Remembers that the record of an action cannot be used, so that the next one replaces it.
-    pub(super) fn note_useless(&self, action: Digest) {
-        self.memory().useless.insert(action);
+    /// Remembers that the record of an action cannot be used, so that the next one may replace it.
+    pub(super) fn note_useless(&self, action: Digest, why: Useless) {
+        self.memory().useless.insert(action, why);
     }
 
-    pub(super) fn was_useless(&self, action: &Digest) -> bool {
-        self.memory().useless.contains(action)
+    pub(super) fn was_useless(&self, action: &Digest) -> Option<Useless> {
+        self.memory().useless.get(action).copied()
+    }
+
+    /// What time it is, in seconds since 1970.
+    pub(super) fn now(&self) -> i64 {
+        self.0.clock.now().0
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -12,10 +12,10 @@ use prost::Message;
 
 use super::chunker::{MAX_CHUNK, MAX_STORED};
 use super::record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
+use super::sign::{Envelope, PAYLOAD_TYPE, Sealed, SigningKey, Statement, seal, unseal};
 use crate::Fidelity;
 
-/// The type of what holds a record: the digest of a [`Payload`] and then the payload. The digest is
-/// no protection, but turns damage into a miss before anything is fetched.
+/// The type of what holds a record: an envelope around a [`Payload`], behind its own digest.
 const RECORD_TYPE: &str = "acetate/record/v2";
 /// Who made it; some servers take no result without a name.
 const WORKER: &str = "acetate";
@@ -42,6 +42,9 @@ struct Payload {
     /// The results that this one was made of, 32 bytes each.
     #[prost(bytes = "vec", repeated, tag = "5")]
     made_of: Vec<Vec<u8>>,
+    /// Where the record belongs and who says so; only in signed ones.
+    #[prost(message, optional, tag = "6")]
+    statement: Option<Statement>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -101,8 +104,51 @@ pub(super) fn named(digest: &Digest, size: u64) -> Named {
     }
 }
 
-/// Writes the record that answers the action `key`.
+/// A record that was read, and what of it is looked at before it is believed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Opened {
+    pub(super) record: RemoteRecord,
+    pub(super) sealed: Sealed,
+}
+
+/// Writes the record that answers the action `key`, unsigned.
 pub fn encode(key: &Digest, record: &RemoteRecord) -> Vec<u8> {
+    let envelope = Envelope::unsigned(payload(key, record, None));
+    body(record, &envelope)
+}
+
+/// Writes the record that answers the action `key`, signed.
+pub(super) fn encode_signed(
+    key: &Digest,
+    record: &RemoteRecord,
+    statement: Statement,
+    signer: &SigningKey,
+) -> Vec<u8> {
+    let envelope = Envelope::unsigned(payload(key, record, Some(statement)));
+    body(record, &envelope.sign(signer))
+}
+
+/// A record that was taken out of an envelope, to be written again in the same one.
+#[derive(Debug)]
+pub(super) struct Rewrapped {
+    pub(super) record: RemoteRecord,
+    pub(super) statement: Option<Statement>,
+    pub(super) body: Vec<u8>,
+}
+
+/// Writes the record that an envelope holds, in that envelope, where it answers the action `key`.
+pub(super) fn rewrap(key: &Digest, envelope: &[u8]) -> Result<Rewrapped, DecodeError> {
+    let envelope = Envelope::decode(envelope).map_err(|_| DecodeError::Form)?;
+    let (record, statement) = open_payload(key, &envelope)?;
+    let body = body(&record, &envelope);
+    Ok(Rewrapped {
+        record,
+        statement,
+        body,
+    })
+}
+
+fn payload(key: &Digest, record: &RemoteRecord, statement: Option<Statement>) -> Vec<u8> {
     let payload = Payload {
         key: key.as_bytes().to_vec(),
         duration_ms: record.duration_ms,
@@ -116,7 +162,13 @@ pub fn encode(key: &Digest, record: &RemoteRecord) -> Vec<u8> {
             .iter()
             .map(|result| result.as_bytes().to_vec())
             .collect(),
+        statement,
     };
+    payload.encode_to_vec()
+}
+
+/// What a cache keeps: the envelope, and around it what servers understand of the record.
+fn body(record: &RemoteRecord, envelope: &Envelope) -> Vec<u8> {
     let auxiliary = |type_url: &str, value| Any {
         type_url: type_url.to_owned(),
         value,
@@ -127,26 +179,13 @@ pub fn encode(key: &Digest, record: &RemoteRecord) -> Vec<u8> {
         execution_metadata: Some(ExecutedActionMetadata {
             worker: WORKER.to_owned(),
             auxiliary_metadata: vec![
-                auxiliary(RECORD_TYPE, sealed(&payload)),
+                auxiliary(RECORD_TYPE, seal(envelope)),
                 auxiliary(COST_TYPE, cost),
             ],
         }),
         ..ActionResult::default()
     };
     result.encode_to_vec()
-}
-
-fn sealed(payload: &Payload) -> Vec<u8> {
-    let bytes = payload.encode_to_vec();
-    [Digest::of(&bytes).as_bytes(), bytes.as_slice()].concat()
-}
-
-fn unsealed(value: &[u8]) -> Option<Payload> {
-    let (digest, bytes) = value.split_first_chunk::<32>()?;
-    if Digest::of(bytes).as_bytes() != digest {
-        return None;
-    }
-    Payload::decode(bytes).ok()
 }
 
 fn directories(layers: &[RemoteLayer]) -> Vec<OutputDirectory> {
@@ -186,11 +225,16 @@ fn encode_layer(layer: &RemoteLayer) -> PayloadLayer {
     }
 }
 
-/// Reads the record that answers the action `key`.
+/// Reads the record that answers the action `key`. Whether anybody signed it is not looked at.
 ///
 /// # Errors
 /// When the bytes are no such record, or describe something that cannot be.
 pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
+    open(key, bytes).map(|opened| opened.record)
+}
+
+/// Reads the record that answers the action `key`, with its signatures.
+pub(super) fn open(key: &Digest, bytes: &[u8]) -> Result<Opened, DecodeError> {
     if bytes.len() > MAX_BODY {
         return Err(DecodeError::Form);
     }
@@ -203,7 +247,27 @@ pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
     let (Some(note), None) = (own.next(), own.next()) else {
         return Err(DecodeError::Foreign);
     };
-    let payload = unsealed(&note.value).ok_or(DecodeError::Form)?;
+    let envelope = unseal(&note.value).ok_or(DecodeError::Form)?;
+    let (record, statement) = open_payload(key, &envelope)?;
+    // What the server looked at before it answered must be what the layers are made of.
+    if result.exit_code != 0 || result.output_directories != directories(&record.layers) {
+        return Err(DecodeError::Trees);
+    }
+    let sealed = Sealed {
+        envelope,
+        statement,
+    };
+    Ok(Opened { record, sealed })
+}
+
+fn open_payload(
+    key: &Digest,
+    envelope: &Envelope,
+) -> Result<(RemoteRecord, Option<Statement>), DecodeError> {
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(DecodeError::Foreign);
+    }
+    let payload = Payload::decode(envelope.payload.as_slice()).map_err(|_| DecodeError::Form)?;
     if payload.key != key.as_bytes() {
         return Err(DecodeError::Key);
     }
@@ -216,22 +280,17 @@ pub fn decode(key: &Digest, bytes: &[u8]) -> Result<RemoteRecord, DecodeError> {
         .enumerate()
         .map(|(n, layer)| decode_layer(layer).ok_or(DecodeError::Layer(n)))
         .collect();
-    let layers = layers?;
     let made_of = payload.made_of.iter().map(|one| Digest::from_slice(one));
-    let made_of = made_of.collect::<Option<_>>().ok_or(DecodeError::Form)?;
-    // What the server looked at before it answered must be what the layers are made of.
-    if result.exit_code != 0 || result.output_directories != directories(&layers) {
-        return Err(DecodeError::Trees);
-    }
-    Ok(RemoteRecord {
-        layers,
+    let record = RemoteRecord {
+        layers: layers?,
         duration_ms: payload.duration_ms,
         fidelity: match payload.reduced {
             None => Fidelity::Full,
             Some(reason) => Fidelity::Reduced { reason },
         },
-        made_of,
-    })
+        made_of: made_of.collect::<Option<_>>().ok_or(DecodeError::Form)?,
+    };
+    Ok((record, payload.statement))
 }
 
 fn decode_layer(layer: &PayloadLayer) -> Option<RemoteLayer> {
@@ -285,3 +344,7 @@ fn decode_chunk(bytes: &[u8; CHUNK_LEN]) -> Option<Chunk> {
 #[cfg(test)]
 #[path = "codec_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "codec_signed_tests.rs"]
+mod signed_tests;

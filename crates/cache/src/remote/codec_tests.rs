@@ -56,12 +56,14 @@ fn changed(change: impl FnOnce(&mut ActionResult, &mut Payload)) -> Vec<u8> {
         .as_ref()
         .unwrap()
         .auxiliary_metadata;
-    let mut payload = unsealed(&notes[0].value).unwrap();
+    let mut envelope = unseal(&notes[0].value).unwrap();
+    let mut payload = Payload::decode(envelope.payload.as_slice()).unwrap();
     change(&mut result, &mut payload);
+    envelope.payload = payload.encode_to_vec();
     if let Some(metadata) = &mut result.execution_metadata {
         for note in &mut metadata.auxiliary_metadata {
             if note.type_url == RECORD_TYPE {
-                note.value = sealed(&payload);
+                note.value = seal(&envelope);
             }
         }
     }
@@ -75,18 +77,19 @@ fn the_form_is_fixed() {
     assert_eq!(
         hex(&hint),
         concat!(
-            "4a82010a07616365746174655a5a0a11616365746174652f7265636f72642f76321245b2036e9ca8",
-            "9676bc11e06bc44cb8ed35ea98a41a42da9451bd87ec4adcd1474d0a202c70e12b7a0646f92279f4",
-            "27c7b38e7334d8e5389cff167a1dc30e73f826b68310d2095a1b0a0f616365746174652f636f7374",
-            "2f7631120800000000000004d2",
+            "4ab1010a07616365746174655a88010a11616365746174652f7265636f72642f763212735d502ebb",
+            "8c2d59d5db038b2eaf6a601c684b3d2e22e4106c3a6fd710986b191a0a250a202c70e12b7a0646f9",
+            "2279f427c7b38e7334d8e5389cff167a1dc30e73f826b68310d209122a6170706c69636174696f6e",
+            "2f766e642e616365746174652e7265636f72642e76322b70726f746f6275665a1b0a0f6163657461",
+            "74652f636f73742f7631120800000000000004d2",
         )
     );
     let whole = encode(&key(), &record(vec![layer(vec![chunk(1), chunk(2)])]));
     assert_eq!(
         (whole.len(), Digest::of(&whole).hex().as_str()),
         (
-            410,
-            "5ce58835be01308721970be11705648de098d35f2bb1e9879d9c02f081bd8dc2"
+            457,
+            "c40fc063bbdceff3d1ad4b883b92a69b07043a6556a3267721e0cfd00d19c6a1"
         )
     );
 }

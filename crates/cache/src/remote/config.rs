@@ -1,12 +1,14 @@
 //! Where a remote cache is and what bounds its use.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acetate_cache_api::{Namespace, NamespaceError};
 use acetate_net::{PlainHttp, Url, is_loopback, shown};
 use acetate_stdx::Redacted;
+use acetate_stdx::clock::{Clock, SystemClock};
 
-use super::BreakerRules;
+use super::{BreakerRules, SigningKey, Trust};
 
 /// What a remote cache is opened with.
 #[derive(Debug, Clone)]
@@ -17,17 +19,29 @@ pub struct RemoteConfig {
     pub token: Option<Redacted<String>>,
     /// Whether results of weaker sandboxes are taken (invariant 9).
     pub takes_reduced: bool,
+    /// Whose records are taken.
+    pub trust: Trust,
+    /// Signs what was executed here, where there is one.
+    pub signer: Option<SigningKey>,
+    /// Who makes records, as signed ones say it: the address of a CI job, or a name.
+    pub builder: String,
+    /// The time that is written into signatures, and that the validity of keys is compared with.
+    pub clock: Arc<dyn Clock>,
     /// The bounds.
     pub limits: RemoteLimits,
 }
 
 impl RemoteConfig {
-    /// The cache at `url`, without a token and with the usual bounds.
+    /// The cache at `url`, without a token or keys, and with the usual bounds.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             token: None,
             takes_reduced: false,
+            trust: Trust::off(),
+            signer: None,
+            builder: concat!("acetate/", env!("CARGO_PKG_VERSION")).to_owned(),
+            clock: Arc::new(SystemClock),
             limits: RemoteLimits::default(),
         }
     }

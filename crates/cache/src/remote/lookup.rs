@@ -1,6 +1,7 @@
 //! One question for all keys of a build.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use acetate_cache_api::{Kind, Route};
 use acetate_net::{Method, Request};
@@ -8,13 +9,15 @@ use acetate_oci::Digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt, stream};
+use prost::Message;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::action::action_key;
-use super::client::RemoteCache;
-use super::codec::{MAX_BODY, decode};
+use super::client::{RemoteCache, Useless};
+use super::codec::{MAX_BODY, open};
 use super::record::RemoteRecord;
+use super::sign::{Distrust, Envelope, Found as Place};
 use super::transport::{Effort, Fault};
 use super::{Cause, Stats};
 use crate::{CacheKey, Fidelity};
@@ -37,18 +40,24 @@ pub struct RemoteHit {
     pub record: RemoteRecord,
     /// The namespace that it was found in, own or above, where the server says it.
     pub namespace: Option<String>,
+    /// The id of the trusted key that signed it; none where nobody did or nobody looked.
+    pub signer: Option<String>,
+    /// The envelope of a signed record as it came, to be given on by [`super::Attest::Forward`].
+    pub envelope: Option<Arc<[u8]>>,
 }
 
 /// A body that was found, still to be understood.
 #[derive(Debug)]
-struct Body {
-    bytes: Vec<u8>,
-    namespace: Option<String>,
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    pub(super) namespace: Option<String>,
+    /// What names this version of the record, where the server gives it such a name.
+    pub(super) etag: Option<String>,
 }
 
 /// How one key was answered.
-type Reply = Result<Option<Body>, Fault>;
-type Replies = HashMap<Digest, Reply>;
+pub(super) type Reply = Result<Option<Body>, Fault>;
+pub(super) type Replies = HashMap<Digest, Reply>;
 
 #[derive(Serialize)]
 struct Question {
@@ -81,11 +90,11 @@ impl RemoteCache {
         unique.sort_unstable();
         unique.dedup();
         let replies = self.replies(&unique).await;
-        let takes_reduced = self.0.takes_reduced;
+        let cache = self.clone();
         // Records of long chains are large, and a build has many.
         let decoded = acetate_stdx::offload(move || {
             let decoded = replies.into_iter().map(|(action, reply)| {
-                let outcome = understand(&action, reply, takes_reduced);
+                let outcome = cache.understand(&action, reply);
                 (action, outcome)
             });
             decoded.collect::<HashMap<Digest, Outcome>>()
@@ -96,14 +105,10 @@ impl RemoteCache {
                 decoded.get(action).unwrap_or(&Outcome::Late).count(stats);
             }
         });
-        for (action, outcome) in &decoded {
-            match outcome {
-                Outcome::Damaged => {
-                    self.0.transport.damaged("a record that cannot be read");
-                    self.note_useless(*action);
-                }
-                Outcome::Reduced => self.note_useless(*action),
-                _ => {}
+        // In order, since of all that is not trusted one is told.
+        for action in &unique {
+            if let Some(outcome) = decoded.get(action) {
+                self.note(action, outcome);
             }
         }
         let hits = actions.iter().map(|action| match decoded.get(action) {
@@ -113,7 +118,23 @@ impl RemoteCache {
         hits.collect()
     }
 
-    async fn replies(&self, actions: &[Digest]) -> Replies {
+    /// Remembers, and warns of, a record that is there and of no use.
+    pub(super) fn note(&self, action: &Digest, outcome: &Outcome) {
+        match outcome {
+            Outcome::Damaged => {
+                self.0.transport.damaged("a record that cannot be read");
+                self.note_useless(*action, Useless::Inferior);
+            }
+            Outcome::Reduced => self.note_useless(*action, Useless::Inferior),
+            Outcome::Untrusted(why) => {
+                self.0.transport.untrusted(why);
+                self.note_useless(*action, Useless::Untrusted);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) async fn replies(&self, actions: &[Digest]) -> Replies {
         let end = Instant::now() + self.0.transport.limits.lookup;
         let mut replies = Replies::new();
         let extends = match timeout_at(end, self.may_extend()).await {
@@ -187,6 +208,7 @@ impl RemoteCache {
                 let body = Body {
                     bytes: STANDARD.decode(&found.body).ok()?,
                     namespace: found.namespace,
+                    etag: None,
                 };
                 Some((Digest::from_hex(&found.key).ok()?, body))
             });
@@ -198,7 +220,7 @@ impl RemoteCache {
         }
     }
 
-    async fn ask_one(&self, action: &Digest) -> Reply {
+    pub(super) async fn ask_one(&self, action: &Digest) -> Reply {
         let transport = &self.0.transport;
         let url = transport.address.join(&self.path(Kind::Action, action));
         let request = transport.request(Method::Get, url);
@@ -208,6 +230,7 @@ impl RemoteCache {
         match answer.status {
             200 => Ok(Some(Body {
                 namespace: answer.headers.get(NAMESPACE).map(str::to_owned),
+                etag: answer.headers.get("etag").map(str::to_owned),
                 bytes: answer.body,
             })),
             404 | 410 => Ok(None),
@@ -236,36 +259,63 @@ pub(super) fn json(request: Request, value: &impl Serialize) -> Request {
 
 /// What became of one key.
 #[derive(Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     Hit(RemoteHit),
     Miss,
     Damaged,
     Reduced,
+    Untrusted(Distrust),
     NotAsked,
     Late,
     Error,
 }
 
-fn understand(action: &Digest, reply: Reply, takes_reduced: bool) -> Outcome {
-    let body = match reply {
-        Ok(Some(body)) => body,
-        Ok(None) => return Outcome::Miss,
-        Err(Fault::NotAsked) => return Outcome::NotAsked,
-        Err(Fault::Timeout) => return Outcome::Late,
-        Err(Fault::Cause(Cause::Damaged)) => return Outcome::Damaged,
-        Err(Fault::Cause(_) | Fault::Status(_)) => return Outcome::Error,
-    };
-    match decode(action, &body.bytes) {
-        Err(error) => {
-            tracing::debug!(key = %action, %error, "a shared record cannot be read");
-            Outcome::Damaged
+impl RemoteCache {
+    /// Decides what an answer is worth. Nothing that a record names is asked for before.
+    pub(super) fn understand(&self, action: &Digest, reply: Reply) -> Outcome {
+        let body = match reply {
+            Ok(Some(body)) => body,
+            Ok(None) => return Outcome::Miss,
+            Err(Fault::NotAsked) => return Outcome::NotAsked,
+            Err(Fault::Timeout) => return Outcome::Late,
+            Err(Fault::Cause(Cause::Damaged)) => return Outcome::Damaged,
+            Err(Fault::Cause(_) | Fault::Status(_)) => return Outcome::Error,
+        };
+        let opened = match open(action, &body.bytes) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::debug!(key = %action, %error, "a shared record cannot be read");
+                return Outcome::Damaged;
+            }
+        };
+        let place = Place {
+            own: &self.0.transport.address.namespace,
+            claimed: body.namespace.as_deref(),
+            now: self.now(),
+        };
+        let signer = match self.0.trust.admit(&opened.sealed, place) {
+            Ok(signer) => signer.map(|signer| signer.id),
+            Err(why) => {
+                tracing::debug!(key = %action, %why, "a shared record is not trusted");
+                return Outcome::Untrusted(why);
+            }
+        };
+        if opened.record.fidelity != Fidelity::Full && !self.0.takes_reduced {
+            return Outcome::Reduced;
         }
-        Ok(record) if record.fidelity != Fidelity::Full && !takes_reduced => Outcome::Reduced,
-        Ok(record) => Outcome::Hit(RemoteHit {
-            record,
+        Outcome::Hit(RemoteHit {
+            record: opened.record,
             namespace: body.namespace,
-        }),
+            signer,
+            envelope: given_on(&opened.sealed.envelope),
+        })
     }
+}
+
+/// The bytes of an envelope that are worth to be given on: unsigned ones anybody can make.
+fn given_on(envelope: &Envelope) -> Option<Arc<[u8]>> {
+    let is_signed = !envelope.signatures.is_empty();
+    is_signed.then(|| envelope.encode_to_vec().into())
 }
 
 impl Outcome {
@@ -278,6 +328,7 @@ impl Outcome {
             Self::Miss => &mut stats.misses,
             Self::Damaged => &mut stats.damaged,
             Self::Reduced => &mut stats.reduced,
+            Self::Untrusted(_) => &mut stats.untrusted,
             Self::NotAsked => &mut stats.not_asked,
             Self::Late => &mut stats.timeouts,
             Self::Error => &mut stats.errors,

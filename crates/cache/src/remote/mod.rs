@@ -3,6 +3,7 @@
 //! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`], and [`HttpCache`], which puts what
 //! comes into a store; [`RemoteRecord`] with its
 //! [`RemoteLayer`]s and [`Chunk`]s; [`Publication`] and what becomes of it, [`Published`];
+//! [`sign`], by which results are trusted;
 //! [`Stats`] and [`Warning`]; what people ask and do, in [`told`] and [`AdminError`].
 //!
 //! **Invariants.** Whatever a server does or fails to do is a miss, a skipped upload or a lost
@@ -21,6 +22,7 @@ mod client;
 mod codec;
 mod config;
 mod detect;
+mod examine;
 mod fetch;
 mod lease;
 mod log;
@@ -28,11 +30,13 @@ mod lookup;
 mod presence;
 mod publish;
 mod record;
+pub mod sign;
 mod stats;
 mod stored;
 mod transport;
 mod upload;
 mod warning;
+mod write;
 
 pub use acetate_cache_api::Namespace;
 pub use acetate_cache_api::admin as told;
@@ -44,12 +48,14 @@ pub use breaker::{BreakerRules, BreakerState};
 pub use client::RemoteCache;
 pub use codec::{DecodeError, decode, encode};
 pub use config::{CacheAddress, RemoteConfig, RemoteError, RemoteLimits};
+pub use examine::{Depth, Flaw, Tally};
 pub use fetch::Lost;
 pub use lease::Beat;
 pub use log::{Followed, LogPart};
 pub use lookup::RemoteHit;
-pub use publish::{Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
+pub use publish::{Attest, Existing, LayerSource, Publication, Published, Put, Skip, TarOpener};
 pub use record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
+pub use sign::{Distrust, Policy, Signer, SigningKey, Trust, TrustedKeys};
 pub use stats::Stats;
 pub use stored::HttpCache;
 pub use warning::{Cause, Warning};

@@ -7,18 +7,17 @@ use std::sync::Arc;
 use acetate_cache_api::Kind;
 use acetate_net::Method;
 use acetate_oci::{Descriptor, Digest, Timestamp};
-use futures_util::{StreamExt, stream};
 
 use super::Cause;
 use super::action::action_key;
 use super::client::RemoteCache;
-use super::codec::{MAX_BODY, encode};
 use super::detect::Level;
-use super::presence::{MAX_REMARK, Named};
-use super::record::{LayerForm, RemoteLayer, RemoteRecord};
+use super::presence::Named;
+use super::record::{LayerForm, RemoteLayer};
 use super::transport::{Effort, Fault};
 use super::upload::stored_name;
-use crate::{CacheKey, Fidelity, KeyKind};
+use super::write::Manner;
+use crate::{CacheKey, Fidelity};
 
 /// Opens the uncompressed tar of a layer; called only when chunks of it may have to be sent.
 pub type TarOpener = Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
@@ -53,6 +52,26 @@ pub struct Publication {
     pub made_of: Vec<Digest>,
     /// What becomes of a record that is there already.
     pub existing: Existing,
+    /// Who vouches for it.
+    pub attest: Attest,
+}
+
+/// Who vouches for a result that is published.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Attest {
+    /// It was executed in this build, or compared with what executing gave: it is signed, where
+    /// there is a key.
+    Own,
+    /// It was taken from a cache, and is given on in the envelopes that its records came in
+    /// ([`super::RemoteHit::envelope`]), each for the key that it answers.
+    ///
+    /// An envelope is used only where namespace, key and chunks stay the same, since a signature is
+    /// about all of them. What no envelope is used for is written unsigned: this machine did not
+    /// see it made.
+    Forward(Vec<Arc<[u8]>>),
+    /// Nobody.
+    #[default]
+    No,
 }
 
 /// What becomes of a record that is there already.
@@ -107,7 +126,8 @@ impl From<Fault> for Skip {
 impl RemoteCache {
     /// Sends what the server lacks of a result, and its records last.
     ///
-    /// A record that a look-up found to be of no use is replaced in any case.
+    /// A record that a look-up found to be of no use is replaced in any case; one that is merely not
+    /// trusted, only by a client that requires signatures and signs this result itself.
     ///
     /// Dropping the future ends it at any time: then there are chunks without a record, which the
     /// server removes some day.
@@ -158,23 +178,24 @@ impl RemoteCache {
     /// True when another machine was faster with all keys, so that no layer has to be read. Only a
     /// server that checks its records can say so.
     async fn is_there(&self, publication: &Publication) -> Result<bool, Fault> {
-        if !self.may_stay(publication) || self.level().await? == Level::Objects {
+        if self.manner(publication) != Manner::Create || self.level().await? == Level::Objects {
             return Ok(false);
         }
         for key in &publication.keys {
-            let transport = &self.0.transport;
-            let path = self.path(Kind::Action, &action_key(key));
-            let request = transport.request(Method::Head, transport.address.join(&path));
-            if transport.ask(&request, 0, Effort::Hedged).await?.status != 200 {
+            let action = action_key(key);
+            let is_there = if self.overrules(publication) {
+                self.is_good(&action).await?
+            } else {
+                let transport = &self.0.transport;
+                let url = transport.address.join(&self.path(Kind::Action, &action));
+                let request = transport.request(Method::Head, url);
+                transport.ask(&request, 0, Effort::Hedged).await?.status == 200
+            };
+            if !is_there {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    fn may_stay(&self, publication: &Publication) -> bool {
-        let mut actions = publication.keys.iter().map(action_key);
-        publication.existing == Existing::Keep && !actions.any(|action| self.was_useless(&action))
     }
 
     /// Makes sure that all chunks of all layers are there, and gives what the layers consist of.
@@ -239,77 +260,6 @@ impl RemoteCache {
             }
         }
         Ok(())
-    }
-
-    /// Writes the record under each key; none when the server lacks something that it names.
-    async fn write_records(
-        &self,
-        publication: &Publication,
-        layers: Vec<RemoteLayer>,
-    ) -> Result<Option<Vec<Put>>, Skip> {
-        let record = RemoteRecord {
-            layers,
-            duration_ms: publication.duration_ms,
-            fidelity: publication.fidelity.clone(),
-            made_of: publication.made_of.clone(),
-        };
-        let hint = RemoteRecord {
-            layers: Vec::new(),
-            made_of: Vec::new(),
-            ..record.clone()
-        };
-        let keeps = self.may_stay(publication) && self.level().await? == Level::Batches;
-        let writes: Vec<_> = publication
-            .keys
-            .iter()
-            .map(|key| {
-                let record = if key.kind() == KeyKind::Hint {
-                    &hint
-                } else {
-                    &record
-                };
-                self.write_record(key, record, keeps)
-            })
-            .collect();
-        let writes: Vec<_> = stream::iter(writes)
-            .buffered(self.0.transport.limits.n_parallel)
-            .collect()
-            .await;
-        writes.into_iter().collect()
-    }
-
-    async fn write_record(
-        &self,
-        key: &CacheKey,
-        record: &RemoteRecord,
-        keeps: bool,
-    ) -> Result<Option<Put>, Skip> {
-        let transport = &self.0.transport;
-        transport.check_writable()?;
-        let action = action_key(key);
-        let body = encode(&action, record);
-        let size = body.len();
-        if size > MAX_BODY {
-            return Err(Skip::TooLarge);
-        }
-        let url = transport.address.join(&self.path(Kind::Action, &action));
-        let mut request = transport.request(Method::Put, url).body(body);
-        if keeps {
-            request = request.header("if-none-match", "*");
-        }
-        let answer = transport
-            .ask(&request, MAX_REMARK, Effort::Transfer)
-            .await?;
-        match answer.status {
-            200..=204 => {
-                transport.count(|stats| stats.bytes_up += size as u64);
-                Ok(Some(Put::Written))
-            }
-            412 => Ok(Some(Put::Kept)),
-            409 => Ok(None),
-            403 => Err(transport.read_only().into()),
-            status => Err(Fault::Status(status).into()),
-        }
     }
 }
 

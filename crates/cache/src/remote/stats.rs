@@ -19,6 +19,8 @@ pub struct Stats {
     pub damaged: u64,
     /// Keys whose record was made in a weaker sandbox.
     pub reduced: u64,
+    /// Keys whose record nobody signed whose signature is required, or is signed wrongly.
+    pub untrusted: u64,
     /// Keys that were not asked for, because the server is left alone.
     pub not_asked: u64,
     /// Milliseconds that the steps of the hits took where they ran.

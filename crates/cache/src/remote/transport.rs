@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::breaker::Breaker;
 use super::config::Address;
 use super::warning::Warnings;
-use super::{Cause, RemoteConfig, RemoteLimits, Stats};
+use super::{Cause, Distrust, RemoteConfig, RemoteLimits, Stats};
 
 /// The wait before a transfer is tried a second time.
 const SECOND_TRY: Duration = Duration::from_millis(100);
@@ -293,6 +293,17 @@ impl Transport {
             format!("the cache {shown} gave {what}; it counts as missing")
         });
         Fault::Cause(Cause::Damaged)
+    }
+
+    /// Notes that the cache gave a record that the policy refuses.
+    pub(super) fn untrusted(&self, why: &Distrust) {
+        let shown = self.address.shown();
+        self.lock().warnings.add(Cause::Untrusted, || {
+            format!(
+                "the cache {shown} gave a record that is not trusted: {why}; \
+                 such records count as missing"
+            )
+        });
     }
 
     /// Notes that the token does not allow to write.

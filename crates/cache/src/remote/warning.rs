@@ -20,6 +20,8 @@ pub enum Cause {
     Full,
     /// What it gave is not what it should be.
     Damaged,
+    /// What it gave is not signed as it should be.
+    Untrusted,
     /// It is not asked any more.
     Off,
 }

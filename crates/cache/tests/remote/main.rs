@@ -5,7 +5,9 @@
 )]
 
 mod admin;
+mod attesting;
 mod breaker;
+mod examining;
 mod faults;
 mod layers;
 mod leases;
@@ -14,4 +16,6 @@ mod logs;
 mod publishing;
 mod scripted;
 mod server;
+mod signers;
 mod support;
+mod trust;

@@ -78,7 +78,7 @@ impl Server {
         RemoteCache::open(&config).unwrap()
     }
 
-    fn config(&self, namespace: &str) -> RemoteConfig {
+    pub(crate) fn config(&self, namespace: &str) -> RemoteConfig {
         RemoteConfig::new(format!("{}/{namespace}", self.url))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use acetate_cache::remote::{
-    Chunk, Existing, LayerSource, Publication, RemoteCache, RemoteConfig, RemoteLimits,
+    Attest, Chunk, Existing, LayerSource, Publication, RemoteCache, RemoteConfig, RemoteLimits,
 };
 use acetate_cache::{CacheKey, Fidelity};
 use acetate_graph::{ContentKey, DefinitionKey, OpKey};
@@ -63,6 +63,7 @@ pub(crate) fn publication(name: &str, layers: &[&[u8]]) -> Publication {
         fidelity: Fidelity::Full,
         made_of: Vec::new(),
         existing: Existing::Keep,
+        attest: Attest::Own,
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn load_shared(runner: &StepRunner, vertex: VertexId, hit: SharedHit)
     // What was found by content is news under this definition, for that cache, too.
     let reach = match hit.kind {
         KeyKind::Content => Reach::Local,
-        KeyKind::Definition | KeyKind::Hint => Reach::From(hit.cache),
+        KeyKind::Definition | KeyKind::Hint => Reach::From(hit.cache, hit.hit.envelope),
     };
     pass_on(runner, vertex, &files, duration_ms, reach);
     Some(files)
@@ -100,7 +100,7 @@ fn remember(runner: &StepRunner, vertex: VertexId, files: &Files, hit: &SharedHi
     let record = CacheRecord {
         origin: Origin::Imported {
             from: hit.cache.name(),
-            signer: None,
+            signer: hit.hit.signer.clone(),
         },
         fidelity: hit.hit.record.fidelity.clone(),
         ..CacheRecord::local(layers.collect(), hit.hit.record.duration_ms)

@@ -3,6 +3,7 @@
 mod candidate;
 mod content;
 mod finish;
+mod keys;
 pub(crate) mod lease;
 pub(crate) mod load;
 mod open;
@@ -31,7 +32,8 @@ pub(crate) struct SharedCaches {
     pub(crate) exports: Vec<Export>,
 }
 
-/// A cache that was opened. A place that is imported and exported is opened once.
+/// A cache that was opened. A place that is imported and exported with the same keys is
+/// opened once.
 #[derive(Debug, Clone)]
 pub(crate) struct Opened {
     pub(crate) cache: Arc<dyn SharedCache>,

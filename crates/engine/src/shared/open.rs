@@ -1,10 +1,10 @@
+use super::keys::{self, Keys};
 use super::{Export, Import, Opened, SharedCaches};
 use crate::cache_place::remote_config;
 use crate::engine::Engine;
 use crate::{BuildError, BuildRequest, CachePlace};
 use acetate_cache::remote::{HttpCache, RemoteCache, RemoteConfig, RemoteError};
 use acetate_net::is_loopback;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Opens the caches that a request names. Nothing is asked yet.
@@ -12,18 +12,21 @@ use std::sync::Arc;
 /// # Errors
 /// What is wrong with the flags; a cache that does not answer is none of it.
 pub(crate) fn open(engine: &Engine, request: &BuildRequest) -> Result<SharedCaches, BuildError> {
+    keys::check(request)?;
     let mut opening = Opening {
         engine,
-        opened: BTreeMap::new(),
+        opened: Vec::new(),
     };
     let mut caches = SharedCaches::default();
     for spec in &request.cache_from {
-        let opened = opening.open("--cache-from", &spec.place)?;
+        let keys = Keys::import(request, &spec.place, &spec.trust);
+        let opened = opening.open("--cache-from", &spec.place, keys)?;
         let spec = spec.clone();
         caches.imports.push(Import { opened, spec });
     }
     for spec in &request.cache_to {
-        let opened = opening.open("--cache-to", &spec.place)?;
+        let keys = Keys::export(request, &spec.place, spec.sign.as_ref());
+        let opened = opening.open("--cache-to", &spec.place, keys)?;
         let spec = spec.clone();
         caches.exports.push(Export { opened, spec });
     }
@@ -32,20 +35,21 @@ pub(crate) fn open(engine: &Engine, request: &BuildRequest) -> Result<SharedCach
 
 struct Opening<'a> {
     engine: &'a Engine,
-    /// What is open, by the name of its place.
-    opened: BTreeMap<String, Opened>,
+    /// What is open, by its place and its keys.
+    opened: Vec<(Keys, Opened)>,
 }
 
 impl Opening<'_> {
-    fn open(&mut self, flag: &str, place: &CachePlace) -> Result<Opened, BuildError> {
-        let name = format!("{place:?}");
-        if let Some(opened) = self.opened.get(&name) {
+    fn open(&mut self, flag: &str, place: &CachePlace, keys: Keys) -> Result<Opened, BuildError> {
+        if let Some((_, opened)) = self.opened.iter().find(|(known, _)| *known == keys) {
             return Ok(opened.clone());
         }
         let opened = match place {
             CachePlace::Http { url, token } => {
                 let config = RemoteConfig {
                     token: token.clone(),
+                    trust: keys.trust()?,
+                    signer: keys.signer()?,
                     ..remote_config(url)
                 };
                 warn_of_clear_token(&config);
@@ -62,7 +66,7 @@ impl Opening<'_> {
                 )));
             }
         };
-        self.opened.insert(name, opened.clone());
+        self.opened.push((keys, opened.clone()));
         Ok(opened)
     }
 }

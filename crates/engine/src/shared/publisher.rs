@@ -7,7 +7,7 @@ use crate::blobs::Blobs;
 use crate::output::{Files, Output};
 use crate::shared::content;
 use crate::sight::SightError;
-use acetate_cache::remote::{Existing, LayerSource, Publication, Published};
+use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published};
 use acetate_cache::{CacheKey, Fidelity, OpHistory, Past, PastInput, SharedCache};
 use acetate_graph::{BuildGraph, VertexId, op_key};
 use acetate_image::{ImageError, ImageLayer, ResolvedImage};
@@ -70,8 +70,20 @@ pub(crate) enum Reach {
     Anew,
     /// It was here.
     Local,
-    /// It came from this cache.
-    From(Arc<dyn SharedCache>),
+    /// It came from this cache, signed in this envelope or unsigned.
+    From(Arc<dyn SharedCache>, Option<Arc<[u8]>>),
+}
+
+impl Reach {
+    /// Who vouches for the result: this build for what ran in it, and for nothing else. What was
+    /// here may have come from anywhere.
+    fn attest(&self) -> Attest {
+        match self {
+            Self::Ran | Self::Anew => Attest::Own,
+            Self::Local => Attest::No,
+            Self::From(_, envelope) => Attest::Forward(envelope.iter().cloned().collect()),
+        }
+    }
 }
 
 impl std::fmt::Debug for Publisher {
@@ -171,7 +183,7 @@ impl Shared {
         let is_for = |one: &Wanting| {
             let spec = &one.export.spec;
             let came_from = match &made.reach {
-                Reach::From(cache) => Arc::ptr_eq(cache, &one.export.opened.cache),
+                Reach::From(cache, _) => Arc::ptr_eq(cache, &one.export.opened.cache),
                 Reach::Ran | Reach::Anew | Reach::Local => false,
             };
             one.wants.get(made.vertex.idx()).copied().unwrap_or(false)
@@ -237,8 +249,9 @@ impl Shared {
             made_of,
             existing: match made.reach {
                 Reach::Anew => Existing::Replace,
-                Reach::Ran | Reach::Local | Reach::From(_) => Existing::Keep,
+                Reach::Ran | Reach::Local | Reach::From(..) => Existing::Keep,
             },
+            attest: made.reach.attest(),
         })
     }
 

@@ -1,0 +1,93 @@
+//! Keys of caches: whose results are taken, and with what those of this build are signed.
+
+use crate::{BuildError, BuildRequest, CachePlace, SigningKey, Trust};
+use acetate_cache::remote::sign::{self, KeyError, TrustedKeys};
+
+/// What the flags say about the keys of one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Keys {
+    place: String,
+    trust: Trust,
+    signer: Option<SigningKey>,
+}
+
+impl Keys {
+    /// Those of a place that results are taken from, and perhaps given to by another flag.
+    pub(super) fn import(request: &BuildRequest, place: &CachePlace, trust: &Trust) -> Self {
+        let exports = request.cache_to.iter();
+        let mut same = exports.filter(|export| name(&export.place) == name(place));
+        Self {
+            place: name(place),
+            trust: trust.clone(),
+            signer: same.find_map(|export| export.sign.clone()),
+        }
+    }
+
+    /// Those of a place that results are given to, and perhaps taken from by another flag.
+    pub(super) fn export(
+        request: &BuildRequest,
+        place: &CachePlace,
+        signer: Option<&SigningKey>,
+    ) -> Self {
+        let imports = request.cache_from.iter();
+        let mut same = imports.filter(|import| name(&import.place) == name(place));
+        Self {
+            place: name(place),
+            trust: same.next().map(|it| it.trust.clone()).unwrap_or_default(),
+            signer: signer.cloned(),
+        }
+    }
+
+    /// Reads the list of keys.
+    pub(super) fn trust(&self) -> Result<sign::Trust, BuildError> {
+        let load = |path| TrustedKeys::load(path).map_err(|e| refuse("--cache-from: `trust`", &e));
+        Ok(match &self.trust {
+            Trust::Anyone => sign::Trust::off(),
+            Trust::Prefer(path) => sign::Trust::prefer(load(path)?),
+            Trust::Require(path) => sign::Trust::require(load(path)?),
+        })
+    }
+
+    /// Reads the private key.
+    pub(super) fn signer(&self) -> Result<Option<sign::SigningKey>, BuildError> {
+        let refuse = |error: KeyError| refuse("--cache-to: `sign`", &error);
+        let key = match &self.signer {
+            None => return Ok(None),
+            Some(SigningKey::Value(text)) => sign::SigningKey::parse(text.expose()),
+            Some(SigningKey::File(path)) => sign::SigningKey::load(path).map(|(key, warning)| {
+                if let Some(warning) = warning {
+                    tracing::warn!("{warning}");
+                }
+                key
+            }),
+        };
+        key.map(Some).map_err(refuse)
+    }
+}
+
+/// Refuses to sign what is built on results that anybody may have made: a record holds the layers
+/// below a step, too, and a signature is about all of them.
+pub(super) fn check(request: &BuildRequest) -> Result<(), BuildError> {
+    let signs = request.cache_to.iter().any(|export| export.sign.is_some());
+    let is_open = |trust: &Trust| !matches!(trust, Trust::Require(_));
+    if signs && request.cache_from.iter().any(|it| is_open(&it.trust)) {
+        return Err(BuildError::request_with(
+            "--cache-to: `sign` would vouch for layers that --cache-from takes unsigned",
+            "give each --cache-from `trust=FILE`, or leave `sign` out",
+        ));
+    }
+    Ok(())
+}
+
+fn name(place: &CachePlace) -> String {
+    format!("{place:?}")
+}
+
+fn refuse(what: &str, error: &KeyError) -> BuildError {
+    let words = crate::error::words(error);
+    BuildError::request_with(format!("{what}: {words}"), error.hint())
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;
