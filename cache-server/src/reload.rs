@@ -76,3 +76,74 @@ impl Reloader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Access, TokenHash, Trust, Verdict};
+    use crate::gc::Marks;
+    use crate::{Config, Limits};
+    use acetate_stdx::atomic::Durability;
+    use acetate_stdx::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_file_is_read_when_it_stands_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("auth");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        let line = |name: &str| format!("{name} {} org:read\n", TokenHash::of(name));
+        let config = Config {
+            dir: dir.path().join("cache"),
+            max_bytes: None,
+            marks: Marks::default(),
+            policy: Policy::Tokens {
+                tokens: Vec::new(),
+                anonymous: Vec::new(),
+            },
+            trust: Trust::default(),
+            opaque: Vec::new(),
+            only_hosts: None,
+            limits: Limits::default(),
+            durability: Durability::Fast,
+        };
+        let app = crate::open(config, Arc::new(SystemClock)).unwrap();
+        let tokens = TokenFile {
+            path: path.clone(),
+            anonymous: Vec::new(),
+        };
+        let mut files = Reloader::new(Arc::clone(&app), None, Some(tokens));
+        let knows = async |name: &str| {
+            let header = format!("Bearer {name}");
+            let caller = app.gate.caller(Some(&header), None).await;
+            caller.decide(&"org".parse().unwrap(), Access::Read) == Verdict::Allowed
+        };
+        write(&line("first"));
+        files.look().await;
+        assert!(!knows("first").await, "it may be half written");
+        files.look().await;
+        assert!(knows("first").await);
+        // Emptied by an editor that writes it a moment later.
+        write("");
+        files.look().await;
+        write(&line("second"));
+        files.look().await;
+        assert!(knows("first").await && !knows("second").await);
+        files.look().await;
+        assert!(knows("second").await && !knows("first").await);
+        // Nor is it read again for nothing.
+        app.replace_policy(&Policy::Open);
+        files.look().await;
+        assert!(knows("third").await);
+        files.hang_up().await;
+        // What is no file of tokens, or is gone, changes nothing.
+        write("nonsense\n");
+        files.look().await;
+        files.look().await;
+        std::fs::remove_file(&path).unwrap();
+        files.look().await;
+        files.look().await;
+        assert!(knows("second").await);
+        files.hang_up().await;
+        assert!(knows("second").await);
+    }
+}

@@ -124,7 +124,8 @@ async fn only_the_holder_writes_and_only_who_may_read_reads() {
         410,
         "a lease of another key"
     );
-    assert_eq!(append(&server, "k", &query, &vec![7; 300 << 10]).await, 413);
+    let long = format!("{}?{query}", path("logs", "k"));
+    assert_eq!(server.head_only(&long, 300 << 10), 413);
     assert_eq!(server.get(&path("logs", "other")).await.0, 404);
     assert_eq!(server.get(&(path("logs", "k") + "?from=x")).await.0, 400);
     let server = server.token("reader");

@@ -4,7 +4,7 @@ use acetate_cache_api::reapi::{
 use acetate_oci::Digest;
 use prost::Message;
 use reqwest::{Client, Method, Response};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -107,6 +107,21 @@ impl Server {
 
     pub(crate) async fn status(&self, method: Method, path: &str, body: &[u8]) -> u16 {
         self.send(method, path, body).await.status().as_u16()
+    }
+
+    /// How a body of this size is answered of which nothing is sent, as far as the status.
+    pub(crate) fn head_only(&self, path: &str, size: u64) -> u16 {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let token = self.token.as_deref().unwrap_or("");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+             content-length: {size}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// Writes content and gives its path.
