@@ -51,4 +51,5 @@ pub use publish::{Existing, LayerSource, Publication, Published, Put, Skip, TarO
 pub use record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
 pub use stats::Stats;
 pub use stored::HttpCache;
+pub(crate) use warning::Warnings;
 pub use warning::{Cause, Warning};
