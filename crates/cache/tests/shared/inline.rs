@@ -84,13 +84,13 @@ async fn records_travel_with_the_image() {
     );
     let record = &hits[0].as_ref().unwrap().record;
     assert_eq!(record.made_of, [Digest::of(b"input")]);
-    for (n, layer) in record.layers.iter().enumerate() {
+    for ((n, layer), secs) in record.layers.iter().enumerate().zip(1..) {
         assert_eq!(
             layer.form,
             LayerForm::Blob(image.layers[n].descriptor.clone())
         );
         assert_eq!((layer.diff_id, layer.size), (diff_ids[n], 3000));
-        assert_eq!(layer.created, Timestamp::from_secs(n as i64 + 1));
+        assert_eq!(layer.created, Timestamp::from_secs(secs));
         assert!(matches!(cache.fetch(layer).await, Err(Lost::Elsewhere)));
     }
     assert_eq!(cache.name(), "image:app:1");

@@ -11,6 +11,7 @@ mod place;
 #[path = "../remote/scripted.rs"]
 #[expect(dead_code, reason = "another binary uses the rest")]
 mod scripted;
+mod speed;
 mod suite;
 #[path = "../remote/support.rs"]
 #[expect(dead_code, reason = "another binary uses the rest")]

@@ -12,11 +12,12 @@ use crate::suite::publish;
 use crate::support::{noise, publication};
 
 /// Runs a program; `None`, with a line that says so, when it is not installed.
+#[expect(clippy::print_stderr, reason = "a skip must be visible")]
 fn run(program: &str, args: &[&str]) -> Option<String> {
     let output = match Command::new(program).args(args).output() {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("skipped: needs {program}");
+            eprintln!("skipped: needs {program}");
             return None;
         }
         Err(error) => panic!("{program}: {error}"),
