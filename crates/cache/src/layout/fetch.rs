@@ -1,7 +1,7 @@
 //! Layers that come out of a layout.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use acetate_oci::{Compression, Descriptor, Digest, DigestHasher};
 use acetate_store::{BlobRef, BlobWriter, Expect, StoreError};
@@ -12,6 +12,10 @@ use crate::remote::{Cause, LayerForm, Lost, RemoteLayer};
 
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
+/// Pieces that wait to be hashed.
+const QUEUE: usize = 4;
+/// For a tar of fewer bytes a thread is not worth it.
+const SMALL: u64 = 4 << 20;
 
 impl LayoutCache {
     /// Brings the blob of a layer into the store, as it is compressed here.
@@ -132,15 +136,45 @@ fn local(error: StoreError) -> Lost {
 /// Unpacks a blob while it is copied, and tells whether it gives the tar of the layer.
 fn is_tar(copy: &mut Copy, how: Compression, layer: &RemoteLayer) -> io::Result<bool> {
     let mut tar = acetate_image::unpacked(copy, how)?.take(layer.size + 1);
-    let mut hasher = DigestHasher::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        match tar.read(&mut piece)? {
-            0 => break,
-            n => hasher.update(&piece[..n]),
-        }
-    }
+    let hasher = if layer.size > SMALL {
+        hash_aside(&mut tar)?
+    } else {
+        let mut hasher = DigestHasher::new();
+        io::copy(&mut tar, &mut hasher)?;
+        hasher
+    };
     Ok(hasher.bytes_hashed() == layer.size && hasher.finish() == layer.diff_id)
+}
+
+/// Hashes on a thread of its own what is read here, so that one large layer keeps two cores at work.
+fn hash_aside(reader: &mut impl Read) -> io::Result<DigestHasher> {
+    let (full, pieces) = mpsc::sync_channel::<Vec<u8>>(QUEUE);
+    let (empty, spare) = mpsc::channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(move || {
+            let mut hasher = DigestHasher::new();
+            for piece in pieces {
+                hasher.update(&piece);
+                // Nobody takes it when the reader has come to its end.
+                drop(empty.send(piece));
+            }
+            hasher
+        });
+        let reading = loop {
+            let mut piece = spare
+                .try_recv()
+                .unwrap_or_else(|_| Vec::with_capacity(PIECE));
+            piece.clear();
+            match reader.take(PIECE as u64).read_to_end(&mut piece) {
+                Ok(0) => break Ok(()),
+                Ok(_) => drop(full.send(piece)),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(full);
+        let hasher = hashing.join().expect("hashing does not panic");
+        reading.map(|()| hasher)
+    })
 }
 
 /// Gives the bytes of a file to a reader and writes them to the store on the way.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 use acetate_cache::SharedCache;
@@ -27,12 +27,11 @@ fn at_once() {
     let victims = ["a", "b", "c"].map(|name| start(&dir, name));
     let mut names = Vec::new();
     for mut victim in victims {
-        let out = victim.stdout.take().expect("it is piped");
-        let lines = BufReader::new(out).lines().map_while(Result::ok);
+        let lines = victim.out().lines().map_while(Result::ok);
         let told: Vec<String> = lines.take(N_RESULTS).collect();
         assert_eq!(told.len(), N_RESULTS);
         names.extend(told);
-        kill(victim);
+        victim.kill();
     }
     assert_eq!(found(&dir, &names), names);
 }
@@ -44,14 +43,14 @@ fn killed_at_any_instant() {
     let mut names: Vec<String> = Vec::new();
     for n in 0..N_KILLS {
         let mut victim = start(&dir, &format!("round {n}"));
-        let mut out = BufReader::new(victim.stdout.take().expect("it is piped"));
+        let mut out = victim.out();
         let mut text = String::new();
         // Each kill at another moment of the work: of the first write, and of one of the next.
         for _ in 0..n % 4 {
             out.read_line(&mut text).expect("a pipe can be read");
         }
         std::thread::sleep(Duration::from_micros(n * 1700));
-        kill(victim);
+        victim.kill();
         out.read_to_string(&mut text).expect("a pipe can be read");
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         names.extend(whole.lines().map(str::to_owned));
@@ -64,17 +63,11 @@ fn killed_before_the_index() {
     let temp = tempfile::tempdir().expect("a temporary directory");
     let dir = temp.path().join("cache");
     for n in 0..2 {
-        let mut victim = victim(&["stop-before-the-index", text(&dir)])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this binary starts");
-        let out = victim.stdout.take().expect("it is piped");
+        let mut victim = Victim::start(&["stop-before-the-index", text(&dir)]);
         let mut line = String::new();
-        BufReader::new(out)
-            .read_line(&mut line)
-            .expect("it says so");
+        victim.out().read_line(&mut line).expect("it says so");
         assert_eq!(line, "published\n");
-        kill(victim);
+        victim.kill();
         // What a build leaves that dies while it writes.
         let left = dir.join(format!("ingest/1-{n}"));
         std::fs::write(&left, "half a blob").expect("the directory is there");
@@ -94,22 +87,40 @@ fn killed_before_the_index() {
     }
 }
 
-fn start(dir: &Path, name: &str) -> Child {
-    victim(&["publish", text(dir), name])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this binary starts")
+/// A process that does not outlive its test, whatever becomes of that.
+struct Victim(Child);
+
+impl Victim {
+    fn start(args: &[&str]) -> Self {
+        let mut command = victim(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self(command.spawn().expect("this binary starts"))
+    }
+
+    /// What it says.
+    fn out(&mut self) -> BufReader<ChildStdout> {
+        BufReader::new(self.0.stdout.take().expect("it is piped"))
+    }
+
+    fn kill(mut self) {
+        self.0.kill().expect("a running process can be killed");
+        let status = self.0.wait().expect("a killed process ends");
+        assert_eq!(status.signal(), Some(9), "it failed on its own: {status}");
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        drop(self.0.kill().and_then(|()| self.0.wait()));
+    }
+}
+
+fn start(dir: &Path, name: &str) -> Victim {
+    Victim::start(&["publish", text(dir), name])
 }
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are text")
-}
-
-fn kill(mut victim: Child) {
-    victim.kill().expect("a running process can be killed");
-    let status = victim.wait().expect("a killed process ends");
-    assert_eq!(status.signal(), Some(9), "it failed on its own: {status}");
 }
 
 /// The victim: publishes results, each in a build of its own, and tells of each when it is written.

@@ -28,9 +28,10 @@ impl Watch {
     }
 
     fn elapsed(self) -> String {
-        let [passed, worked] = Self::start().0;
-        let [passed, worked] = [passed - self.0[0], worked - self.0[1]];
-        format!("{passed:.1?} ({worked:.1?} of CPU)")
+        let [now, worked] = Self::start().0.map(|time| time.as_secs_f64());
+        let [start, before] = self.0.map(|time| time.as_secs_f64());
+        let [passed, worked] = [now - start, worked - before].map(|secs| secs * 1000.0);
+        format!("{passed:.0} ms ({worked:.0} ms of CPU)")
     }
 }
 

@@ -79,7 +79,7 @@ async fn warnings(cache: &dyn SharedCache) -> usize {
 
 async fn what_is_published_is_found_and_comes_whole(place: impl Place) {
     let ((_here, here), (_there, there)) = (store(), store());
-    let bytes = [noise(1, 300_000), noise(2, 3_000_000)];
+    let bytes = [noise(1, 300_000), noise(2, 5_000_000)];
     let mut given = publication("a", &[&bytes[0], &bytes[1]]);
     given.keys.push(content("a"));
     given.made_of = vec![Digest::of(b"below")];
