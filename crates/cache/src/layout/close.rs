@@ -90,11 +90,15 @@ impl Inner {
             );
         }
         let written = self.put_tag(&merged)?;
-        self.dir.clean_up()?;
         // From here on the index names what this build wrote.
         drop(blobs);
-        if options.reset == Reset::Drop {
-            self.remove_unnamed(&written)?;
+        let mut removed = self.dir.clean_up();
+        if removed.is_ok() && options.reset == Reset::Drop {
+            removed = self.remove_unnamed(&written);
+        }
+        if let Err(error) = removed {
+            // All that is to be kept is kept; the next build tries again.
+            tracing::debug!(%error, "what nobody needs in a layout is not removed");
         }
         drop(lock);
         Ok(())

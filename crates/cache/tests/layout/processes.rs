@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use acetate_cache::SharedCache;
 use acetate_store::Store;
+use tempfile::TempDir;
 
 use crate::common::{found, noise, result, victim, wait, writer};
 
@@ -125,8 +127,7 @@ fn text(path: &Path) -> &str {
 
 /// The victim: publishes results, each in a build of its own, and tells of each when it is written.
 pub(crate) fn publish(dir: &Path, name: &str) {
-    let temp = tempfile::tempdir().expect("a temporary directory");
-    let store = Store::open(&temp.path().join("store")).expect("a store opens");
+    let (_temp, store) = own_store(dir);
     wait(async {
         for n in 0.. {
             let name = format!("{name} {n}");
@@ -144,12 +145,19 @@ pub(crate) fn publish(dir: &Path, name: &str) {
 
 /// The victim: publishes a result, and is to be killed before its record is written.
 pub(crate) fn stop_before_the_index(dir: &Path) {
-    let temp = tempfile::tempdir().expect("a temporary directory");
-    let store = Store::open(&temp.path().join("store")).expect("a store opens");
+    let (_temp, store) = own_store(dir);
     wait(async {
         let cache = writer(dir, &store);
         cache.publish(&result("lost", noise("lost", 5000))).await;
         writeln!(std::io::stdout(), "published").expect("somebody listens");
         std::thread::park();
     });
+}
+
+/// A store that vanishes with the test, also when its process was killed.
+fn own_store(dir: &Path) -> (TempDir, Arc<Store>) {
+    let beside = dir.parent().expect("the test's own directory");
+    let temp = tempfile::tempdir_in(beside).expect("a temporary directory");
+    let store = Store::open(&temp.path().join("store")).expect("a store opens");
+    (temp, store)
 }
