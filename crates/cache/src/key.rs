@@ -51,6 +51,15 @@ impl CacheKey {
         }
     }
 
+    /// The key with these parts, as they were written down somewhere.
+    pub(crate) fn from_parts(kind: KeyKind, digest: Digest, output: u32) -> Self {
+        Self {
+            kind,
+            digest,
+            output,
+        }
+    }
+
     /// Which entry this is.
     pub fn kind(&self) -> KeyKind {
         self.kind

@@ -41,19 +41,19 @@ impl ImageLayer {
         let Some(blob) = store.blobs().open(&self.descriptor.digest)? else {
             return Ok(None);
         };
-        let reader = decompressor(blob, compression).map_err(ImageError::io("zstd"))?;
-        Ok(Some(LayerReader {
-            reader,
-            hasher: DigestHasher::new(),
-            diff_id: self.diff_id,
-        }))
+        let reader = unpacked(blob, compression).map_err(ImageError::io("zstd"))?;
+        Ok(Some(LayerReader::new(reader, self.diff_id)))
     }
 }
 
-fn decompressor(
-    blob: impl Read + Send + 'static,
+/// Reads the uncompressed bytes of a compressed layer.
+///
+/// # Errors
+/// When the decompressor cannot be set up; what is wrong with the bytes is told by reading.
+pub fn unpacked<'a>(
+    blob: impl Read + Send + 'a,
     compression: Compression,
-) -> io::Result<Box<dyn Read + Send>> {
+) -> io::Result<Box<dyn Read + Send + 'a>> {
     let blob = BufReader::with_capacity(128 << 10, blob);
     Ok(match compression {
         Compression::None => Box::new(blob),
@@ -77,6 +77,15 @@ pub struct LayerReader {
 }
 
 impl LayerReader {
+    /// Reads the uncompressed tar that `reader` gives.
+    pub(crate) fn new(reader: Box<dyn Read + Send>, diff_id: Digest) -> Self {
+        Self {
+            reader,
+            hasher: DigestHasher::new(),
+            diff_id,
+        }
+    }
+
     /// Reads what is left and checks the digest of all; gives the size in bytes.
     ///
     /// # Errors

@@ -32,13 +32,13 @@ mod tarball;
 mod testing;
 
 pub use assemble::{Image, Style, assemble};
-pub use compress::{Force, LevelError, Recipe, compress};
+pub use compress::{Force, LevelError, Recipe, compress, pack};
 pub use error::ImageError;
 pub use export::{
     Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,
     OciOutput, PlatformDirs, TarExporter,
 };
-pub use layer::{ImageLayer, LayerReader};
+pub use layer::{ImageLayer, LayerReader, unpacked};
 pub use puller::Puller;
 pub use resolved::ResolvedImage;
 pub use source::{ImageSource, LayoutSource, SourceError};

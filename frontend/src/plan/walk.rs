@@ -110,6 +110,9 @@ pub(super) fn walk(
     })
 }
 
+/// What fields of a config begin with in which images carry cache records, our own and BuildKit's.
+const CACHE_FIELDS: [&str; 2] = ["acetate.cache.", "moby.buildkit.cache."];
+
 /// Applies what the request says about the result: labels last, the platform if it was named.
 fn finish(mut config: ImageConfig, request: &PlanRequest, platform: &Platform) -> ImageConfig {
     for (key, value) in &request.labels {
@@ -171,6 +174,9 @@ impl State {
         config.created = None;
         config.rootfs = RootFs::default();
         config.history = Vec::new();
+        // Records of caches that other images carry are about those.
+        let carries = |field: &str| CACHE_FIELDS.iter().any(|start| field.starts_with(start));
+        config.extra.retain(|field, _| !carries(field));
         Self {
             scope: Scope::default(),
             config,

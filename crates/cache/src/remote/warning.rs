@@ -43,10 +43,10 @@ impl fmt::Display for Warning {
 
 /// At most one warning for each cause, until they are taken and after.
 #[derive(Debug, Default)]
-pub(super) struct Warnings(BTreeMap<Cause, Option<Warning>>);
+pub(crate) struct Warnings(BTreeMap<Cause, Option<Warning>>);
 
 impl Warnings {
-    pub(super) fn add(&mut self, cause: Cause, text: impl FnOnce() -> String) {
+    pub(crate) fn add(&mut self, cause: Cause, text: impl FnOnce() -> String) {
         self.0.entry(cause).or_insert_with(|| {
             Some(Warning {
                 cause,
@@ -55,7 +55,7 @@ impl Warnings {
         });
     }
 
-    pub(super) fn take(&mut self) -> Vec<Warning> {
+    pub(crate) fn take(&mut self) -> Vec<Warning> {
         self.0.values_mut().filter_map(Option::take).collect()
     }
 }

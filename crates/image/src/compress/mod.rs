@@ -6,12 +6,12 @@ mod zstd;
 use std::io::{self, Read, Write};
 
 use acetate_oci::{Compression, Descriptor, Digest, MediaType};
-use acetate_store::{Expect, FactKey, Ingested, Object, Store, StoreError};
+use acetate_store::{BlobWriter, Expect, FactKey, Ingested, Object, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use self::gzip::GzipWriter;
 use crate::ImageError;
-use crate::layer::ImageLayer;
+use crate::layer::{ImageLayer, LayerReader};
 
 /// The space of facts `(compressor, diff_id) -> blob`.
 const FACTS: &str = "compressed-layer";
@@ -131,14 +131,48 @@ pub fn compress(
     if current == recipe.kind || (current != Compression::None && force == Force::Plain) {
         return Ok(layer.clone());
     }
-    let key = FactKey::new(
-        FACTS,
-        format!("{} {}", recipe.id(), layer.diff_id).as_bytes(),
-    );
-    if let Some(fact) = remembered(store, &key)? {
-        return Ok(described(layer, recipe, fact.digest, fact.size));
+    made_once(store, &layer.diff_id, recipe, || make(store, layer, recipe))
+}
+
+/// Gives the form of a layer that a recipe asks for, where `open` gives its uncompressed tar; that
+/// is called only when the store does not have the form.
+///
+/// The bytes are those of [`compress`], and so are its costs.
+///
+/// # Errors
+/// `Corrupt` when the tar is not the one that `diff_id` names, and what `open` fails with.
+pub fn pack(
+    store: &Store,
+    diff_id: &Digest,
+    open: impl FnOnce() -> io::Result<Box<dyn Read + Send>>,
+    recipe: Recipe,
+) -> Result<ImageLayer, ImageError> {
+    if recipe.kind == Compression::None
+        && store.live().pin(&[Object::Blob(*diff_id)])? == [true]
+        && let Some(size) = store.blobs().has(diff_id)?
+    {
+        return Ok(described(diff_id, recipe, *diff_id, size));
     }
-    let made = make(store, layer, recipe)?;
+    made_once(store, diff_id, recipe, || {
+        let what = format!("layer `{diff_id}`");
+        let tar = open().map_err(ImageError::io(&what))?;
+        let mut reader = LayerReader::new(tar, *diff_id);
+        write(store.blobs().writer()?, &mut reader, recipe, &what)
+    })
+}
+
+/// What is remembered of a form, else what `make` gives, which is remembered then.
+fn made_once(
+    store: &Store,
+    diff_id: &Digest,
+    recipe: Recipe,
+    make: impl FnOnce() -> Result<Ingested, ImageError>,
+) -> Result<ImageLayer, ImageError> {
+    let key = FactKey::new(FACTS, format!("{} {diff_id}", recipe.id()).as_bytes());
+    if let Some(fact) = remembered(store, &key)? {
+        return Ok(described(diff_id, recipe, fact.digest, fact.size));
+    }
+    let made = make()?;
     let fact = Fact {
         digest: made.digest,
         size: made.size,
@@ -146,7 +180,7 @@ pub fn compress(
     store
         .index()
         .put_facts(vec![(key, acetate_oci::canonical_json(&fact))]);
-    Ok(described(layer, recipe, made.digest, made.size))
+    Ok(described(diff_id, recipe, made.digest, made.size))
 }
 
 /// A form made before whose blob is still there; it is pinned.
@@ -165,16 +199,25 @@ fn remembered(store: &Store, key: &FactKey) -> Result<Option<Fact>, StoreError> 
 }
 
 fn make(store: &Store, layer: &ImageLayer, recipe: Recipe) -> Result<Ingested, ImageError> {
-    let what = || format!("layer `{}`", layer.descriptor.digest);
+    let what = format!("layer `{}`", layer.descriptor.digest);
     let Some(mut reader) = layer.open(store)? else {
-        return Err(ImageError::NotFound { what: what() });
+        return Err(ImageError::NotFound { what });
     };
-    let blob = store.blobs().writer()?;
+    write(store.blobs().writer()?, &mut reader, recipe, &what)
+}
+
+/// Compresses a whole tar into a new blob.
+fn write(
+    blob: BlobWriter,
+    mut reader: &mut LayerReader,
+    recipe: Recipe,
+    what: &str,
+) -> Result<Ingested, ImageError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            ImageError::corrupt(what(), error)
+            ImageError::corrupt(what, error)
         }
-        _ => StoreError::io("compress", what().as_ref(), error).into(),
+        _ => StoreError::io("compress", what.as_ref(), error).into(),
     };
     let blob = match recipe.kind {
         Compression::None => copy(&mut reader, blob).map_err(failed)?,
@@ -206,10 +249,10 @@ fn copy<W: Write>(reader: &mut impl Read, mut writer: W) -> io::Result<W> {
     }
 }
 
-fn described(layer: &ImageLayer, recipe: Recipe, digest: Digest, size: u64) -> ImageLayer {
+fn described(diff_id: &Digest, recipe: Recipe, digest: Digest, size: u64) -> ImageLayer {
     ImageLayer {
         descriptor: Descriptor::new(MediaType::oci_layer(recipe.kind), digest, size),
-        diff_id: layer.diff_id,
+        diff_id: *diff_id,
     }
 }
 

@@ -68,6 +68,36 @@ fn a_form_is_made_once() {
 }
 
 #[test]
+fn a_tar_from_elsewhere_gives_the_same_form() {
+    let (_dir, store) = store();
+    let bytes = sample(700_000);
+    let layer = plain(&store, &bytes);
+    let recipe = Recipe::new(Compression::Gzip);
+    let open = || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read + Send>);
+    let packed = pack(&store, &layer.diff_id, open, recipe).unwrap();
+    let unused = || panic!("it is there");
+    assert_eq!(
+        pack(&store, &layer.diff_id, unused, recipe).unwrap(),
+        packed
+    );
+    assert_eq!(
+        compress(&store, &layer, recipe, Force::Plain).unwrap(),
+        packed
+    );
+    let unused = || panic!("the plain form is there too");
+    let plain = pack(
+        &store,
+        &layer.diff_id,
+        unused,
+        Recipe::new(Compression::None),
+    );
+    assert_eq!(plain.unwrap(), layer);
+    let wrong = || Ok(Box::new(io::Cursor::new(b"other")) as Box<dyn Read + Send>);
+    let error = pack(&store, &Digest::of(b"one"), wrong, recipe).unwrap_err();
+    assert!(matches!(error, ImageError::Corrupt { .. }), "{error}");
+}
+
+#[test]
 fn wrong_bytes_are_noticed() {
     let (_dir, store) = store();
     let mut layer = plain(&store, b"content");

@@ -5,7 +5,7 @@ use expect_test::expect;
 
 const BASE: &str = r#"
 //- image base
-{"created": "2020-01-01T00:00:00Z", "author": "me", "os": "linux", "architecture": "amd64", "vendor": {"x": 1},
+{"created": "2020-01-01T00:00:00Z", "author": "me", "os": "linux", "architecture": "amd64", "vendor": {"x": 1}, "acetate.cache.v1": {"records": []}, "moby.buildkit.cache.v0": "W10=",
  "config": {"Env": ["PATH=/bin", "B=1"], "Cmd": ["old"], "Entrypoint": ["init"], "WorkingDir": "/w",
             "User": "app", "Labels": {"l": "base"}, "ExposedPorts": {"1/tcp": {}}, "StopSignal": "SIGINT",
             "Vendor": 7},

@@ -1,0 +1,123 @@
+//! Finding the records of a tag, or of a manifest, in a layout.
+
+use std::io;
+
+use acetate_oci::{Descriptor, Digest, Index, Manifest, Timestamp};
+use serde::de::DeserializeOwned;
+
+use super::catalog::Catalog;
+use super::dir::LayoutDir;
+use super::document::{Document, MAX_DOCUMENT};
+
+/// The type of the config whose manifest holds our records.
+pub(super) const CONFIG_TYPE: &str = "application/vnd.acetate.cache.config.v1+json";
+/// What all versions of it begin with.
+const ANY_CONFIG: &str = "application/vnd.acetate.cache.config.";
+/// Annotation of an index entry: its tag.
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// An index or a manifest of more bytes is refused, as registries do.
+pub(super) const MAX_MANIFEST: u64 = 4 << 20;
+
+/// Why there are no records to be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Absent {
+    /// There is no directory.
+    #[error("there is no such directory")]
+    Directory,
+    /// The directory has another purpose.
+    #[error("it is no OCI layout")]
+    Other,
+    /// The layout has no such tag or manifest.
+    #[error("there is no {0} in it")]
+    Entry(String),
+    /// What is there belongs to another program.
+    #[error("{0} holds no records of acetate")]
+    Foreign(String),
+    /// The records are those of a newer version.
+    #[error("its records have the form `{0}`, which a newer acetate wrote")]
+    Newer(String),
+    /// Something is not what it should be.
+    #[error("{0}")]
+    Damaged(String),
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads the records of a manifest when a digest is given, else those of a tag.
+pub(super) fn load(dir: &LayoutDir, tag: &str, digest: Option<&Digest>) -> Result<Catalog, Absent> {
+    let manifest = match digest {
+        Some(digest) => *digest,
+        None => tagged(&index(dir)?, tag)?.digest,
+    };
+    let name = format!("the manifest `{manifest}`");
+    let bytes = document(dir, &manifest, MAX_MANIFEST, &name)?;
+    let value: serde_json::Value = parse(&bytes, &name)?;
+    if value.get("layers").is_none() {
+        // An index, as other programs write their caches.
+        return Err(Absent::Foreign(name));
+    }
+    let manifest: Manifest = parse(&bytes, &name)?;
+    let kind = &manifest.config.media_type;
+    if kind.as_str() != CONFIG_TYPE {
+        return Err(if kind.as_str().starts_with(ANY_CONFIG) {
+            Absent::Newer(kind.to_string())
+        } else {
+            Absent::Foreign(name)
+        });
+    }
+    let name = "the config that holds the records";
+    let bytes = document(dir, &manifest.config.digest, MAX_DOCUMENT, name)?;
+    let document: Document = parse(&bytes, name)?;
+    // Our layouts always say when a layer was made.
+    let catalog = document.read(&manifest.layers, |_| Timestamp::from_secs(0));
+    catalog.ok_or_else(|| Absent::Damaged(format!("{name} names what is not there")))
+}
+
+fn index(dir: &LayoutDir) -> Result<Index, Absent> {
+    if !dir.exists() {
+        return Err(Absent::Directory);
+    }
+    let bytes = dir.index(MAX_MANIFEST).map_err(invalid)?;
+    let Some(bytes) = bytes else {
+        return Err(if dir.is_layout()? {
+            Absent::Damaged("it has no `index.json`".to_owned())
+        } else {
+            Absent::Other
+        });
+    };
+    if !dir.is_layout()? {
+        return Err(Absent::Other);
+    }
+    parse(&bytes, "its `index.json`")
+}
+
+/// The entry of a tag; the last one, should there be several.
+fn tagged<'i>(index: &'i Index, tag: &str) -> Result<&'i Descriptor, Absent> {
+    let has_tag = |entry: &&Descriptor| entry.annotations.get(REF_NAME).is_some_and(|t| t == tag);
+    let entry = index.manifests.iter().rev().find(has_tag);
+    entry.ok_or_else(|| Absent::Entry(format!("tag `{tag}`")))
+}
+
+/// The bytes of a small blob, checked.
+fn document(dir: &LayoutDir, digest: &Digest, limit: u64, name: &str) -> Result<Vec<u8>, Absent> {
+    let bytes = dir.small_blob(digest, limit).map_err(invalid)?;
+    let bytes = bytes.ok_or_else(|| Absent::Entry(name.to_owned()))?;
+    if Digest::of(&bytes) != *digest {
+        return Err(Absent::Damaged(format!("{name} is damaged")));
+    }
+    Ok(bytes)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T, Absent> {
+    // Nesting is limited by the parser.
+    let parsed = serde_json::from_slice(bytes);
+    parsed.map_err(|error| Absent::Damaged(format!("{name} cannot be understood ({error})")))
+}
+
+fn invalid(error: io::Error) -> Absent {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Absent::Damaged(error.to_string()),
+        _ => Absent::Io(error),
+    }
+}
