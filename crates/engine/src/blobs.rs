@@ -72,8 +72,17 @@ impl Blobs {
     /// Remembers where the layers of an image can be had.
     pub(crate) fn offer(&self, image: &Arc<ResolvedImage>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for (idx, (layer, diff_id)) in image.layers().iter().zip(image.diff_ids()).enumerate() {
+        for (layer, diff_id) in image.layers().iter().zip(image.diff_ids()) {
             state.bases.insert(*diff_id, layer.clone());
+        }
+        drop(state);
+        self.offer_blobs(image);
+    }
+
+    /// Remembers where the layers can be had of an image that nothing is built on.
+    pub(crate) fn offer_blobs(&self, image: &Arc<ResolvedImage>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (idx, layer) in image.layers().iter().enumerate() {
             let offers = state.offers.entry(layer.digest).or_default();
             if !offers.iter().any(|offer| matches!(offer, Offer::Image(..))) {
                 offers.insert(0, Offer::Image(Arc::clone(image), idx));

@@ -50,8 +50,8 @@ pub(crate) async fn build(
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
     export::check(&request)?;
-    let caches = shared::open(engine, &request)?;
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
+    let caches = unless(&cancel, shared::open(engine, &request)).await?;
     let opening = Contexts::open(&request, engine, &progress);
     let contexts = Arc::new(unless(&cancel, opening).await?);
     progress.emit(BuildEvent::Dockerfile(Arc::clone(&contexts.source)));
@@ -77,6 +77,9 @@ pub(crate) async fn build(
     let blobs = engine.blobs();
     for image in pinned.images.values() {
         blobs.offer(image);
+    }
+    for image in &caches.images {
+        blobs.offer_blobs(image);
     }
     let publisher = Publisher::new(
         &graph,

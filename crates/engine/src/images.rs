@@ -4,12 +4,18 @@ use crate::blobs::FetchError;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
 use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, export, names};
+use acetate_cache::layout::INLINE_FIELD;
 use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
 use acetate_oci::{Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
+use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an image waits for the sealing of the results that its config tells of.
+const INLINE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the outputs of a build are.
 #[derive(Debug, Default)]
@@ -80,6 +86,10 @@ async fn finish_images(
     (edges, outputs): (&[VertexId], &[Output]),
     tags: &[Reference],
 ) -> Result<Finished, FinishError> {
+    if runner.caches.inline.is_some() {
+        // What the config is to hold has to be there before the config is.
+        runner.publisher.prepared(INLINE_PATIENCE).await;
+    }
     let mut assembled = Vec::with_capacity(lowered.images.len());
     for image in &lowered.images {
         let target = image
@@ -107,7 +117,11 @@ async fn finish_images(
         runner
             .blobs
             .uses(layers.iter().map(|layer| layer.descriptor.digest));
-        let image = put_together(image, &files, layers, lowered.epoch)?;
+        let inline = runner.caches.inline.as_ref().and_then(|inline| {
+            let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
+            inline.records(&diff_ids)
+        });
+        let image = put_together(image, &files, layers, lowered.epoch, inline)?;
         assembled.push(Assembled { image, files });
     }
     let root = export::export(runner, &assembled, request, lowered.epoch, tags).await?;
@@ -186,6 +200,7 @@ fn put_together(
     files: &Files,
     layers: Vec<ImageLayer>,
     epoch: Option<i64>,
+    records: Option<Value>,
 ) -> Result<Image, FinishError> {
     let n_new = result
         .history
@@ -195,6 +210,9 @@ fn put_together(
     let first_new = files.created.len().saturating_sub(n_new);
     let mut times = files.created[first_new..].iter().copied();
     let mut config = result.config.clone();
+    if let Some(records) = records {
+        config.extra.insert(INLINE_FIELD.to_owned(), records);
+    }
     let mut history = config.history.clone();
     let n_base = history.len();
     for item in &result.history {

@@ -243,6 +243,8 @@ impl Inner {
         });
         let record = record.filter(|record| record.fidelity == Fidelity::Full)?;
         Some(RemoteHit {
+            signer: None,
+            envelope: None,
             record,
             namespace: None,
         })

@@ -164,6 +164,8 @@ impl SharedCache for InlineCache {
     fn lookup<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Vec<Option<RemoteHit>>> {
         let find = |key| {
             let hit = self.catalog.get(key).map(|record| RemoteHit {
+                signer: None,
+                envelope: None,
                 record,
                 namespace: None,
             });

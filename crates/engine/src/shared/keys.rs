@@ -80,7 +80,12 @@ pub(super) fn check(request: &BuildRequest) -> Result<(), BuildError> {
 }
 
 fn name(place: &CachePlace) -> String {
-    format!("{place:?}")
+    match place {
+        CachePlace::Layout {
+            dir, tag, digest, ..
+        } => format!("{}\0{tag}\0{digest:?}", dir.display()),
+        other => format!("{other:?}"),
+    }
 }
 
 fn refuse(what: &str, error: &KeyError) -> BuildError {

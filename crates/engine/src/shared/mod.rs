@@ -3,6 +3,7 @@
 mod candidate;
 mod content;
 mod finish;
+mod inline;
 mod keys;
 pub(crate) mod lease;
 pub(crate) mod load;
@@ -20,7 +21,9 @@ pub(crate) use wanted::is_recorded;
 use crate::{CacheExport, CacheImport};
 use acetate_cache::remote::RemoteCache;
 use acetate_cache::{CacheKey, SharedCache};
+use acetate_image::ResolvedImage;
 use futures_util::future::join_all;
+use inline::InlineExport;
 use std::sync::Arc;
 
 /// The caches of one build.
@@ -30,6 +33,10 @@ pub(crate) struct SharedCaches {
     pub(crate) imports: Vec<Import>,
     /// What results are given to.
     pub(crate) exports: Vec<Export>,
+    /// Images whose config holds records that results are taken from.
+    pub(crate) images: Vec<Arc<ResolvedImage>>,
+    /// What the config of the image that is made is to hold.
+    pub(crate) inline: Option<Arc<InlineExport>>,
 }
 
 /// A cache that was opened. A place that is imported and exported with the same keys is

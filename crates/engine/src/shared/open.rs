@@ -1,46 +1,69 @@
+use super::inline::InlineExport;
 use super::keys::{self, Keys};
 use super::{Export, Import, Opened, SharedCaches};
 use crate::cache_place::remote_config;
 use crate::engine::Engine;
-use crate::{BuildError, BuildRequest, CachePlace};
+use crate::{BuildError, BuildRequest, CacheExport, CachePlace};
+use acetate_cache::SharedCache;
+use acetate_cache::layout::{InlineCache, LayoutCache, LayoutOptions, LayoutPlace, Missing, Reset};
 use acetate_cache::remote::{HttpCache, RemoteCache, RemoteConfig, RemoteError};
+use acetate_image::{Force, ImageSource, Recipe, ResolvedImage};
 use acetate_net::is_loopback;
+use acetate_oci::{ImageConfig, Platform};
 use std::sync::Arc;
 
-/// Opens the caches that a request names. Nothing is asked yet.
+/// Opens the caches that a request names. Only images whose config holds records are asked for
+/// already.
 ///
 /// # Errors
 /// What is wrong with the flags; a cache that does not answer is none of it.
-pub(crate) fn open(engine: &Engine, request: &BuildRequest) -> Result<SharedCaches, BuildError> {
+pub(crate) async fn open(
+    engine: &Engine,
+    request: &BuildRequest,
+) -> Result<SharedCaches, BuildError> {
     keys::check(request)?;
     let mut opening = Opening {
         engine,
+        request,
         opened: Vec::new(),
+        images: Vec::new(),
+        inline: None,
     };
     let mut caches = SharedCaches::default();
     for spec in &request.cache_from {
         let keys = Keys::import(request, &spec.place, &spec.trust);
-        let opened = opening.open("--cache-from", &spec.place, keys)?;
+        let opened = opening.open("--cache-from", &spec.place, keys).await?;
         let spec = spec.clone();
         caches.imports.push(Import { opened, spec });
     }
     for spec in &request.cache_to {
         let keys = Keys::export(request, &spec.place, spec.sign.as_ref());
-        let opened = opening.open("--cache-to", &spec.place, keys)?;
+        let opened = opening.open("--cache-to", &spec.place, keys).await?;
         let spec = spec.clone();
         caches.exports.push(Export { opened, spec });
     }
+    caches.images = opening.images;
+    caches.inline = opening.inline;
     Ok(caches)
 }
 
 struct Opening<'a> {
     engine: &'a Engine,
+    request: &'a BuildRequest,
     /// What is open, by its place and its keys.
     opened: Vec<(Keys, Opened)>,
+    /// Images that hold records: their layers come from where they are.
+    images: Vec<Arc<ResolvedImage>>,
+    inline: Option<Arc<InlineExport>>,
 }
 
 impl Opening<'_> {
-    fn open(&mut self, flag: &str, place: &CachePlace, keys: Keys) -> Result<Opened, BuildError> {
+    async fn open(
+        &mut self,
+        flag: &str,
+        place: &CachePlace,
+        keys: Keys,
+    ) -> Result<Opened, BuildError> {
         if let Some((_, opened)) = self.opened.iter().find(|(known, _)| *known == keys) {
             return Ok(opened.clone());
         }
@@ -60,15 +83,122 @@ impl Opening<'_> {
                     server: Some(remote),
                 }
             }
-            other => {
+            CachePlace::Layout {
+                dir, tag, digest, ..
+            } => {
+                let place = LayoutPlace {
+                    dir: dir.clone(),
+                    tag: tag.clone(),
+                    digest: *digest,
+                };
+                Opened::plain(Arc::new(self.layout(flag, place)?))
+            }
+            CachePlace::Inline => {
+                let export = self.inline.get_or_insert_default();
+                Opened::plain(Arc::clone(export) as Arc<dyn SharedCache>)
+            }
+            CachePlace::Image { reference } => {
+                Opened::plain(Arc::new(self.image(flag, reference).await?))
+            }
+            CachePlace::Bucket { .. } => {
                 return Err(BuildError::request(format!(
-                    "{flag}: {other:?} is not supported yet"
+                    "{flag}: buckets are not supported yet"
                 )));
             }
         };
         self.opened.push((keys, opened.clone()));
         Ok(opened)
     }
+
+    /// A directory that is written, too, is opened once for both.
+    fn layout(&self, flag: &str, place: LayoutPlace) -> Result<LayoutCache, BuildError> {
+        let mut exports = self.request.cache_to.iter();
+        let export = exports.find(|export| match &export.place {
+            CachePlace::Layout { dir, tag, .. } => *dir == place.dir && *tag == place.tag,
+            _ => false,
+        });
+        let same_dir = |export: &CacheExport| match &export.place {
+            CachePlace::Layout { dir, .. } => *dir == place.dir,
+            _ => false,
+        };
+        let store = Arc::clone(&self.engine.store);
+        match export.filter(|_| place.digest.is_none()) {
+            Some(export) => {
+                let options = layout_options(export)
+                    .map_err(|error| BuildError::request(format!("{flag}: {error}")))?;
+                Ok(LayoutCache::writer(place, options, store))
+            }
+            None => {
+                let is_made = self.request.cache_to.iter().any(same_dir);
+                let missing = if is_made {
+                    Missing::Expected
+                } else {
+                    Missing::Warned
+                };
+                Ok(LayoutCache::reader(place, missing, store))
+            }
+        }
+    }
+
+    /// An image that cannot be had is an empty cache, and a warning.
+    async fn image(&mut self, flag: &str, reference: &str) -> Result<InlineCache, BuildError> {
+        let source = if reference.starts_with("oci-layout://") {
+            reference.parse::<ImageSource>().map_err(|e| e.to_string())
+        } else {
+            let parsed = reference.parse();
+            parsed
+                .map(ImageSource::Registry)
+                .map_err(|e| format!("{e}"))
+        };
+        let source =
+            source.map_err(|error| BuildError::request(format!("{flag} {reference}: {error}")))?;
+        let platforms = self.request.platforms.first().cloned();
+        let platform = platforms.unwrap_or_else(Platform::host);
+        match self.engine.puller.resolve(&source, &platform).await {
+            Ok(image) => {
+                let cache = InlineCache::read(reference, &image.config, image.layers());
+                self.images.push(Arc::new(image));
+                Ok(cache)
+            }
+            Err(error) => {
+                let words = crate::error::words(&error);
+                tracing::warn!("nothing comes from the records in the image {reference}: {words}");
+                Ok(InlineCache::read(
+                    reference,
+                    &ImageConfig::scratch(&platform),
+                    &[],
+                ))
+            }
+        }
+    }
+}
+
+impl Opened {
+    fn plain(cache: Arc<dyn SharedCache>) -> Self {
+        Self {
+            cache,
+            server: None,
+        }
+    }
+}
+
+fn layout_options(export: &CacheExport) -> Result<LayoutOptions, acetate_image::LevelError> {
+    let recipe = match export.compression_level {
+        None => Recipe::new(export.compression),
+        Some(level) => Recipe::new(export.compression).at_level(level)?,
+    };
+    Ok(LayoutOptions {
+        recipe,
+        force: if export.force_compression {
+            Force::Other
+        } else {
+            Force::Plain
+        },
+        reset: match export.place {
+            CachePlace::Layout { reset: true, .. } => Reset::Drop,
+            _ => Reset::Keep,
+        },
+    })
 }
 
 /// A token that anybody on the way can read is worth a line.

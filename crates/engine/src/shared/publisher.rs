@@ -3,6 +3,7 @@
 use super::lease::Lease;
 use super::wanted::wanted;
 use super::{Export, content_key};
+use crate::CachePlace;
 use crate::blobs::Blobs;
 use crate::output::{Files, Output};
 use crate::shared::content;
@@ -19,6 +20,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Publishes the results of one build, in tasks of their own: no step waits for it.
@@ -39,6 +41,8 @@ struct Shared {
     /// The layers of pinned images, by what they hold.
     bases: HashMap<Digest, Descriptor>,
     n_pending: AtomicUsize,
+    /// Results that are not sealed yet, or not in the hands of the image.
+    n_unprepared: watch::Sender<usize>,
     faults: Mutex<Vec<String>>,
 }
 
@@ -114,6 +118,7 @@ impl Publisher {
             exports: exports.collect(),
             bases: layers.map(|(id, blob)| (*id, blob.clone())).collect(),
             n_pending: AtomicUsize::new(0),
+            n_unprepared: watch::Sender::new(0),
             faults: Mutex::default(),
         };
         Self {
@@ -141,18 +146,35 @@ impl Publisher {
         }
         let shared = Arc::clone(&self.shared);
         shared.n_pending.fetch_add(1, Ordering::Relaxed);
+        shared.n_unprepared.send_modify(|n| *n += 1);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let lease = made.lease.take();
-            if !takers.is_empty() {
-                shared.publish(made, takers).await;
+            let publication = if takers.is_empty() {
+                None
+            } else {
+                shared.prepare(made, &takers).await
+            };
+            shared.n_unprepared.send_modify(|n| *n -= 1);
+            if let Some(publication) = publication {
+                shared.publish(&publication, takers).await;
             }
             if let Some(lease) = lease {
                 lease.end().await;
             }
             shared.n_pending.fetch_sub(1, Ordering::Relaxed);
         });
+    }
+
+    /// Waits until all results so far are sealed, and the image has been told of them, at most so
+    /// long.
+    pub(crate) async fn prepared(&self, patience: Duration) {
+        let mut n_unprepared = self.shared.n_unprepared.subscribe();
+        let all = n_unprepared.wait_for(|n| *n == 0);
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::debug!("some results are not told of in the image");
+        }
     }
 
     /// Waits until all is given, at most so long; returns how many results were not.
@@ -198,10 +220,11 @@ impl Shared {
             .collect()
     }
 
-    async fn publish(self: &Arc<Self>, made: Made, takers: Vec<usize>) {
+    /// Seals a result, and tells the image of it; none when that cannot be done.
+    async fn prepare(self: &Arc<Self>, made: Made, takers: &[usize]) -> Option<Publication> {
         if let Err(error) = self.blobs.ensure_own(&made.files.snapshot).await {
             tracing::debug!(%error, "a result is not shared: a layer of it is not here");
-            return;
+            return None;
         }
         let shared = Arc::clone(self);
         let prepared = acetate_stdx::offload(move || shared.publication(&made)).await;
@@ -209,12 +232,24 @@ impl Shared {
             Ok(publication) => publication,
             Err(error) => {
                 tracing::debug!(%error, "a result is not shared: it cannot be sealed");
-                return;
+                return None;
             }
         };
+        for export in takers.iter().map(|n| &self.exports[*n].export) {
+            if matches!(export.spec.place, CachePlace::Inline) {
+                export.opened.cache.publish(&publication).await;
+            }
+        }
+        Some(publication)
+    }
+
+    async fn publish(&self, publication: &Publication, takers: Vec<usize>) {
         for n in takers {
             let export = &self.exports[n].export;
-            let published = export.opened.cache.publish(&publication).await;
+            if matches!(export.spec.place, CachePlace::Inline) {
+                continue;
+            }
+            let published = export.opened.cache.publish(publication).await;
             if let (Published::Skipped(skip), false) = (published, export.spec.ignore_error) {
                 let name = export.opened.cache.name();
                 let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
