@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use acetate_cache::layout::{LayoutCache, LayoutOptions, LayoutPlace, Missing};
-use acetate_cache::remote::{Existing, LayerSource, Publication};
+use acetate_cache::remote::{Attest, Existing, LayerSource, Publication};
 use acetate_cache::{CacheKey, Fidelity, SharedCache};
 use acetate_graph::DefinitionKey;
 use acetate_oci::{Digest, Timestamp};
@@ -48,6 +48,7 @@ pub(crate) fn result(name: &str, bytes: Vec<u8>) -> Publication {
         fidelity: Fidelity::Full,
         made_of: Vec::new(),
         existing: Existing::Keep,
+        attest: Attest::default(),
     }
 }
 
