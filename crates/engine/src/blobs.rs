@@ -24,6 +24,8 @@ struct State {
     bases: HashMap<Digest, Descriptor>,
     /// Layers that were found in a form that can be used.
     ready: HashSet<LayerId>,
+    /// Blobs that nobody gave who said that they had them.
+    lost: HashSet<Digest>,
     /// Blobs that outputs are made of, in whatever form.
     in_use: BTreeSet<Digest>,
 }
@@ -104,6 +106,12 @@ impl Blobs {
         if !offers.iter().any(is_same) {
             offers.push(Offer::Cache(Arc::clone(cache), Arc::new(layer.clone())));
         }
+    }
+
+    /// True for a blob that nobody gave in this build: a record that needs it is of no use.
+    pub(crate) fn is_lost(&self, blob: &Digest) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lost.contains(blob)
     }
 
     /// The blob of a layer of an image that this build has pinned, by what it holds.
@@ -212,14 +220,23 @@ impl Blobs {
                 continue;
             }
             let puller = Arc::clone(&self.puller);
-            fetching.spawn(async move { take(&puller, &offers, layer.id()).await });
+            fetching.spawn(async move {
+                let taken = take(&puller, &offers, layer.id()).await;
+                (digest, taken)
+            });
         }
+        let mut outcome = Ok(());
         while let Some(joined) = fetching.join_next().await {
-            if let Ok(fetched) = joined {
-                fetched?;
+            let Ok((digest, taken)) = joined else {
+                continue;
+            };
+            if matches!(taken, Err(FetchError::Lost(_))) {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.lost.insert(digest);
             }
+            outcome = outcome.and(taken);
         }
-        Ok(())
+        outcome
     }
 }
 

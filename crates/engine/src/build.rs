@@ -24,7 +24,7 @@ use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
 use acetate_scheduler::{CancellationToken, Failure, Job, Limits, Session, scope};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// How many processes run at once where nobody says: more than there are processors, for most
@@ -110,6 +110,7 @@ pub(crate) async fn build(
         caches: caches.clone(),
         publisher,
         outcomes: Outcomes::default(),
+        has_offered: AtomicBool::new(false),
         now: progress.now(),
         secrets: Arc::new(Secrets::new(&request.secrets)),
         ssh: Arc::new(SshAgents::new(
@@ -130,7 +131,7 @@ pub(crate) async fn build(
     let result = scope(job, cancel.clone(), body).await;
     progress.close();
     phase("finished");
-    let summaries = unless(&cancel, shared::finish(engine, &runner, &progress)).await;
+    let summaries = unless(&cancel, shared::finish(&runner, &progress)).await;
     phase("shared");
     let finished = match result {
         Ok(finished) => finished?,
@@ -240,7 +241,8 @@ async fn finish(
     let (mut lost_before, mut repairs) = (0, 0);
     loop {
         match images::finish(runner, lowered, request, &edges, &outputs).await {
-            Err(images::FinishError::Lost(n)) if lost_before < edges.len() => {
+            // What is lost once is not taken again, so that this ends.
+            Err(images::FinishError::Lost(n)) if lost_before < edges.len() + runner.graph.len() => {
                 lost_before += 1;
                 outputs[n] = session.lost(edges[n]).await.map_err(stopped)?;
             }

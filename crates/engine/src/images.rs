@@ -3,6 +3,7 @@
 use crate::blobs::FetchError;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
+use crate::shared::offer_unneeded;
 use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, export, names};
 use acetate_cache::layout::INLINE_FIELD;
 use acetate_frontend::{ImageResult, Lowered};
@@ -88,6 +89,7 @@ async fn finish_images(
 ) -> Result<Finished, FinishError> {
     if runner.caches.inline.is_some() {
         // What the config is to hold has to be there before the config is.
+        offer_unneeded(runner).await;
         runner.publisher.prepared(INLINE_PATIENCE).await;
     }
     let mut assembled = Vec::with_capacity(lowered.images.len());

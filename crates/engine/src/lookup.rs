@@ -3,7 +3,7 @@
 use crate::agree::agree;
 use crate::engine::Engine;
 use crate::shared::{Candidate, SharedCaches};
-use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Pasts};
+use acetate_cache::{CacheIndex, CacheKey, CacheRecord, LocalCache, OpHistory, Pasts};
 use acetate_graph::{BuildGraph, OpKey, VertexId, op_key_all};
 use acetate_scheduler::Hits;
 use std::sync::Arc;
@@ -80,23 +80,23 @@ fn replaced(graph: &BuildGraph, candidates: &[Vec<Candidate>]) -> Vec<bool> {
 
 /// The records of the store under the definition keys of some vertices.
 pub(crate) fn local_records(
-    engine: &Engine,
+    cache: &LocalCache,
     graph: &BuildGraph,
     vertices: &[VertexId],
 ) -> Vec<Vec<CacheRecord>> {
-    let mut found = engine.cache().lookup(&definitions(graph, vertices));
+    let mut found = cache.lookup(&definitions(graph, vertices));
     found.resize(vertices.len(), Vec::new());
     found
 }
 
 fn local(engine: &Engine, graph: &BuildGraph, vertices: &[VertexId]) -> Vec<Vec<Candidate>> {
-    let found = local_records(engine, graph, vertices).into_iter();
+    let found = local_records(&engine.cache(), graph, vertices).into_iter();
     found
         .map(|list| list.into_iter().map(Candidate::Local).collect())
         .collect()
 }
 
-fn definitions(graph: &BuildGraph, vertices: &[VertexId]) -> Vec<CacheKey> {
+pub(crate) fn definitions(graph: &BuildGraph, vertices: &[VertexId]) -> Vec<CacheKey> {
     let keys = vertices.iter().map(|id| graph.key(*id));
     keys.map(|key| CacheKey::definition(&key, 0)).collect()
 }

@@ -27,7 +27,7 @@ use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
 use acetate_snapshot::Snapshots;
 use acetate_store::{Object, Store};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Carries out the steps of one build.
@@ -57,6 +57,8 @@ pub(crate) struct StepRunner {
     pub(crate) caches: SharedCaches,
     pub(crate) publisher: Publisher,
     pub(crate) outcomes: Outcomes,
+    /// Whether what this build did not need was offered to caches.
+    pub(crate) has_offered: AtomicBool,
     /// The time of everything that has no other.
     pub(crate) now: Timestamp,
     pub(crate) secrets: Arc<Secrets>,

@@ -56,6 +56,7 @@ mod run_step;
 mod shared_cache;
 mod shared_faults;
 mod shared_fleet;
+mod shared_local;
 mod shared_pairs;
 mod shared_signed;
 mod together;

@@ -12,7 +12,7 @@ use super::catalog::{Catalog, Entry, Layer};
 use super::document::{Detail, Document, write};
 use super::notes::Notes;
 use crate::remote::{Cause, Lost, Publication, Published, RemoteHit, RemoteLayer, Skip};
-use crate::{CacheKey, CacheReport, Fidelity, SharedCache};
+use crate::{CacheKey, CacheReport, Fidelity, KeyKind, SharedCache};
 
 /// The field of an image's config that holds records.
 pub const INLINE_FIELD: &str = "acetate.cache.v1";
@@ -37,8 +37,8 @@ impl InlineCache {
     /// of whose layers are in the image. None when there are no such results, or so many that the
     /// config would be too large.
     ///
-    /// How long steps ran and when layers were made is left out, so that two builds of the same
-    /// give the same image.
+    /// How long steps ran, when layers were made, what they were made of and their content keys are
+    /// left out, so that two builds of the same give the same image, be it from a cache or not.
     pub fn encode<'p>(
         publications: impl IntoIterator<Item = &'p Publication>,
         diff_ids: &[Digest],
@@ -69,9 +69,12 @@ impl InlineCache {
                 chain: None,
                 duration_ms: 0,
                 fidelity: Fidelity::Full,
-                made_of: publication.made_of.clone(),
+                made_of: Vec::new(),
             };
-            catalog.put_result(&publication.keys, &layers, &of);
+            // A build that takes the results from a record does not know the other key.
+            let keys = publication.keys.iter().copied();
+            let keys: Vec<CacheKey> = keys.filter(|key| key.kind() != KeyKind::Content).collect();
+            catalog.put_result(&keys, &layers, &of);
         }
         if catalog.len() == 0 {
             return None;

@@ -1,19 +1,17 @@
 //! The end of a build, as far as caches are concerned.
 
-use super::{Made, Reach};
-use crate::engine::Engine;
-use crate::lookup::local_records;
-use crate::output::Files;
+use super::{Made, Reach, load};
+use crate::lookup::{definitions, local_records};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
 use crate::{BuildError, CacheSummary, VertexOutcome};
 use acetate_graph::VertexId;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Gives caches what they still lack, waits for it as long as the flags say, and tells what was
 /// done.
 pub(crate) async fn finish(
-    engine: &Engine,
     runner: &StepRunner,
     progress: &Progress,
 ) -> Result<Vec<CacheSummary>, BuildError> {
@@ -22,7 +20,7 @@ pub(crate) async fn finish(
         .is_active()
         .then(|| progress.internal("exporting cache"));
     if step.is_some() {
-        offer_unneeded(engine, runner);
+        offer_unneeded(runner).await;
         let waits = runner.caches.exports.iter().map(|one| one.spec.wait);
         let patience = waits.max().unwrap_or(Duration::ZERO);
         let n_left = runner.publisher.drain(patience).await;
@@ -60,30 +58,52 @@ pub(crate) async fn finish(
     }
 }
 
-/// Offers what is recorded here of steps that this build did not need: whoever takes the results of
-/// all steps wants those, too.
-fn offer_unneeded(engine: &Engine, runner: &StepRunner) {
-    let unneeded = runner.outcomes.untouched(&runner.graph).into_iter();
-    let wanted: Vec<VertexId> = unneeded.filter(|id| runner.publisher.wants(*id)).collect();
+/// Offers what is recorded of steps that this build did not need, here or in the caches that it takes
+/// from: whoever takes the results of all steps, or of all that are in the image, wants those, too.
+/// Only the first call does anything.
+pub(crate) async fn offer_unneeded(runner: &StepRunner) {
+    if runner.has_offered.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let untouched = runner.outcomes.untouched(&runner.graph).into_iter();
+    let wanted: Vec<VertexId> = untouched.filter(|id| runner.publisher.wants(*id)).collect();
     if wanted.is_empty() {
         return;
     }
-    let records = local_records(engine, &runner.graph, &wanted);
+    let records = local_records(&runner.cache, &runner.graph, &wanted);
+    let mut unknown = Vec::new();
     for (vertex, records) in wanted.into_iter().zip(records) {
-        let Some(record) = records.into_iter().next() else {
-            continue;
-        };
-        let duration_ms = record.duration_ms;
-        let Some(Files { snapshot, created }) = runner.load_record(&record) else {
-            continue;
-        };
-        runner.publisher.offer(Made {
-            vertex,
-            files: Files { snapshot, created },
-            inputs: None,
-            duration_ms,
-            reach: Reach::Local,
-            lease: None,
-        });
+        let record = records.into_iter().next();
+        let files = record
+            .as_ref()
+            .and_then(|record| runner.load_record(record));
+        match record.zip(files) {
+            Some((record, files)) => runner.publisher.offer(Made {
+                vertex,
+                files,
+                inputs: None,
+                duration_ms: record.duration_ms,
+                reach: Reach::Local,
+                lease: None,
+            }),
+            None => unknown.push(vertex),
+        }
+    }
+    if runner.caches.gives_to_others() {
+        pass_on(runner, &unknown).await;
+    }
+}
+
+/// Offers what the caches that are taken from know.
+async fn pass_on(runner: &StepRunner, vertices: &[VertexId]) {
+    let found = runner
+        .caches
+        .lookup(&definitions(&runner.graph, vertices))
+        .await;
+    for (vertex, hits) in vertices.iter().zip(found) {
+        if let Some(hit) = hits.into_iter().next() {
+            // Whoever wants it is told of it there.
+            load::load_shared(runner, *vertex, hit);
+        }
     }
 }

@@ -90,7 +90,7 @@ fn place(runner: &StepRunner, hit: &SharedHit, layer: &RemoteLayer) -> Option<Bl
             }
         },
     };
-    Some(BlobLayer { diff_id, blob })
+    (!runner.blobs.is_lost(&blob.digest)).then_some(BlobLayer { diff_id, blob })
 }
 
 /// Records a shared result here, so that the next build need not ask.

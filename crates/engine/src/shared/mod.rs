@@ -13,7 +13,7 @@ mod wanted;
 
 pub(crate) use candidate::{Candidate, SharedHit};
 pub(crate) use content::content_key;
-pub(crate) use finish::finish;
+pub(crate) use finish::{finish, offer_unneeded};
 pub(crate) use open::open;
 pub(crate) use publisher::{Made, Publisher, Reach};
 pub(crate) use wanted::is_recorded;
@@ -74,6 +74,16 @@ impl SharedCaches {
             }
         }
         all
+    }
+
+    /// True when some cache is given results that is not taken from.
+    pub(crate) fn gives_to_others(&self) -> bool {
+        let is_import = |cache: &Arc<dyn SharedCache>| {
+            let mut imports = self.imports.iter();
+            imports.any(|import| Arc::ptr_eq(&import.opened.cache, cache))
+        };
+        let mut exports = self.exports.iter();
+        exports.any(|export| !is_import(&export.opened.cache))
     }
 
     /// Asks all imports for all keys, one question to each; per key the hits in their order.
