@@ -63,7 +63,7 @@ impl CacheExport {
 }
 
 /// Where a cache is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CachePlace {
     /// `type=http`: a server that speaks the cache protocol, at least its first level.
     Http {

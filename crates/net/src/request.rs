@@ -80,6 +80,22 @@ impl Request {
         edit(&mut self.url);
     }
 
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// A header that was added, by its name in lower case.
+    pub fn added(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body; empty where there is none.
+    pub fn bytes(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
     /// The address asked for.
     pub fn url(&self) -> &Url {
         &self.url

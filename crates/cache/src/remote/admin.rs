@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use acetate_cache_api::admin::{MAX_MISSES, Miss, RecordPage, Removed, ServerStats, Verified};
 use acetate_cache_api::{Kind, Namespace, Route};
-use acetate_net::{Fetched, Method, NetError, Request};
+use acetate_net::{Fetched, Method, Request};
 use acetate_oci::Digest;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -26,12 +26,12 @@ const MAX_REASON: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// There is no answer.
-    #[error("the cache {cache} does not answer: {source}")]
+    #[error("the cache {cache} does not answer: {reason}")]
     Unreachable {
         /// Which cache.
         cache: String,
         /// Why.
-        source: NetError,
+        reason: String,
     },
     /// There is no answer in time.
     #[error("the cache {cache} does not answer within {} s", PATIENCE.as_secs())]
@@ -174,7 +174,10 @@ impl RemoteCache {
         let fetched = self.0.transport.fetch(request, MAX_ANSWER);
         match timeout(PATIENCE, fetched).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(source)) => Err(AdminError::Unreachable { cache, source }),
+            Ok(Err(error)) => {
+                let reason = error.reason;
+                Err(AdminError::Unreachable { cache, reason })
+            }
             Err(_) => Err(AdminError::Late { cache }),
         }
     }

@@ -9,6 +9,8 @@ use acetate_oci::Digest;
 use acetate_stdx::clock::Clock;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::backend::{Backend, Server};
+use super::config::Address;
 use super::detect::Level;
 use super::transport::Transport;
 use super::{RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
@@ -66,21 +68,34 @@ impl RemoteCache {
     /// When the address is none, or plain HTTP is not spoken to it.
     pub fn open(config: &RemoteConfig) -> Result<Self, RemoteError> {
         let address = config.parse()?;
+        let limits = &config.limits;
+        let mut transport = Transport::new(address, Backend::Server(Server::new(limits)), limits);
+        transport.authorize(config.token.as_ref());
+        Ok(Self::with_transport(transport, config, None))
+    }
+
+    /// A bucket keeps objects, and need not be asked what else it can do.
+    pub(super) fn with_backend(address: Address, backend: Backend, config: &RemoteConfig) -> Self {
+        let transport = Transport::new(address, backend, &config.limits);
+        Self::with_transport(transport, config, Some(Level::Objects))
+    }
+
+    fn with_transport(transport: Transport, config: &RemoteConfig, level: Option<Level>) -> Self {
         let n_parallel = config.limits.n_parallel.max(1);
-        Ok(Self(Arc::new(Inner {
-            transport: Transport::new(address, config),
+        Self(Arc::new(Inner {
+            transport,
             takes_reduced: config.takes_reduced,
             trust: config.trust.clone(),
             signer: config.signer.clone(),
             builder: config.builder.clone(),
             clock: Arc::clone(&config.clock),
-            level: OnceCell::new(),
+            level: OnceCell::new_with(level),
             has_extensions: AtomicBool::new(true),
             downloads: Semaphore::new(n_parallel),
             uploads: Semaphore::new(n_parallel),
             cutting: tokio::sync::Mutex::new(()),
             memory: Mutex::default(),
-        })))
+        }))
     }
 
     /// The address, as the origin of what is taken from here is written down.

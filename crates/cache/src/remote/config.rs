@@ -156,6 +156,14 @@ pub enum RemoteError {
         /// The address.
         url: String,
     },
+    /// The provider's client cannot be set up.
+    #[error("open the bucket `{url}`: {reason}")]
+    Bucket {
+        /// The address.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The path is no namespace.
     #[error("the path of the cache `{url}` is no namespace")]
     Namespace {
@@ -175,7 +183,18 @@ pub(super) struct Address {
 }
 
 impl Address {
+    /// The address of a server.
     pub(super) fn parse(text: &str) -> Result<Self, RemoteError> {
+        Self::parse_of(text, &["http", "https"], "only http and https are spoken")
+    }
+
+    /// The address of a bucket, whose prefix is the namespace.
+    pub(super) fn parse_bucket(text: &str) -> Result<Self, RemoteError> {
+        let schemes = &["s3", "gs", "az"];
+        Self::parse_of(text, schemes, "buckets are s3, gs and az")
+    }
+
+    fn parse_of(text: &str, schemes: &[&str], others: &str) -> Result<Self, RemoteError> {
         let refuse = |reason: String| RemoteError::Address {
             text: text
                 .rsplit(['@'])
@@ -185,8 +204,11 @@ impl Address {
             reason,
         };
         let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(refuse("only http and https are spoken".to_owned()));
+        if !schemes.contains(&url.scheme()) {
+            return Err(refuse(others.to_owned()));
+        }
+        if url.host_str().unwrap_or_default().is_empty() {
+            return Err(refuse("it names no host".to_owned()));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(RemoteError::Credentials { url: shown(&url) });
@@ -209,6 +231,12 @@ impl Address {
         let mut url = self.origin.clone();
         url.set_path(path);
         url
+    }
+
+    /// The scheme, and the host or the bucket.
+    pub(super) fn parts(&self) -> (&str, &str) {
+        let host = self.origin.host_str().unwrap_or_default();
+        (self.origin.scheme(), host)
     }
 
     /// The address of something that is not an object: `/v2/{namespace}/{rest}`.
@@ -260,6 +288,36 @@ mod tests {
     }
 
     #[test]
+    fn the_prefix_of_a_bucket_is_the_namespace() {
+        for (text, parts, shown) in [
+            (
+                "s3://My_bucket.x/a/b/",
+                ("s3", "My_bucket.x"),
+                "s3://My_bucket.x/a/b",
+            ),
+            ("gs://b", ("gs", "b"), "gs://b"),
+        ] {
+            let address = Address::parse_bucket(text).unwrap();
+            assert_eq!((address.parts(), address.shown().as_str()), (parts, shown));
+            let key = address.join("/a/ac/1");
+            assert_eq!(key.path(), "/a/ac/1");
+        }
+        for (text, words) in [
+            ("https://b", "buckets are s3, gs and az"),
+            ("s3:b", "it names no host"),
+            ("s3:///b", "it names no host"),
+            ("s3://id:secret@b", "holds credentials"),
+            ("s3://b/a b", "is no namespace"),
+        ] {
+            let error = Address::parse_bucket(text).unwrap_err().to_string();
+            assert!(
+                error.contains(words) && !error.contains("secret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn equal_addresses_are_spelled_in_one_way() {
         for (text, url, origin, host, port) in [
             (
@@ -298,6 +356,7 @@ mod tests {
             ("https://u:secret@[h/x", "is no address of a cache"),
             ("https://h/x?sig=secret", "a query or a fragment"),
             ("https://h/a/../b%2fc", "is no namespace"),
+            ("s3://b", "only http and https are spoken"),
         ] {
             let error = Address::parse(text).unwrap_err();
             let text = format!("{error} {error:?}");

@@ -1,7 +1,7 @@
-//! Records and layers in a cache that machines share, over HTTP.
+//! Records and layers in a cache that machines share: a server, or a bucket.
 //!
-//! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`], and [`HttpCache`], which puts what
-//! comes into a store; [`RemoteRecord`] with its
+//! **Main types.** [`RemoteCache`], made from a [`RemoteConfig`] or a [`BucketConfig`], and
+//! [`HttpCache`], which puts what comes into a store; [`RemoteRecord`] with its
 //! [`RemoteLayer`]s and [`Chunk`]s; [`Publication`] and what becomes of it, [`Published`];
 //! [`sign`], by which results are trusted;
 //! [`Stats`] and [`Warning`]; what people ask and do, in [`told`] and [`AdminError`].
@@ -16,7 +16,9 @@
 
 mod action;
 mod admin;
+mod backend;
 mod breaker;
+mod bucket;
 mod chunker;
 mod client;
 mod codec;
@@ -45,6 +47,7 @@ pub use acetate_cache_api::log::Stream;
 pub use action::action_key;
 pub use admin::AdminError;
 pub use breaker::{BreakerRules, BreakerState};
+pub use bucket::BucketConfig;
 pub use client::RemoteCache;
 pub use codec::{DecodeError, decode, encode};
 pub use config::{CacheAddress, RemoteConfig, RemoteError, RemoteLimits};

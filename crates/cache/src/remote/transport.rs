@@ -1,18 +1,17 @@
 //! Requests to a server that may be slow, broken or gone, and what is learnt from how they end.
 
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use acetate_net::{Fetched, Limits, Method, NetClient, NetError, Request, Response, Url};
+use acetate_net::{Fetched, Method, Request, Response, Url};
 use acetate_stdx::Redacted;
-use futures_util::future::{Either, select};
 use tokio::time::{Instant, timeout};
 
+use super::backend::{Backend, NoAnswer, NoAnswerKind};
 use super::breaker::Breaker;
 use super::config::Address;
 use super::warning::Warnings;
-use super::{Cause, Distrust, RemoteConfig, RemoteLimits, Stats};
+use super::{Cause, Distrust, RemoteLimits, Stats};
 
 /// The wait before a transfer is tried a second time.
 const SECOND_TRY: Duration = Duration::from_millis(100);
@@ -63,9 +62,7 @@ pub(super) struct Transport {
     pub(super) address: Address,
     pub(super) limits: RemoteLimits,
     authorization: Option<Redacted<String>>,
-    client: NetClient,
-    /// For answers that are waited for longer than any silence is borne.
-    patient: NetClient,
+    pub(super) backend: Backend,
     start: Instant,
     state: Mutex<State>,
 }
@@ -87,22 +84,11 @@ struct State {
 }
 
 impl Transport {
-    pub(super) fn new(address: Address, config: &RemoteConfig) -> Self {
-        let limits = config.limits.clone();
-        let client = |idle_timeout| {
-            NetClient::new(Limits {
-                connect_timeout: limits.connect,
-                idle_timeout,
-                n_retries: 0,
-                plain_http: limits.plain_http,
-                ..Limits::default()
-            })
-        };
-        let token = config.token.as_ref();
+    pub(super) fn new(address: Address, backend: Backend, limits: &RemoteLimits) -> Self {
+        let limits = limits.clone();
         Self {
-            authorization: token.map(|t| Redacted::new(format!("Bearer {}", t.expose()))),
-            client: client(limits.silence),
-            patient: client(Duration::from_secs(60)),
+            authorization: None,
+            backend,
             start: Instant::now(),
             state: Mutex::new(State {
                 breaker: Breaker::new(limits.breaker),
@@ -116,6 +102,12 @@ impl Transport {
             address,
             limits,
         }
+    }
+
+    /// Sends a token with every request.
+    pub(super) fn authorize(&mut self, token: Option<&Redacted<String>>) {
+        let bearer = |token: &Redacted<String>| Redacted::new(format!("Bearer {}", token.expose()));
+        self.authorization = token.map(bearer);
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> Request {
@@ -140,11 +132,15 @@ impl Transport {
             Effort::Patient(wait) => wait + self.limits.question,
         };
         let answer = async {
+            let (backend, first_try) = (&self.backend, self.limits.first_try);
             match effort {
-                Effort::Hedged => self.hedged(request, limit).await,
-                Effort::Once => self.client.fetch(request, limit).await.map_err(Some),
+                Effort::Hedged => backend
+                    .hedged(request, limit, first_try)
+                    .await
+                    .map_err(Some),
+                Effort::Once => backend.fetch(request, limit).await.map_err(Some),
                 Effort::Transfer => self.transfer(request, limit).await,
-                Effort::Patient(_) => self.patient.fetch(request, limit).await.map_err(Some),
+                Effort::Patient(_) => backend.wait(request, limit).await.map_err(Some),
             }
         };
         match timeout(most, answer).await {
@@ -155,16 +151,17 @@ impl Transport {
     }
 
     /// Sends what a build can do without and gives the answer when its head is here. Nothing is warned
-    /// of, how it ends says nothing about the server, and one that is left alone is not asked.
+    /// of, how it ends says nothing about the server, and one that is left alone is not asked. A
+    /// bucket is asked nothing of the kind.
     pub(super) async fn quiet(&self, request: &Request) -> Option<Response> {
         if !self.is_well() {
             return None;
         }
-        let answer = timeout(self.limits.question, self.patient.send(request)).await;
-        match answer {
-            Ok(Ok(answer)) => Some(answer),
+        let sent = self.backend.send(request);
+        match timeout(self.limits.question, sent).await {
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                tracing::debug!(%error, "no answer");
+                tracing::debug!(reason = error.reason, "no answer");
                 None
             }
             Err(_) => None,
@@ -172,40 +169,13 @@ impl Transport {
     }
 
     /// Sends what somebody asked for by name: the answer or the error is theirs.
-    pub(super) async fn fetch(&self, request: &Request, limit: u64) -> Result<Fetched, NetError> {
-        self.patient.fetch(request, limit).await
-    }
-
-    /// The first of two answers, the second asked for when the first takes long to begin.
-    async fn hedged(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NetError>> {
-        let response = self.first_response(request).await?;
-        match response.fetch(limit).await {
-            Err(error) if error.is_transient() => {
-                self.client.fetch(request, limit).await.map_err(Some)
-            }
-            answer => answer.map_err(Some),
-        }
-    }
-
-    async fn first_response(&self, request: &Request) -> Result<Response, NetError> {
-        let mut first = pin!(self.client.send(request));
-        match timeout(self.limits.first_try, &mut first).await {
-            Ok(Err(error)) if error.is_transient() => self.client.send(request).await,
-            Ok(answer) => answer,
-            Err(_) => {
-                let second = pin!(self.client.send(request));
-                match select(first, second).await {
-                    Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
-                    Either::Left((Err(_), second)) => second.await,
-                    Either::Right((Err(_), first)) => first.await,
-                }
-            }
-        }
+    pub(super) async fn fetch(&self, request: &Request, limit: u64) -> Result<Fetched, NoAnswer> {
+        self.backend.wait(request, limit).await
     }
 
     /// Two tries, each with its own limit; none is the end of the time.
-    async fn transfer(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NetError>> {
-        let first = timeout(self.limits.transfer, self.client.fetch(request, limit)).await;
+    async fn transfer(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NoAnswer>> {
+        let first = timeout(self.limits.transfer, self.backend.fetch(request, limit)).await;
         match first {
             Ok(Ok(answer)) if !is_failing(answer.status) || retry_after(&answer).is_some() => {
                 return Ok(answer);
@@ -214,7 +184,7 @@ impl Transport {
             _ => {}
         }
         tokio::time::sleep(SECOND_TRY).await;
-        let second = timeout(self.limits.transfer, self.client.fetch(request, limit)).await;
+        let second = timeout(self.limits.transfer, self.backend.fetch(request, limit)).await;
         second.map_err(|_| None)?.map_err(Some)
     }
 
@@ -261,17 +231,17 @@ impl Transport {
         }
     }
 
-    fn failed(&self, error: &NetError) -> Fault {
+    fn failed(&self, error: &NoAnswer) -> Fault {
         let shown = self.address.shown();
         let mut state = self.lock();
-        if matches!(error, NetError::TooLarge { .. }) {
+        if error.kind == NoAnswerKind::TooLarge {
             state.breaker.succeed();
             drop(state);
             return self.damaged("an answer that is larger than it can be");
         }
         state.fail(self.start.elapsed(), &shown);
         state.warnings.add(Cause::Unreachable, || {
-            format!("the cache {shown} is not used: {error}")
+            format!("the cache {shown} is not used: {}", error.reason)
         });
         Fault::Cause(Cause::Unreachable)
     }

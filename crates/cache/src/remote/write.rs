@@ -175,8 +175,9 @@ impl RemoteCache {
         action: &Digest,
         manner: Manner,
     ) -> Result<Condition, Fault> {
-        let is_checked = self.level().await? == Level::Batches;
-        let absent = if is_checked {
+        let can_keep =
+            self.level().await? == Level::Batches || self.0.transport.backend.keeps_first();
+        let absent = if can_keep {
             Condition::Absent
         } else {
             Condition::Always
@@ -192,7 +193,7 @@ impl RemoteCache {
         let is_untrusted = self.was_useless(action) == Some(Useless::Untrusted);
         if is_untrusted && !self.overrules(publication) {
             // Others may trust it.
-            return Ok(if is_checked {
+            return Ok(if can_keep {
                 Condition::Absent
             } else {
                 Condition::Never

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use acetate_cache::remote::{
-    Cause, LayerForm, Lost, Published, Put, RemoteLayer, RemoteLimits, Skip,
+    Cause, LayerForm, Lost, Published, Put, RemoteCache, RemoteLayer, RemoteLimits, Skip,
 };
 use acetate_net::fake::{Reply, Seen};
 
 use crate::scripted::{Scripted, Speaks};
-use crate::support::{cache, definition, noise, nothing, patient, publication, quick, texts};
+use crate::support::{
+    bucket, cache, definition, noise, nothing, patient, publication, quick, texts,
+};
 
 /// No fault takes longer than the limits of [`quick`] say, with room for a busy machine.
 const BOUND: Duration = Duration::from_secs(4);
@@ -57,6 +59,30 @@ const PLACES: &[(&str, &str, &str)] = &[
     ("recording", "PUT", "/ac/"),
 ];
 
+/// How a cache is reached.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Server(Speaks),
+    /// As a bucket with the interface of S3.
+    Bucket,
+}
+
+impl Way {
+    fn start(self) -> Scripted {
+        Scripted::start(match self {
+            Self::Server(speaks) => speaks,
+            Self::Bucket => Speaks::Objects,
+        })
+    }
+
+    fn client(self, server: &Scripted, limits: RemoteLimits) -> RemoteCache {
+        match self {
+            Self::Server(_) => cache(&server.url(), limits),
+            Self::Bucket => bucket(&server.server.url(""), limits),
+        }
+    }
+}
+
 fn hits(place: (&'static str, &'static str), seen: &Seen) -> bool {
     seen.method == place.0 && seen.target.contains(place.1)
 }
@@ -64,13 +90,17 @@ fn hits(place: (&'static str, &'static str), seen: &Seen) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_at_every_place_is_borne() {
     let bytes = noise(40, 3 << 20);
-    for speaks in [Speaks::Objects, Speaks::Extensions] {
+    for way in [
+        Way::Server(Speaks::Objects),
+        Way::Server(Speaks::Extensions),
+        Way::Bucket,
+    ] {
         let cases = PLACES
             .iter()
             .flat_map(|place| FAULTS.iter().map(move |fault| (place, fault)));
         let runs = cases.map(|((place, method, path), (name, fault))| {
-            let what = format!("{name} at {place}, {speaks:?}");
-            one_fault(what, &bytes, speaks, (method, path), *fault)
+            let what = format!("{name} at {place}, {way:?}");
+            one_fault(what, &bytes, way, (method, path), *fault)
         });
         // Stalls are waited for together.
         futures_util::StreamExt::collect::<Vec<()>>(futures_util::StreamExt::buffer_unordered(
@@ -84,12 +114,12 @@ async fn every_fault_at_every_place_is_borne() {
 async fn one_fault(
     what: String,
     bytes: &[u8],
-    speaks: Speaks,
+    way: Way,
     place: (&'static str, &'static str),
     fault: Fault,
 ) {
-    let server = Scripted::start(speaks);
-    let healthy = cache(&server.url(), RemoteLimits::default());
+    let server = way.start();
+    let healthy = way.client(&server, RemoteLimits::default());
     let done = healthy.publish(&publication("there", &[bytes])).await;
     assert_eq!(done, Published::Done(vec![Put::Written]), "{what}");
     let found = healthy
@@ -105,7 +135,7 @@ async fn one_fault(
         }
     });
 
-    let client = cache(&server.url(), quick());
+    let client = way.client(&server, quick());
     let begin = Instant::now();
     let hit = client
         .lookup(&[definition("there"), definition("not there")])

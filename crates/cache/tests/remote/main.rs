@@ -7,6 +7,7 @@
 mod admin;
 mod attesting;
 mod breaker;
+mod buckets;
 mod examining;
 mod faults;
 mod layers;

@@ -103,12 +103,17 @@ fn answer(speaks: Speaks, objects: &Objects, seen: &Seen) -> Reply {
             Some(body) => Reply::new(200, body.clone()),
             None => Reply::new(404, ""),
         },
+        "DELETE" => match objects.remove(path) {
+            Some(_) => Reply::new(204, ""),
+            None => Reply::new(404, ""),
+        },
         "PUT" if seen.header("if-none-match").is_some() && objects.contains_key(path) => {
             Reply::new(412, "there")
         }
         "PUT" => {
             objects.insert(path.to_owned(), seen.body.clone());
-            Reply::new(201, "")
+            // Clients of S3 want one.
+            Reply::new(201, "").header("ETag", "\"1\"")
         }
         _ => Reply::new(405, ""),
     }

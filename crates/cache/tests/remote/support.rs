@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use acetate_cache::remote::{
-    Attest, Chunk, Existing, LayerSource, Publication, RemoteCache, RemoteConfig, RemoteLimits,
+    Attest, BucketConfig, Chunk, Existing, LayerSource, Publication, RemoteCache, RemoteConfig,
+    RemoteLimits,
 };
 use acetate_cache::{CacheKey, Fidelity};
 use acetate_graph::{ContentKey, DefinitionKey, OpKey};
@@ -95,6 +96,24 @@ pub(crate) fn cache(url: &str, limits: RemoteLimits) -> RemoteCache {
         ..RemoteConfig::new(url)
     };
     RemoteCache::open(&config).unwrap()
+}
+
+/// The bucket `org` with the prefix `repo`, behind the interface of S3 at an address.
+pub(crate) fn bucket_config(endpoint: &str) -> BucketConfig {
+    let options = [
+        ("aws_endpoint", endpoint.trim_end_matches('/')),
+        ("aws_access_key_id", "fleet-id"),
+        ("aws_secret_access_key", "fleet-secret"),
+        ("aws_region", "us-east-1"),
+    ];
+    let own = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    BucketConfig::new("s3://org/repo", own.to_vec().into())
+}
+
+pub(crate) fn bucket(endpoint: &str, limits: RemoteLimits) -> RemoteCache {
+    let mut config = bucket_config(endpoint);
+    config.remote.limits = limits;
+    RemoteCache::open_bucket(&config).unwrap()
 }
 
 /// Nothing is here already.

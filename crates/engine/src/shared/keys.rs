@@ -2,6 +2,7 @@
 
 use crate::{BuildError, BuildRequest, CachePlace, SigningKey, Trust};
 use acetate_cache::remote::sign::{self, KeyError, TrustedKeys};
+use acetate_oci::Digest;
 
 /// What the flags say about the keys of one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,11 @@ fn name(place: &CachePlace) -> String {
         CachePlace::Layout {
             dir, tag, digest, ..
         } => format!("{}\0{tag}\0{digest:?}", dir.display()),
+        // Buckets of one name at two services are two; the settings hold secrets, which stay unseen.
+        CachePlace::Bucket { url, options } => {
+            let settings = format!("{:?}", options.expose());
+            format!("{url}\0{}", Digest::of(settings.as_bytes()))
+        }
         other => format!("{other:?}"),
     }
 }

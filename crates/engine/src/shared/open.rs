@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::{BuildError, BuildRequest, CacheExport, CachePlace};
 use acetate_cache::SharedCache;
 use acetate_cache::layout::{InlineCache, LayoutCache, LayoutOptions, LayoutPlace, Missing, Reset};
-use acetate_cache::remote::{HttpCache, RemoteCache, RemoteConfig, RemoteError};
+use acetate_cache::remote::{BucketConfig, HttpCache, RemoteCache, RemoteConfig, RemoteError};
 use acetate_image::{Force, ImageSource, Recipe, ResolvedImage};
 use acetate_net::is_loopback;
 use acetate_oci::{ImageConfig, Platform};
@@ -76,12 +76,8 @@ impl Opening<'_> {
                     ..remote_config(url)
                 };
                 warn_of_clear_token(&config);
-                let remote = RemoteCache::open(&config).map_err(|error| refuse(flag, &error))?;
-                let store = Arc::clone(&self.engine.store);
-                Opened {
-                    cache: Arc::new(HttpCache::new(remote.clone(), store)),
-                    server: Some(remote),
-                }
+                let remote = RemoteCache::open(&config);
+                self.remote(remote.map_err(|error| refuse(flag, &error))?)
             }
             CachePlace::Layout {
                 dir, tag, digest, ..
@@ -100,14 +96,29 @@ impl Opening<'_> {
             CachePlace::Image { reference } => {
                 Opened::plain(Arc::new(self.image(flag, reference).await?))
             }
-            CachePlace::Bucket { .. } => {
-                return Err(BuildError::request(format!(
-                    "{flag}: buckets are not supported yet"
-                )));
+            CachePlace::Bucket { url, options } => {
+                let config = BucketConfig {
+                    remote: RemoteConfig {
+                        trust: keys.trust()?,
+                        signer: keys.signer()?,
+                        ..remote_config(url)
+                    },
+                    options: options.clone(),
+                };
+                let remote = RemoteCache::open_bucket(&config);
+                self.remote(remote.map_err(|error| refuse(flag, &error))?)
             }
         };
         self.opened.push((keys, opened.clone()));
         Ok(opened)
+    }
+
+    fn remote(&self, remote: RemoteCache) -> Opened {
+        let store = Arc::clone(&self.engine.store);
+        Opened {
+            cache: Arc::new(HttpCache::new(remote.clone(), store)),
+            server: Some(remote),
+        }
     }
 
     /// A directory that is written, too, is opened once for both.

@@ -9,6 +9,7 @@ fn caches_are_read_from_where_the_flag_says() {
     for (text, expected) in [
         ("https://h/org/repo", "https://h/org/repo Anyone None"),
         ("HTTP://127.0.0.1:1", "HTTP://127.0.0.1:1 Anyone None"),
+        ("http://cache.lan/a", "http://cache.lan/a Anyone None"),
         ("type=http,url=https://h/a", "https://h/a Anyone None"),
         ("https://h/a,trust=off", "https://h/a Anyone None"),
         ("https://h,trust=~/key", "https://h Require(\"~/key\") None"),
