@@ -10,6 +10,7 @@ use acetate_cache::remote::{BucketConfig, HttpCache, RemoteCache, RemoteConfig, 
 use acetate_image::{Force, ImageSource, Recipe, ResolvedImage};
 use acetate_net::is_loopback;
 use acetate_oci::{ImageConfig, Platform};
+use acetate_stdx::Redacted;
 use std::sync::Arc;
 
 /// Opens the caches that a request names. Only images whose config holds records are asked for
@@ -70,14 +71,22 @@ impl Opening<'_> {
         let opened = match place {
             CachePlace::Http { url, token } => {
                 let config = RemoteConfig {
-                    token: token.clone(),
+                    token: self.token(url).or_else(|| token.clone()),
                     trust: keys.trust()?,
                     signer: keys.signer()?,
                     ..remote_config(url)
                 };
                 warn_of_clear_token(&config);
-                let remote = RemoteCache::open(&config);
-                self.remote(remote.map_err(|error| refuse(flag, &error))?)
+                let remote = RemoteCache::open(&config).map_err(|error| refuse(flag, &error))?;
+                self.server(remote)
+            }
+            CachePlace::Bucket { url, options } => {
+                let mut config = BucketConfig::new(url, options.clone());
+                config.remote.trust = keys.trust()?;
+                config.remote.signer = keys.signer()?;
+                let remote = RemoteCache::open_bucket(&config);
+                let remote = remote.map_err(|error| refuse(flag, &error))?;
+                self.server(remote)
             }
             CachePlace::Layout {
                 dir, tag, digest, ..
@@ -114,6 +123,24 @@ impl Opening<'_> {
     }
 
     fn remote(&self, remote: RemoteCache) -> Opened {
+        let store = Arc::clone(&self.engine.store);
+        Opened {
+            cache: Arc::new(HttpCache::new(remote.clone(), store)),
+            server: Some(remote),
+        }
+    }
+
+    /// The token that a server is written to with: where it is taken from, too, one connection serves
+    /// both, and who may write may read.
+    fn token(&self, wanted: &str) -> Option<Redacted<String>> {
+        let mut exports = self.request.cache_to.iter();
+        exports.find_map(|export| match &export.place {
+            CachePlace::Http { url, token } if url == wanted => token.clone(),
+            _ => None,
+        })
+    }
+
+    fn server(&self, remote: RemoteCache) -> Opened {
         let store = Arc::clone(&self.engine.store);
         Opened {
             cache: Arc::new(HttpCache::new(remote.clone(), store)),
