@@ -111,6 +111,7 @@ pub(crate) async fn build(
         publisher,
         outcomes: Outcomes::default(),
         has_offered: AtomicBool::new(false),
+        is_alone: AtomicBool::new(false),
         now: progress.now(),
         secrets: Arc::new(Secrets::new(&request.secrets)),
         ssh: Arc::new(SshAgents::new(

@@ -59,6 +59,8 @@ pub(crate) struct StepRunner {
     pub(crate) outcomes: Outcomes,
     /// Whether what this build did not need was offered to caches.
     pub(crate) has_offered: AtomicBool,
+    /// Whether the build goes on without leases.
+    pub(crate) is_alone: AtomicBool,
     /// The time of everything that has no other.
     pub(crate) now: Timestamp,
     pub(crate) secrets: Arc<Secrets>,

@@ -13,6 +13,7 @@ use acetate_cache::{CacheKey, KeyKind, SharedCache};
 use acetate_graph::VertexId;
 use acetate_oci::{Digest, chain_id};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -108,7 +109,12 @@ pub(crate) async fn claim(
             Some(output) => Claimed::Result(output),
             None => Claimed::Nothing,
         },
-        Some(LeaseState::Free) | None => Claimed::Nothing,
+        Some(LeaseState::Free) => Claimed::Nothing,
+        None => {
+            // It has no leases, or is too slow for them: no other step waits for an answer.
+            runner.is_alone.store(true, Ordering::Relaxed);
+            Claimed::Nothing
+        }
     }
 }
 
@@ -118,7 +124,8 @@ fn lender(
     id: VertexId,
 ) -> Option<(Arc<dyn SharedCache>, RemoteCache, Duration)> {
     let is_replacing = runner.replaces.get(id.idx()) == Some(&true);
-    if is_replacing || !runner.publisher.wants(id) {
+    let is_alone = runner.is_alone.load(Ordering::Relaxed);
+    if is_alone || is_replacing || !runner.publisher.wants(id) {
         return None;
     }
     runner.caches.imports.iter().find_map(|import| {

@@ -105,18 +105,6 @@ impl Opening<'_> {
             CachePlace::Image { reference } => {
                 Opened::plain(Arc::new(self.image(flag, reference).await?))
             }
-            CachePlace::Bucket { url, options } => {
-                let config = BucketConfig {
-                    remote: RemoteConfig {
-                        trust: keys.trust()?,
-                        signer: keys.signer()?,
-                        ..remote_config(url)
-                    },
-                    options: options.clone(),
-                };
-                let remote = RemoteCache::open_bucket(&config);
-                self.remote(remote.map_err(|error| refuse(flag, &error))?)
-            }
         };
         self.opened.push((keys, opened.clone()));
         Ok(opened)
