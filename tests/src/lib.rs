@@ -9,12 +9,14 @@
 //! **Not here.** The tests themselves: `tests/it/`.
 
 mod base;
+mod cache_server;
 mod case;
 pub mod differential;
 mod layout;
 mod listing;
 mod outcome;
 mod program;
+mod proxy;
 mod running;
 mod tools;
 mod traces;
@@ -22,11 +24,13 @@ mod web;
 mod world;
 
 pub use base::{Base, busybox_layout, write_layout};
+pub use cache_server::{CacheServer, cache_server_path};
 pub use case::{Case, Section};
 pub use layout::Layout;
 pub use listing::{Item, items_of_tar, listing_of_tar};
 pub use outcome::{Outcome, Step};
 pub use program::{acetate, acetate_path};
+pub use proxy::{Asked, Fault, Proxy};
 pub use running::Running;
 pub use tools::{Mounted, Server, have, is_root, needs_root, tool};
 pub use traces::{files_below, mounts_of, processes_of};

@@ -9,24 +9,31 @@ use std::sync::OnceLock;
 /// When it cannot be built: nothing can be tested then.
 pub fn acetate_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        if let Some(path) = std::env::var_os("ACETATE_TEST_PROGRAM") {
-            return PathBuf::from(path);
-        }
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("target/PROFILE/deps/test");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "acetate-cli"]);
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo.status().expect("cargo runs");
-        assert!(built.success(), "cargo build failed");
-        profile.join("acetate")
-    })
+    PATH.get_or_init(|| built("acetate-cli", "acetate", "ACETATE_TEST_PROGRAM"))
+}
+
+/// A program of this workspace: the one that a variable names, else it is built in the profile of
+/// the tests.
+///
+/// # Panics
+/// When it cannot be built.
+pub(crate) fn built(package: &str, name: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        return PathBuf::from(path);
+    }
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/PROFILE/deps/test");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package]);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.status().expect("cargo runs");
+    assert!(built.success(), "cargo build failed");
+    profile.join(name)
 }
 
 /// A command that runs `acetate`, without the variables of whoever runs the tests.

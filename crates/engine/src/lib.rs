@@ -9,6 +9,7 @@
 //! **Not here.** Flags and printing (`acetate-cli`), and everything that can be decided without
 //! I/O: that is in the crates below.
 
+mod agree;
 mod blobs;
 mod build;
 mod cache_mounts;
@@ -40,6 +41,7 @@ mod sight;
 mod ssh;
 mod steps;
 
+pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_scheduler::CancellationToken;

@@ -1,5 +1,6 @@
 //! What the caches know of a graph before anything runs.
 
+use crate::agree::agree;
 use crate::engine::Engine;
 use crate::shared::{Candidate, SharedCaches};
 use acetate_cache::{CacheIndex, CacheKey, CacheRecord, OpHistory, Pasts};
@@ -45,9 +46,11 @@ pub(crate) async fn ask(engine: &Engine, graph: &BuildGraph, caches: &SharedCach
     let hints = hints
         .map(|(pasts, is_shared)| !pasts.is_empty() || *is_shared)
         .collect();
+    let mut hits = Hits { candidates, hints };
+    agree(graph, &mut hits, &pasts);
     Asked {
         is_complete: false,
-        hits: Hits { candidates, hints },
+        hits,
         pasts,
         durations,
         shared_hints,

@@ -1,4 +1,5 @@
 use crate::{CacheExport, CacheImport};
+use acetate_files::HostModes;
 use acetate_frontend::Entitlement;
 use acetate_graph::{NetworkMode, Resources};
 use acetate_oci::{Compression, Platform};
@@ -56,6 +57,8 @@ pub struct BuildRequest {
     pub cache_from: Vec<CacheImport>,
     /// `--cache-to`.
     pub cache_to: Vec<CacheExport>,
+    /// `--context-modes`: which permissions files of local contexts have.
+    pub context_modes: HostModes,
     /// `--pull`.
     pub pull: bool,
     /// What runs the steps.
@@ -91,6 +94,7 @@ impl BuildRequest {
             checks: Vec::new(),
             cache_from: Vec::new(),
             cache_to: Vec::new(),
+            context_modes: HostModes::Exact,
             pull: false,
             isolation: Isolation::Native,
             max_parallel: None,

@@ -9,6 +9,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Which permissions the files of a directory of the host have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostModes {
+    /// Those that they have on the host, which depend on whoever checked them out.
+    #[default]
+    Exact,
+    /// Those that git knows: 0755 for directories and for files that their owner may execute, else
+    /// 0644.
+    Git,
+}
+
 /// A directory of the host, without what its ignore file hides.
 ///
 /// Everything in it belongs to root: who owns a checkout says nothing about an image (S36).
@@ -17,6 +28,18 @@ pub struct HostTree {
     root: PathBuf,
     fd: OwnedFd,
     ignore: Option<IgnoreMatcher>,
+    modes: HostModes,
+}
+
+impl HostModes {
+    fn of(self, kind: &NodeKind, mode: u32) -> u32 {
+        match (self, kind) {
+            (Self::Git, NodeKind::Dir) => 0o755,
+            (Self::Git, NodeKind::File { .. }) if mode & 0o100 == 0 => 0o644,
+            (Self::Git, NodeKind::File { .. }) => 0o755,
+            (Self::Exact | Self::Git, _) => mode,
+        }
+    }
 }
 
 impl HostTree {
@@ -29,7 +52,13 @@ impl HostTree {
             root: root.to_owned(),
             fd,
             ignore,
+            modes: HostModes::Exact,
         })
+    }
+
+    /// The same directory, whose files are shown with these permissions.
+    pub fn with_modes(self, modes: HostModes) -> Self {
+        Self { modes, ..self }
     }
 
     /// Where the directory is on the host.
@@ -62,7 +91,7 @@ impl HostTree {
             .then_some(LinkGroup::Inode(stat.st_dev, stat.st_ino));
         Ok(Some(Node {
             path: path.to_owned(),
-            mode: stat.st_mode & 0o7777,
+            mode: self.modes.of(&kind, stat.st_mode & 0o7777),
             uid: 0,
             gid: 0,
             mtime: Timestamp::new(

@@ -35,7 +35,7 @@ mod xattrs;
 pub use copy::{CopyInput, copy};
 pub use error::FilesError;
 pub use fingerprint::{DigestMemory, Fingerprint};
-pub use host_tree::HostTree;
+pub use host_tree::{HostModes, HostTree};
 pub use make::{mkdir, mkfile};
 pub use mode::ModeSpec;
 pub use owner::{Account, Owner};

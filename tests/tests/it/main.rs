@@ -53,6 +53,9 @@ mod run_mounts;
 mod run_secrets;
 mod run_ssh;
 mod run_step;
+mod shared_cache;
+mod shared_faults;
+mod shared_pairs;
 mod together;
 mod tools;
 

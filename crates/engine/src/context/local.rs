@@ -2,7 +2,7 @@
 
 use super::input;
 use crate::BuildError;
-use acetate_files::HostTree;
+use acetate_files::{HostModes, HostTree};
 use acetate_pattern::IgnoreMatcher;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,17 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub(super) struct LocalContext {
     dir: PathBuf,
+    modes: HostModes,
     tree: OnceLock<HostTree>,
 }
 
 impl LocalContext {
     /// Takes a directory, which must exist even when nothing is taken from it.
-    pub(super) fn new(dir: &Path) -> Result<Self, BuildError> {
+    pub(super) fn new(dir: &Path, modes: HostModes) -> Result<Self, BuildError> {
         check_dir(dir)?;
         Ok(Self {
             dir: dir.to_owned(),
+            modes,
             tree: OnceLock::new(),
         })
     }
@@ -29,6 +31,7 @@ impl LocalContext {
     pub(super) fn opened(tree: HostTree) -> Self {
         Self {
             dir: tree.root().to_owned(),
+            modes: HostModes::default(),
             tree: OnceLock::from(tree),
         }
     }
@@ -38,7 +41,7 @@ impl LocalContext {
         if let Some(tree) = self.tree.get() {
             return Ok(tree);
         }
-        let tree = open_tree(&self.dir, None)?;
+        let tree = open_tree(&self.dir, None)?.with_modes(self.modes);
         Ok(self.tree.get_or_init(|| tree))
     }
 
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn a_directory_is_opened_when_something_is_taken_from_it() {
         let dir = dir(&[(".dockerignore", "!"), ("a", "")]);
-        let context = LocalContext::new(dir.path()).unwrap();
+        let context = LocalContext::new(dir.path(), HostModes::Exact).unwrap();
         assert!(context.tree().is_none());
         assert!(context.open().is_err());
         std::fs::write(dir.path().join(".dockerignore"), "a").unwrap();

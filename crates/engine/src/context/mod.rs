@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::secrets::Secrets;
 use crate::{BuildError, BuildRequest, ContextInput, DockerfileInput};
-use acetate_files::HostTree;
+use acetate_files::{HostModes, HostTree};
 use acetate_frontend::{
     Diagnostic, MainContext, NamedContext, RemoteNeed, RemoteUrl, SourceFile, remote::keeps_git_dir,
 };
@@ -84,7 +84,8 @@ impl Contexts {
         let keep_git_dir = keeps_git_dir(&request.build_args);
         let mut named = BTreeMap::new();
         for (name, value) in &request.build_contexts {
-            named.insert(name.clone(), Named::new(name, value)?);
+            let modes = request.context_modes;
+            named.insert(name.clone(), Named::new(name, value, modes)?);
         }
         let fetcher = Fetcher {
             remotes: &remotes,
@@ -93,7 +94,7 @@ impl Contexts {
             keep_git_dir,
         };
         let opened = match &request.context {
-            ContextInput::Directory(dir) => local(dir, &request.dockerfile, &fetcher).await?,
+            ContextInput::Directory(dir) => local(dir, request, &fetcher).await?,
             ContextInput::Stdin => stdin(&request.dockerfile, &fetcher).await?,
             ContextInput::Url(url) => remote(url, &request.dockerfile, &fetcher).await?,
         };
@@ -189,7 +190,7 @@ impl Contexts {
 }
 
 impl Named {
-    fn new(name: &str, value: &str) -> Result<Self, BuildError> {
+    fn new(name: &str, value: &str, modes: HostModes) -> Result<Self, BuildError> {
         if let Some(reference) = value.strip_prefix("docker-image://") {
             return Ok(Self::Image(reference.to_owned()));
         }
@@ -214,15 +215,16 @@ impl Named {
                 ));
             }
         }
-        LocalContext::new(dir).map(Self::Local)
+        LocalContext::new(dir, modes).map(Self::Local)
     }
 }
 
 async fn local(
     dir: &Path,
-    given: &DockerfileInput,
+    request: &BuildRequest,
     fetcher: &Fetcher<'_>,
 ) -> Result<Opened, BuildError> {
+    let (given, modes) = (&request.dockerfile, request.context_modes);
     local::check_dir(dir)?;
     let (source, beside) = match (dockerfile::local(dir, given)?, given) {
         (None, DockerfileInput::Url(url)) => {
@@ -235,7 +237,7 @@ async fn local(
         Some(beside) => Some(beside),
         None => local::IgnoreFile::read(dir.join(".dockerignore"))?,
     };
-    let tree = local::open_tree(dir, ignore.as_ref())?;
+    let tree = local::open_tree(dir, ignore.as_ref())?.with_modes(modes);
     Ok(Opened {
         source,
         main: Main::Local(LocalContext::opened(tree)),
@@ -372,17 +374,21 @@ mod tests {
             ("git@example.org:x", "Remote"),
             ("http://example.org/x.tar", "Remote"),
         ] {
-            let named = format!("{:?}", Named::new("n", value).unwrap());
+            let named = format!("{:?}", Named::new("n", value, HostModes::Exact).unwrap());
             assert!(named.starts_with(kind), "{value}: {named}");
         }
         for value in ["target:y", "ftp://example.org/x"] {
-            let error = Named::new("n", value).unwrap_err().to_string();
+            let error = Named::new("n", value, HostModes::Exact)
+                .unwrap_err()
+                .to_string();
             assert_eq!(
                 error,
                 format!("build context `n={value}` is of an unknown kind")
             );
         }
-        let missing = Named::new("n", "/no/such/dir").unwrap_err().to_string();
+        let missing = Named::new("n", "/no/such/dir", HostModes::Exact)
+            .unwrap_err()
+            .to_string();
         let words = "failed to open the context `/no/such/dir`";
         assert!(missing.starts_with(words), "{missing}");
     }

@@ -7,7 +7,7 @@ use crate::output::{Files, Output};
 use crate::shared::content;
 use crate::sight::SightError;
 use acetate_cache::remote::{Existing, LayerSource, Publication, Published};
-use acetate_cache::{CacheKey, Fidelity, SharedCache};
+use acetate_cache::{CacheKey, Fidelity, OpHistory, Past, PastInput, SharedCache};
 use acetate_graph::{BuildGraph, VertexId, op_key};
 use acetate_image::{ImageError, ImageLayer, ResolvedImage};
 use acetate_oci::{Descriptor, Digest, Timestamp, chain_id};
@@ -216,6 +216,8 @@ impl Shared {
                     Output::Selected(selected) => selected.digest,
                 });
             }
+        } else {
+            made_of = self.made_of(made)?;
         }
         keys.push(CacheKey::hint(&op_key(&vertex.op)));
         Ok(Publication {
@@ -229,6 +231,34 @@ impl Shared {
                 Reach::Ran | Reach::Local | Reach::From(_) => Existing::Keep,
             },
         })
+    }
+
+    /// What a result was made of that was recorded here earlier; empty when nobody knows.
+    fn made_of(&self, made: &Made) -> Result<Vec<Digest>, PublishError> {
+        let vertex = self.graph.vertex(made.vertex);
+        let key = *self.graph.key(made.vertex).digest();
+        let history = OpHistory::new(Arc::clone(&self.store));
+        let pasts = history
+            .find(&[op_key(&vertex.op)])
+            .pop()
+            .unwrap_or_default();
+        let top = made.files.snapshot.ids().last().copied();
+        let is_it = |past: &Past| past.definition == key && past.result == top;
+        let Some(past) = pasts.decode().into_iter().find(is_it) else {
+            return Ok(Vec::new());
+        };
+        let mut made_of = Vec::with_capacity(past.inputs.len());
+        for input in past.inputs {
+            made_of.push(match input {
+                PastInput::Selection(digest) => digest,
+                PastInput::Chain(ids) => match self.snapshots.from_layers(&ids)? {
+                    Some(snapshot) => self.identity(&snapshot)?,
+                    // What is gone has no name any more.
+                    None => return Ok(Vec::new()),
+                },
+            });
+        }
+        Ok(made_of)
     }
 
     /// The name of a result by what it holds; that of nothing is the digest of nothing.
