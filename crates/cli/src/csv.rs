@@ -11,6 +11,21 @@ pub(crate) struct Attribute {
     pub(crate) value: Option<String>,
 }
 
+impl From<String> for Attribute {
+    fn from(field: String) -> Self {
+        match field.split_once('=') {
+            Some((key, value)) => Self {
+                key: key.trim().to_ascii_lowercase(),
+                value: Some(value.to_owned()),
+            },
+            None => Self {
+                key: field,
+                value: None,
+            },
+        }
+    }
+}
+
 impl Attribute {
     /// The value of an attribute that needs one.
     pub(crate) fn value(&self) -> Result<&str> {
@@ -23,28 +38,22 @@ impl Attribute {
 
 /// Splits a text into attributes.
 pub(crate) fn attributes(text: &str) -> Result<Vec<Attribute>> {
-    let attribute = |field: String| match field.split_once('=') {
-        Some((key, value)) => Attribute {
-            key: key.trim().to_ascii_lowercase(),
-            value: Some(value.to_owned()),
-        },
-        None => Attribute {
-            key: field,
-            value: None,
-        },
-    };
-    Ok(fields(text)?.into_iter().map(attribute).collect())
+    Ok(fields(text)?.into_iter().map(Attribute::from).collect())
 }
 
 /// Splits a text at its commas. A field that begins with a double quote ends with one, and holds
-/// commas as they are and double quotes doubled.
+/// commas as they are and double quotes doubled; so does one whose value begins with one.
 pub(crate) fn fields(text: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut rest = text;
     loop {
-        let (field, behind) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_field(quoted)?,
-            None => plain_field(rest)?,
+        let (field, behind) = match (rest.strip_prefix('"'), quoted_value(rest)) {
+            (Some(quoted), _) => quoted_field(quoted)?,
+            (None, Some((key, quoted))) => {
+                let (value, behind) = quoted_field(quoted)?;
+                (format!("{key}={value}"), behind)
+            }
+            (None, None) => plain_field(rest)?,
         };
         found.push(field);
         match behind {
@@ -52,6 +61,14 @@ pub(crate) fn fields(text: &str) -> Result<Vec<String>> {
             None => return Ok(found),
         }
     }
+}
+
+/// The key of a field such as `key="a,b"`, and what stands behind the opening quote. Shells take
+/// quotes away, so that people write them where they look right rather than around the field.
+fn quoted_value(text: &str) -> Option<(&str, &str)> {
+    let (key, quoted) = text.split_once("=\"")?;
+    let is_key = !key.is_empty() && !key.contains([',', '"', '=']);
+    is_key.then_some((key, quoted))
 }
 
 fn plain_field(text: &str) -> Result<(String, Option<&str>)> {
@@ -103,6 +120,9 @@ mod tests {
             (r#""""#, &[""]),
             (r#""""""#, &[r#"""#]),
             (r#""ä,ö""#, &["ä,ö"]),
+            (r#"k="a,b",c"#, &["k=a,b", "c"]),
+            (r#"k="a""b""#, &[r#"k=a"b"#]),
+            (r#"k="""#, &["k="]),
         ] {
             assert_eq!(fields(text).unwrap(), expected, "{text}");
         }
@@ -110,6 +130,11 @@ mod tests {
             (r#"a"b"#, "put the whole field in double quotes"),
             (r#""a"#, "never closed"),
             (r#"""#, "never closed"),
+            (r#"k=a"b""#, "put the whole field in double quotes"),
+            (r#"="a""#, "put the whole field in double quotes"),
+            (r#"a=b="c""#, "put the whole field in double quotes"),
+            (r#"k="a"#, "never closed"),
+            (r#"k="a"b"#, "`b` follows a closing double quote"),
             (r#""a"b,c"#, "`b,c` follows a closing double quote"),
         ] {
             let error = fields(text).unwrap_err().to_string();

@@ -17,6 +17,11 @@ pub(crate) struct Environment {
     pub(crate) source_date_epoch: Option<String>,
     /// `SSH_AUTH_SOCK`, the user's agent.
     pub(crate) ssh_auth_sock: Option<PathBuf>,
+    /// `ACETATE_CACHE_TOKEN`, for the one cache server that is used; those that begin so are for
+    /// the servers that they name.
+    pub(crate) cache_token: Option<String>,
+    /// `ACETATE_CACHE_HELPER`, which names the program that knows tokens.
+    pub(crate) cache_helper: Option<String>,
     /// `ACETATE_LOG`, a filter for the program's own log.
     pub(crate) log: Option<String>,
     /// `PATH`, where OCI runtimes are looked for.
@@ -43,7 +48,12 @@ const FETCHING: &[&str] = &[
 impl Environment {
     /// The variables for programs that fetch repositories.
     pub(crate) fn for_fetching(&self) -> Vec<(String, String)> {
-        let found = FETCHING
+        self.those_of(FETCHING)
+    }
+
+    /// Those of the variables that are set.
+    pub(crate) fn those_of(&self, names: &[&str]) -> Vec<(String, String)> {
+        let found = names
             .iter()
             .filter_map(|name| self.all.get_key_value(*name));
         found
@@ -78,6 +88,8 @@ impl Environment {
             default_platform: set("DOCKER_DEFAULT_PLATFORM"),
             source_date_epoch: set("SOURCE_DATE_EPOCH"),
             ssh_auth_sock: set("SSH_AUTH_SOCK").map(PathBuf::from),
+            cache_token: set("ACETATE_CACHE_TOKEN"),
+            cache_helper: set("ACETATE_CACHE_HELPER"),
             log: set("ACETATE_LOG"),
             search_path: set("PATH").unwrap_or_default(),
             all,

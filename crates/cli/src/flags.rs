@@ -71,6 +71,18 @@ pub(crate) struct BuildFlags {
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Vec<String>,
 
+    /// Take results from a cache, may be repeated: https://HOST/NAMESPACE, an image, or
+    /// type=http|local|registry|s3|gcs|azblob[,url=URL][,src=DIR][,ref=IMAGE][,bucket=NAME]
+    /// [,token-env=NAME][,trust=FILE][,lease=on|off|10m]
+    #[arg(long, value_name = "CACHE")]
+    pub(crate) cache_from: Vec<String>,
+
+    /// Give results to a cache, may be repeated: https://HOST/NAMESPACE, or
+    /// type=http|local|inline|s3|gcs|azblob[,url=URL][,dest=DIR][,bucket=NAME][,mode=min|max]
+    /// [,stages=A;B][,min-cost=5s][,mounts=A;B][,sign=FILE|env:NAME][,wait=60s][,ignore-error=BOOL]
+    #[arg(long, value_name = "CACHE")]
+    pub(crate) cache_to: Vec<String>,
+
     /// Run every step again
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", default_value = "false", hide_default_value = true,
@@ -287,14 +299,6 @@ pub(crate) struct PruneFlags {
 const UNFINISHED: &[(&str, &str)] = &[
     ("--annotation", "annotate the image after it is built"),
     ("--attest", "attach attestations after the image is built"),
-    (
-        "--cache-from",
-        "the state directory keeps what was built before",
-    ),
-    (
-        "--cache-to",
-        "keep the state directory between builds, see --root",
-    ),
     (
         "--load",
         "pipe `-o type=docker` into a program that loads images",

@@ -10,10 +10,13 @@
 //! **Not here.** Building: that is `acetate-engine`.
 
 mod allow_flag;
+mod cache_flag;
+mod cache_token;
 mod call_flag;
 mod command;
 mod context_flag;
 mod csv;
+mod duration;
 mod environment;
 mod failure;
 mod flags;

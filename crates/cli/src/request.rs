@@ -3,8 +3,8 @@
 use crate::environment::Environment;
 use crate::flags::BuildFlags;
 use crate::{
-    allow_flag, call_flag, context_flag, output_flag, resource_flag, secret_flag, size, ssh_flag,
-    ulimit_flag,
+    allow_flag, cache_flag, call_flag, context_flag, output_flag, resource_flag, secret_flag, size,
+    ssh_flag, ulimit_flag,
 };
 use acetate_engine::{BuildRequest, Entitlement, Isolation, NetworkMode};
 use acetate_oci::Platform;
@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildRequest> {
     let context = context_flag::context(&flags.context)?;
     let network = network(&flags.network)?;
+    let (cache_from, cache_to) = cache_flag::parse_all(&flags.cache_from, &flags.cache_to, env)?;
     Ok(BuildRequest {
         dockerfile: context_flag::dockerfile(flags.file.as_deref(), &context)?,
         target: flags.target.clone(),
@@ -45,6 +46,8 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         shm_size: flags.shm_size.as_deref().map(shm_size).transpose()?,
         resources: resource_flag::parse(&flags.limits)?,
         checks: call_flag::checks(&flags.checks)?,
+        cache_from,
+        cache_to,
         pull: flags.pull,
         isolation: isolation(&flags.isolation)?,
         ..BuildRequest::new(context)

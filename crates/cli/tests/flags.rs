@@ -40,6 +40,8 @@ fn every_flag_of_build_is_in_its_help() {
         "--build-arg",
         "--build-context",
         "--output",
+        "--cache-from",
+        "--cache-to",
         "--no-cache",
         "--no-cache-filter",
         "--platform",
@@ -88,10 +90,6 @@ fn unfinished_and_unknown_flags_fail_by_name() {
             "ERROR: --push is not supported yet; write `-o type=oci,dest=FILE`",
         ),
         (
-            ["build", "--cache-to=type=inline", "."],
-            "ERROR: --cache-to is not supported yet; keep the state directory",
-        ),
-        (
             ["build", "--no-such", "."],
             "unexpected argument '--no-such'",
         ),
@@ -104,6 +102,33 @@ fn unfinished_and_unknown_flags_fail_by_name() {
             "{}",
             text(&output.stderr)
         );
+    }
+}
+
+#[test]
+fn caches_that_cannot_be_used_fail_before_anything_is_built() {
+    for (flag, words) in [
+        (
+            "--cache-from=https://h,token=hunter2",
+            "ERROR: --cache-from https://h,token=****: `token` would be seen",
+        ),
+        (
+            "--cache-to=user/app",
+            "ERROR: --cache-to user/app: nothing is written to registries yet",
+        ),
+        (
+            "--cache-from=https://h",
+            "ERROR: ACETATE_CACHE_HELPER: run `acetate-credential-none`: it is not in PATH",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_acetate"))
+            .args(["build", flag, "."])
+            .env("ACETATE_CACHE_HELPER", "none")
+            .output()
+            .expect("acetate starts");
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        let told = text(&output.stderr);
+        assert!(told.contains(words), "{told}");
     }
 }
 

@@ -101,6 +101,7 @@ pub(crate) async fn build(
         pasts: asked.pasts,
         durations: asked.durations,
         shared_hints: asked.shared_hints,
+        replaces: asked.replaces,
         caches: caches.clone(),
         publisher,
         outcomes: Outcomes::default(),

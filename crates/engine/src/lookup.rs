@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     pub(crate) durations: Vec<Option<u64>>,
     /// By vertex, whether some shared cache has a record of its op, so that it is asked by content.
     pub(crate) shared_hints: Vec<bool>,
+    /// By vertex, whether a result of its own replaces what is shared, see [`replaced`].
+    pub(crate) replaces: Vec<bool>,
 }
 
 /// Asks for the targets first, here and then elsewhere: where they are all known, nothing else
@@ -46,6 +48,7 @@ pub(crate) async fn ask(engine: &Engine, graph: &BuildGraph, caches: &SharedCach
     let hints = hints
         .map(|(pasts, is_shared)| !pasts.is_empty() || *is_shared)
         .collect();
+    let replaces = replaced(graph, &candidates);
     let mut hits = Hits { candidates, hints };
     agree(graph, &mut hits, &pasts);
     Asked {
@@ -54,7 +57,25 @@ pub(crate) async fn ask(engine: &Engine, graph: &BuildGraph, caches: &SharedCach
         pasts,
         durations,
         shared_hints,
+        replaces,
     }
+}
+
+/// The vertices whose shared record is not wanted any more, should they run after all: those that
+/// are made to run and what is above them, and those of which a record was found, for then it was
+/// made of something else than what this build has.
+fn replaced(graph: &BuildGraph, candidates: &[Vec<Candidate>]) -> Vec<bool> {
+    let mut forced = vec![false; graph.len()];
+    let mut replaces = vec![false; graph.len()];
+    // Inputs have smaller numbers than what uses them.
+    for id in graph.ids() {
+        let vertex = graph.vertex(id);
+        let is_above = vertex.inputs.iter().any(|edge| forced[edge.vertex.idx()]);
+        forced[id.idx()] = vertex.meta.no_cache || is_above;
+        let shared = |found: &Candidate| matches!(found, Candidate::Shared(_));
+        replaces[id.idx()] = forced[id.idx()] || candidates[id.idx()].iter().any(shared);
+    }
+    replaces
 }
 
 /// The records of the store under the definition keys of some vertices.
@@ -144,6 +165,7 @@ impl Asked {
             pasts: Vec::new(),
             durations: Vec::new(),
             shared_hints: Vec::new(),
+            replaces: Vec::new(),
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct StepRunner {
     pub(crate) durations: Vec<Option<u64>>,
     /// By vertex, whether a shared cache has a record of its op.
     pub(crate) shared_hints: Vec<bool>,
+    /// By vertex, whether a result of its own replaces what is shared.
+    pub(crate) replaces: Vec<bool>,
     pub(crate) caches: SharedCaches,
     pub(crate) publisher: Publisher,
     pub(crate) outcomes: Outcomes,
@@ -361,13 +363,13 @@ impl StepRunner {
 
     /// Gives a result to the caches that want it.
     fn publish(&self, vertex: VertexId, inputs: Vec<Output>, files: &Files, duration_ms: u64) {
-        let is_forced = self.graph.vertex(vertex).meta.no_cache;
+        let replaces = self.replaces.get(vertex.idx()) == Some(&true);
         self.publisher.offer(Made {
             vertex,
             files: files.clone(),
             inputs: Some(inputs),
             duration_ms,
-            reach: if is_forced { Reach::Forced } else { Reach::Ran },
+            reach: if replaces { Reach::Anew } else { Reach::Ran },
         });
     }
 

@@ -2,7 +2,7 @@
 //!
 //! **Main types.** [`Remotes`] fetches everything, with the credentials in [`Access`]. A
 //! [`HttpRequest`] becomes a [`Download`], a blob of the store; a [`GitRequest`] becomes a
-//! [`Commit`], and a [`Checkout`] of it a snapshot.
+//! [`Commit`], and a [`Checkout`] of it a snapshot. [`credential()`] asks a program for a token.
 //!
 //! **Invariants.** What is fetched is known by its digest or its commit before anything uses it.
 //! Credentials are in no argument of a process, no error and no file. A repository decides nothing
@@ -13,16 +13,19 @@
 //! (`acetate-files`), images (`acetate-image`).
 
 mod access;
+mod credential;
 mod date;
 mod error;
 mod git;
 mod http;
 mod memory;
+mod process;
 mod prune;
 mod remotes;
 mod shell;
 
 pub use access::Access;
+pub use credential::{CredentialError, credential};
 pub use error::RemoteError;
 pub use git::{Checkout, Commit, GitRequest, redacted};
 pub use http::{Download, HttpRequest};

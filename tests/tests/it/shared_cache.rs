@@ -8,7 +8,7 @@ pub(crate) const TWO_STAGES: &str = "
     //- Dockerfile
     FROM base AS build
     COPY source /source
-    RUN head -c 3000000 /dev/urandom > /large; cat /source > /made
+    RUN head -c 12000000 /dev/urandom > /large; cat /source > /made
     FROM base
     COPY --from=build /made /made
     COPY late /late
@@ -81,7 +81,7 @@ fn s88_a_fresh_machine_takes_all_and_fetches_only_the_image() {
     assert_eq!(warnings(&taken), Vec::<String>::new());
     // The large file of the first stage stayed where it was.
     let bytes = blob_bytes(&root(&world, "b"));
-    assert!(bytes < 2_500_000, "{bytes} bytes came");
+    assert!(bytes < 6_000_000, "{bytes} bytes came");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn s88_min_gives_the_image_and_max_gives_all() {
     build_on(&world, "a", &[&to]);
     let kept = server
         .files("cas")
-        .iter()
+        .into_iter()
         .map(|file| std::fs::metadata(file).unwrap().len());
     assert!(
         kept.sum::<u64>() < 1_000_000,

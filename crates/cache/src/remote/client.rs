@@ -5,11 +5,9 @@ use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use acetate_net::{PlainHttp, is_loopback};
 use acetate_oci::Digest;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::config::Address;
 use super::detect::Level;
 use super::transport::Transport;
 use super::{RemoteConfig, RemoteError, RemoteLayer, Stats, Warning};
@@ -53,16 +51,7 @@ impl RemoteCache {
     /// # Errors
     /// When the address is none, or plain HTTP is not spoken to it.
     pub fn open(config: &RemoteConfig) -> Result<Self, RemoteError> {
-        let address = Address::parse(&config.url)?;
-        let url = address.join("");
-        let is_open = url.scheme() == "http"
-            && config.limits.plain_http == PlainHttp::Loopback
-            && !url.host_str().is_some_and(is_loopback);
-        if is_open {
-            return Err(RemoteError::PlainHttp {
-                url: address.shown(),
-            });
-        }
+        let address = config.parse()?;
         let n_parallel = config.limits.n_parallel.max(1);
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(address, config),

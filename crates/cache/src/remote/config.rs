@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acetate_cache_api::{Namespace, NamespaceError};
-use acetate_net::{PlainHttp, Url, shown};
+use acetate_net::{PlainHttp, Url, is_loopback, shown};
 use acetate_stdx::Redacted;
 
 use super::BreakerRules;
@@ -31,6 +31,47 @@ impl RemoteConfig {
             limits: RemoteLimits::default(),
         }
     }
+
+    /// Takes the address apart; nothing is asked.
+    ///
+    /// # Errors
+    /// Those of [`RemoteCache::open`](super::RemoteCache::open).
+    pub fn address(&self) -> Result<CacheAddress, RemoteError> {
+        let address = self.parse()?;
+        let origin = &address.origin;
+        Ok(CacheAddress {
+            url: address.shown(),
+            origin: shown(origin).trim_end_matches('/').to_owned(),
+            host: origin.host_str().unwrap_or_default().to_owned(),
+            port: origin.port(),
+        })
+    }
+
+    pub(super) fn parse(&self) -> Result<Address, RemoteError> {
+        let address = Address::parse(&self.url)?;
+        let origin = &address.origin;
+        let is_open = origin.scheme() == "http"
+            && self.limits.plain_http == PlainHttp::Loopback
+            && !origin.host_str().is_some_and(is_loopback);
+        if is_open {
+            let url = address.shown();
+            return Err(RemoteError::PlainHttp { url });
+        }
+        Ok(address)
+    }
+}
+
+/// The parts of the address of a cache, spelled in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheAddress {
+    /// All of it: two that are equal are the same cache.
+    pub url: String,
+    /// The server, to which a token belongs: `https://cache.example:8443`.
+    pub origin: String,
+    /// The name of the machine, or its address.
+    pub host: String,
+    /// The port, where it is not the usual one.
+    pub port: Option<u16>,
 }
 
 /// Every number that bounds what is done with a remote cache.
@@ -202,6 +243,36 @@ mod tests {
             batch.call("/x/v1", "ac:batchGet").as_str(),
             "http://h.example/x/v1/a/ac:batchGet"
         );
+    }
+
+    #[test]
+    fn equal_addresses_are_spelled_in_one_way() {
+        for (text, url, origin, host, port) in [
+            (
+                "HTTPS://Cache.Example:443/org/repo/",
+                "https://cache.example/org/repo",
+                "https://cache.example",
+                "cache.example",
+                None,
+            ),
+            (
+                "http://[::1]:8080",
+                "http://[::1]:8080",
+                "http://[::1]:8080",
+                "[::1]",
+                Some(8080),
+            ),
+        ] {
+            let expected = CacheAddress {
+                url: url.to_owned(),
+                origin: origin.to_owned(),
+                host: host.to_owned(),
+                port,
+            };
+            assert_eq!(RemoteConfig::new(text).address().unwrap(), expected);
+        }
+        let open = RemoteConfig::new("http://cache.example/a").address();
+        assert!(matches!(open, Err(RemoteError::PlainHttp { .. })));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use action::action_key;
 pub use breaker::{BreakerRules, BreakerState};
 pub use client::RemoteCache;
 pub use codec::{DecodeError, decode, encode};
-pub use config::{RemoteConfig, RemoteError, RemoteLimits};
+pub use config::{CacheAddress, RemoteConfig, RemoteError, RemoteLimits};
 pub use fetch::Lost;
 pub use lease::Beat;
 pub use lookup::RemoteHit;

@@ -1,5 +1,6 @@
 //! `acetate build`.
 
+use crate::cache_token;
 use crate::call_flag;
 use crate::command::{check, runtime};
 use crate::environment::Environment;
@@ -24,10 +25,15 @@ pub(crate) fn build(
     if let Some(call) = call_flag::wanted(flags)? {
         return check::ask(root, flags, env, mode(flags, env)?, call);
     }
-    let request = request::from_flags(flags, env)?;
+    let mut request = request::from_flags(flags, env)?;
     refuse_terminal(&request)?;
     let mode = mode(flags, env)?;
-    print_notes(mode, flags);
+    let found = cache_token::fill(&mut request, env, |helper, url| {
+        runtime::block_on(|cancel| async move {
+            acetate_engine::cache_credential(&env.search_path, helper, url, &cancel).await
+        })
+    })?;
+    print_notes(mode, &[notes::of(flags), found].concat());
     let view = mode.view();
     let sink = view.sink();
     let result = runtime::block_on(|cancel| async move {
@@ -68,9 +74,9 @@ fn refuse_terminal(request: &BuildRequest) -> Result<()> {
 
 /// What is not done although a flag asks for it; programs and the quiet are not told.
 #[expect(clippy::print_stderr, reason = "a warning to the user")]
-fn print_notes(mode: Mode, flags: &BuildFlags) {
+fn print_notes(mode: Mode, notes: &[String]) {
     if let Mode::Plain | Mode::Tty = mode {
-        for note in notes::of(flags) {
+        for note in notes {
             eprintln!("WARNING: {note}");
         }
     }

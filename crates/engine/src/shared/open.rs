@@ -1,8 +1,9 @@
 use super::{Export, Import, Opened, SharedCaches};
+use crate::cache_place::remote_config;
 use crate::engine::Engine;
 use crate::{BuildError, BuildRequest, CachePlace};
-use acetate_cache::remote::{HttpCache, RemoteCache, RemoteConfig, RemoteError, RemoteLimits};
-use acetate_net::PlainHttp;
+use acetate_cache::remote::{HttpCache, RemoteCache, RemoteConfig, RemoteError};
+use acetate_net::is_loopback;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,13 +46,9 @@ impl Opening<'_> {
             CachePlace::Http { url, token } => {
                 let config = RemoteConfig {
                     token: token.clone(),
-                    limits: RemoteLimits {
-                        // Whoever writes `http:` into the flag means it.
-                        plain_http: PlainHttp::Anywhere,
-                        ..RemoteLimits::default()
-                    },
-                    ..RemoteConfig::new(url)
+                    ..remote_config(url)
                 };
+                warn_of_clear_token(&config);
                 let remote = RemoteCache::open(&config).map_err(|error| refuse(flag, &error))?;
                 let store = Arc::clone(&self.engine.store);
                 Opened {
@@ -67,6 +64,18 @@ impl Opening<'_> {
         };
         self.opened.insert(name, opened.clone());
         Ok(opened)
+    }
+}
+
+/// A token that anybody on the way can read is worth a line.
+fn warn_of_clear_token(config: &RemoteConfig) {
+    let Ok(address) = config.address() else {
+        return;
+    };
+    let is_clear = address.url.starts_with("http:") && !is_loopback(&address.host);
+    if is_clear && config.token.is_some() {
+        let url = &address.url;
+        tracing::warn!("the token for the cache {url} is sent unencrypted; use https");
     }
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct Made {
 pub(crate) enum Reach {
     /// A step ran.
     Ran,
-    /// A step was made to run again: what was recorded before is not wanted any more.
-    Forced,
+    /// A step ran, and what was recorded of it before is not wanted any more.
+    Anew,
     /// It was here.
     Local,
     /// It came from this cache.
@@ -163,7 +163,7 @@ impl Shared {
             let spec = &one.export.spec;
             let came_from = match &made.reach {
                 Reach::From(cache) => Arc::ptr_eq(cache, &one.export.opened.cache),
-                Reach::Ran | Reach::Forced | Reach::Local => false,
+                Reach::Ran | Reach::Anew | Reach::Local => false,
             };
             one.wants.get(made.vertex.idx()).copied().unwrap_or(false)
                 && Duration::from_millis(made.duration_ms) >= spec.min_cost
@@ -227,7 +227,7 @@ impl Shared {
             fidelity: Fidelity::Full,
             made_of,
             existing: match made.reach {
-                Reach::Forced => Existing::Replace,
+                Reach::Anew => Existing::Replace,
                 Reach::Ran | Reach::Local | Reach::From(_) => Existing::Keep,
             },
         })

@@ -1,7 +1,8 @@
 use super::address::Address;
-use super::program::{Call, Cancel, Git, failed};
+use super::program::{Call, Git, failed};
 use super::redacted;
 use crate::RemoteError;
+use crate::process::Cancel;
 use crate::remotes::Inner;
 use acetate_oci::Digest;
 use acetate_stdx::lock::{FileLock, Sharing, Target};

@@ -16,6 +16,7 @@ pub use address::redacted;
 
 use crate::RemoteError;
 use crate::memory;
+use crate::process;
 use crate::remotes::Inner;
 use acetate_snapshot::{Snapshot, Snapshots};
 use acetate_store::Store;
@@ -84,7 +85,7 @@ pub(crate) async fn resolve(
     request: &GitRequest,
 ) -> Result<Commit, RemoteError> {
     let (inner, request) = (Arc::clone(inner), request.clone());
-    program::cancellable(move |cancel| {
+    process::cancellable(move |cancel| {
         let address = Address::parse(&request.remote)?;
         let session = Session::new(&inner, cancel, &address)?;
         let found = references::find(&session, &address, &request)?;
@@ -120,7 +121,7 @@ pub(crate) async fn checkout(
 ) -> Result<Snapshot, RemoteError> {
     let (inner, checkout) = (Arc::clone(inner), checkout.clone());
     let snapshots = snapshots.clone();
-    program::cancellable(move |cancel| {
+    process::cancellable(move |cancel| {
         let address = Address::parse(&checkout.remote)?;
         let session = Session::new(&inner, cancel, &address)?;
         session.whole(&address, &checkout.commit, || {
@@ -137,7 +138,7 @@ pub(crate) async fn read(
     limit: u64,
 ) -> Result<Option<Vec<u8>>, RemoteError> {
     let (inner, checkout, path) = (Arc::clone(inner), checkout.clone(), path.to_owned());
-    program::cancellable(move |cancel| {
+    process::cancellable(move |cancel| {
         let address = Address::parse(&checkout.remote)?;
         let session = Session::new(&inner, cancel, &address)?;
         let commit = &checkout.commit;

@@ -1,16 +1,14 @@
 //! Runs git so that neither the user's configuration nor a repository has a say in it.
 
 use super::address::{Address, Transport};
+use crate::process::{Cancel, last_words};
 use crate::remotes::Programs;
 use crate::{Access, RemoteError, shell};
 use acetate_stdx::Redacted;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// How one git command is run.
 #[derive(Debug)]
@@ -53,7 +51,6 @@ pub(crate) struct Answer {
 
 /// Longer than any list of references; a server that never stops is stopped here.
 const MAX_OUTPUT: u64 = 256 << 20;
-const MAX_MESSAGES: usize = 64 << 10;
 
 impl Git<'_> {
     /// Runs a command and fails with what it said.
@@ -68,7 +65,7 @@ impl Git<'_> {
     /// Runs a command that may fail.
     pub(crate) fn ask(&self, call: &Call<'_>) -> Result<Answer, RemoteError> {
         let secrets = self.secrets(call.address);
-        let mut child = self.cancel.spawn(&mut self.command(call, &secrets)?)?;
+        let mut child = self.spawn(&mut self.command(call, &secrets)?)?;
         if let (Some(input), Some(mut stdin)) = (call.input, child.stdin.take()) {
             // One that ended early says why on the other side.
             drop(stdin.write_all(input));
@@ -77,7 +74,7 @@ impl Git<'_> {
         let messages = std::thread::spawn(move || stderr.map(last_words).unwrap_or_default());
         let mut output = Vec::new();
         let read = stdout.map_or(Ok(0), |out| out.take(MAX_OUTPUT).read_to_end(&mut output));
-        let is_ok = self.cancel.wait(&mut child)?;
+        let is_ok = self.cancel.wait(&mut child, "git")?;
         read.map_err(RemoteError::io("read the output of", "git"))?;
         let messages = messages.join().unwrap_or_default();
         let reason = reason(&messages, &secrets);
@@ -87,6 +84,13 @@ impl Git<'_> {
             is_ok,
             stdout,
             reason,
+        })
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<Child, RemoteError> {
+        self.cancel.spawn(command, |error| match error.kind() {
+            io::ErrorKind::NotFound => RemoteError::NoGit,
+            _ => RemoteError::io("run", "git")(error),
         })
     }
 
@@ -159,8 +163,6 @@ impl Git<'_> {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // A group of its own, so that whatever it starts can be ended with it.
-        command.process_group(0);
         Ok(command)
     }
 
@@ -257,19 +259,6 @@ pub(crate) fn failed(call: &Call<'_>, reason: String) -> RemoteError {
     }
 }
 
-/// The end of what a command says, which is where the reason stands.
-fn last_words(mut stderr: impl Read) -> String {
-    let mut tail = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(n @ 1..) = stderr.read(&mut buffer) {
-        tail.extend_from_slice(&buffer[..n]);
-        if tail.len() > 2 * MAX_MESSAGES {
-            tail.drain(..tail.len() - MAX_MESSAGES);
-        }
-    }
-    String::from_utf8_lossy(&tail).into_owned()
-}
-
 /// The lines that say why, in one: those of git itself that are no more than hints are left out.
 fn reason(messages: &str, secrets: &[(String, Redacted<String>)]) -> String {
     let mut text = messages.to_owned();
@@ -307,88 +296,6 @@ fn reason(messages: &str, secrets: &[(String, Redacted<String>)]) -> String {
     shown.join("; ")
 }
 
-/// Ends the running command from elsewhere.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Cancel(Arc<Mutex<Running>>);
-
-#[derive(Debug, Default)]
-struct Running {
-    is_cancelled: bool,
-    group: Option<Pid>,
-}
-
-impl Cancel {
-    /// Kills what runs, and everything that is started afterwards.
-    fn cancel(&self) {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.is_cancelled = true;
-        // It is not reaped while this lock is held, so the number still means it.
-        if let Some(group) = running.group
-            && let Err(error) = rustix::process::kill_process_group(group, Signal::KILL)
-        {
-            tracing::debug!(%error, "git could not be killed");
-        }
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_cancelled
-    }
-
-    fn spawn(&self, command: &mut Command) -> Result<Child, RemoteError> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.is_cancelled {
-            return Err(RemoteError::Cancelled);
-        }
-        let child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => RemoteError::NoGit,
-            _ => RemoteError::io("run", "git")(error),
-        })?;
-        running.group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
-        Ok(child)
-    }
-
-    fn wait(&self, child: &mut Child) -> Result<bool, RemoteError> {
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
-        if let Some(pid) = pid {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while let Err(rustix::io::Errno::INTR) =
-                rustix::process::waitid(WaitId::Pid(pid), options)
-            {}
-        }
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.group = None;
-        if running.is_cancelled {
-            drop(child.wait());
-            return Err(RemoteError::Cancelled);
-        }
-        let status = child.wait().map_err(RemoteError::io("wait for", "git"))?;
-        Ok(status.success())
-    }
-}
-
-/// Does blocking work whose processes die when nobody waits for it any more.
-pub(crate) async fn cancellable<T: Send + 'static>(
-    work: impl FnOnce(&Cancel) -> Result<T, RemoteError> + Send + 'static,
-) -> Result<T, RemoteError> {
-    let on_drop = OnDrop(Cancel::default());
-    let cancel = on_drop.0.clone();
-    let result = acetate_stdx::blocking(move || work(&cancel)).await;
-    // Nothing runs any more, so the drop kills nobody.
-    drop(on_drop);
-    result
-}
-
-struct OnDrop(Cancel);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,13 +309,5 @@ mod tests {
         assert_eq!(reason("fatal: a\n", &[]), "a");
         assert_eq!(reason("a\nb\n", &[]), "a; b");
         assert_eq!(reason("", &[]), "git gave no reason");
-    }
-
-    #[test]
-    fn what_was_cancelled_starts_nothing() {
-        let cancel = Cancel::default();
-        cancel.cancel();
-        let spawned = cancel.spawn(&mut Command::new("true"));
-        assert!(matches!(spawned, Err(RemoteError::Cancelled)));
     }
 }

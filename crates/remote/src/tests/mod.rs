@@ -1,5 +1,6 @@
 //! Tests with real repositories and a scripted server.
 
+mod credential;
 mod git;
 mod git_remote;
 mod hostile;
