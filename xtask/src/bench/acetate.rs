@@ -22,14 +22,9 @@ impl Acetate {
             busybox: busybox.to_owned(),
         }
     }
-}
 
-impl Tool for Acetate {
-    fn name(&self) -> &'static str {
-        "acetate"
-    }
-
-    fn build(&self, job: &Job<'_>) -> Command {
+    /// The beginning of a build's command line: the store and the base.
+    pub(crate) fn start(&self) -> Command {
         let mut base = OsString::from("busybox=oci-layout://");
         base.push(&self.busybox);
         let mut command = Command::new(&self.binary);
@@ -38,8 +33,20 @@ impl Tool for Acetate {
             .arg("--root")
             .arg(&self.store)
             .arg("--build-context")
-            .arg(base);
-        command.args(["--progress=plain", "-o", "type=cacheonly"]);
+            .arg(base)
+            .arg("--progress=plain");
+        command
+    }
+}
+
+impl Tool for Acetate {
+    fn name(&self) -> &'static str {
+        "acetate"
+    }
+
+    fn build(&self, job: &Job<'_>) -> Command {
+        let mut command = self.start();
+        command.args(["-o", "type=cacheonly"]);
         if let Some(bust) = &job.bust {
             command.arg("--build-arg").arg(format!("BUST={bust}"));
         }

@@ -80,6 +80,23 @@ impl BuildKit {
         command.args(["--addr", &self.address]);
         command
     }
+
+    /// The beginning of a build's command line: the context and the base.
+    pub(crate) fn start_build(&self, context: &Path) -> Command {
+        let with = |name: &str, path: &Path| {
+            let mut word = OsString::from(format!("{name}="));
+            word.push(path);
+            word
+        };
+        let mut command = self.client();
+        command.args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
+        command.arg("--local").arg(with("context", context));
+        command.arg("--local").arg(with("dockerfile", context));
+        command.arg("--oci-layout").arg(with("base", &self.busybox));
+        let base = format!("context:busybox=oci-layout://base@{}", self.busybox_digest);
+        command.args(["--opt", &base]);
+        command
+    }
 }
 
 impl Tool for BuildKit {
@@ -88,18 +105,7 @@ impl Tool for BuildKit {
     }
 
     fn build(&self, job: &Job<'_>) -> Command {
-        let with = |name: &str, path: &Path| {
-            let mut word = OsString::from(format!("{name}="));
-            word.push(path);
-            word
-        };
-        let mut command = self.client();
-        command.args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
-        command.arg("--local").arg(with("context", job.context));
-        command.arg("--local").arg(with("dockerfile", job.context));
-        command.arg("--oci-layout").arg(with("base", &self.busybox));
-        let base = format!("context:busybox=oci-layout://base@{}", self.busybox_digest);
-        command.args(["--opt", &base]);
+        let mut command = self.start_build(job.context);
         if let Some(bust) = &job.bust {
             command.arg("--opt").arg(format!("build-arg:BUST={bust}"));
         }

@@ -8,11 +8,14 @@ mod acetate;
 mod buildah;
 mod buildkit;
 mod input;
+mod random;
 mod report;
 mod runc;
+mod running;
 mod samples;
 mod server;
 mod server_input;
+mod shared;
 mod tool;
 mod workloads;
 
@@ -52,6 +55,13 @@ pub(crate) fn run(project: &Project, words: &[String]) -> Result<()> {
         match server::run(project, &below, options.profile, options.runs) {
             Ok(measured) => report.append(measured),
             Err(error) => report.absent("the cache server", &error),
+        }
+        remove(&stores)?;
+    }
+    if options.wants(shared::NAME) {
+        match shared::run(project, &stores.join(shared::NAME), &options) {
+            Ok(measured) => report.append(measured),
+            Err(error) => report.absent("what machines share", &error),
         }
         remove(&stores)?;
     }
@@ -110,6 +120,14 @@ impl Options {
     }
 }
 
+/// What can be asked for by name.
+fn names() -> impl Iterator<Item = &'static str> {
+    workloads::NAMES
+        .iter()
+        .copied()
+        .chain([server::NAME, shared::NAME])
+}
+
 /// Removes the stores of an earlier run, with the mounts that a peer may have left in them.
 fn remove(stores: &Path) -> Result<()> {
     if !stores.exists() {
@@ -147,13 +165,10 @@ fn parse(words: &[String]) -> Result<Options> {
             "--dev" => options.profile = Profile::Dev,
             "--no-peers" => options.peers = false,
             "--peers-only" => options.acetate = false,
-            name if workloads::NAMES.contains(&name) || name == server::NAME => {
-                options.only.push(name.to_owned());
-            }
+            name if names().any(|known| known == name) => options.only.push(name.to_owned()),
             other => bail!(
-                "`{other}` is neither a flag nor one of {} {}",
-                workloads::NAMES.join(" "),
-                server::NAME
+                "`{other}` is neither a flag nor one of {}",
+                names().collect::<Vec<_>>().join(" ")
             ),
         }
     }

@@ -8,7 +8,6 @@ use anyhow::{Error, Result};
 use serde_json::{Value, json};
 
 use super::samples::Samples;
-use super::server::Measured;
 
 /// What Acetate is to reach, in milliseconds, by the name of the work.
 const GOALS: &[(&str, f64)] = &[
@@ -28,6 +27,17 @@ struct Row {
     samples: Samples,
 }
 
+/// What is measured apart from builds: a table of its own, and the same as JSON.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its name in the JSON of all results.
+    pub(crate) name: &'static str,
+    pub(crate) table: String,
+    pub(crate) json: Value,
+    /// Measurements of Acetate that failed.
+    pub(crate) n_failed: usize,
+}
+
 /// Everything that was measured in one run of the bench.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -35,7 +45,7 @@ pub(crate) struct Report {
     rows: Vec<Row>,
     notes: Vec<String>,
     n_failed: usize,
-    server: Option<Measured>,
+    sections: Vec<Section>,
 }
 
 impl Report {
@@ -45,7 +55,7 @@ impl Report {
             rows: Vec::new(),
             notes: Vec::new(),
             n_failed: 0,
-            server: None,
+            sections: Vec::new(),
         }
     }
 
@@ -58,9 +68,10 @@ impl Report {
         });
     }
 
-    /// Adds what was measured of the cache server, which stands below the builds.
-    pub(crate) fn append(&mut self, server: Measured) {
-        self.server = Some(server);
+    /// Adds what stands below the builds.
+    pub(crate) fn append(&mut self, section: Section) {
+        self.n_failed += section.n_failed;
+        self.sections.push(section);
     }
 
     pub(crate) fn absent(&mut self, tool: &str, error: &Error) {
@@ -159,9 +170,9 @@ impl Report {
             out.push_str(line);
         }
         out.push('\n');
-        if let Some(server) = &self.server {
+        for section in &self.sections {
             out.push('\n');
-            out.push_str(&server.table);
+            out.push_str(&section.table);
         }
         out
     }
@@ -192,7 +203,7 @@ impl Report {
             .into_iter()
             .filter_map(|work| Some((work.to_owned(), json!(self.ratio(work)?))))
             .collect();
-        json!({
+        let mut all = json!({
             "machine": machine(),
             "runs": self.runs,
             "unit": "ms",
@@ -200,8 +211,11 @@ impl Report {
             "ratios_to_buildkit": ratios,
             "growth": self.growth(),
             "notes": self.notes,
-            "server": self.server.as_ref().map(|server| &server.json),
-        })
+        });
+        for section in &self.sections {
+            all[section.name] = section.json.clone();
+        }
+        all
     }
 }
 
@@ -230,7 +244,7 @@ fn goal(work: &str) -> Option<f64> {
         .map(|(_, goal)| *goal)
 }
 
-fn shown(milliseconds: f64) -> String {
+pub(crate) fn shown(milliseconds: f64) -> String {
     if milliseconds >= 1000.0 {
         format!("{:.2} s", milliseconds / 1000.0)
     } else {

@@ -7,14 +7,16 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::report::Section;
+use super::running::{self, Running, free_port, load};
 use super::samples::Samples;
 use super::server_input::{self, Inputs, Object};
 use crate::process;
@@ -40,23 +42,16 @@ struct Row {
     goal: Option<f64>,
 }
 
-/// What was measured, as a table and as JSON.
-#[derive(Debug)]
-pub(crate) struct Measured {
-    pub(crate) table: String,
-    pub(crate) json: Value,
-}
-
 /// Measures all of it below `folder`.
 pub(crate) fn run(
     project: &Project,
     folder: &Path,
     profile: Profile,
     runs: usize,
-) -> Result<Measured> {
+) -> Result<Section> {
     let wrk = process::found("wrk").context("`wrk` is not here")?;
     let nginx = process::found("nginx").context("`nginx` is not here")?;
-    let binary = build(project, profile)?;
+    let binary = running::build_ours(project, profile)?;
     fs::create_dir_all(folder)?;
     let inputs = server_input::make(folder)?;
     let load_before = load();
@@ -102,27 +97,12 @@ pub(crate) fn run(
     }
     let memory = memory(&ours, &inputs)?;
     let load = (load_before, load());
-    Ok(Measured {
+    Ok(Section {
+        name: NAME,
         table: table(&rows, memory, &load),
         json: as_json(&rows, memory, &load),
+        n_failed: 0,
     })
-}
-
-fn build(project: &Project, profile: Profile) -> Result<PathBuf> {
-    let (name, folder) = match profile {
-        Profile::Dev => ("dev", "debug"),
-        Profile::Release => ("release", "release"),
-    };
-    let mut cargo = project.cargo();
-    cargo.args([
-        "build",
-        "--package",
-        "acetate-cache-server",
-        "--profile",
-        name,
-    ]);
-    process::run(&mut cargo)?;
-    Ok(project.target(folder).join("acetate-cache-server"))
 }
 
 fn compare(
@@ -178,24 +158,7 @@ fn asked(wrk: &Path, script: &Path, connections: u32, server: &Running) -> Resul
     rate.with_context(|| format!("`wrk` printed no rate:\n{said}"))
 }
 
-/// A server of ours or nginx, ended when this is dropped.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    address: String,
-}
-
 impl Running {
-    fn ours(binary: &Path, dir: &Path, flags: &[&str]) -> Result<Self> {
-        let port = free_port()?;
-        let mut command = Command::new(binary);
-        command.arg("--insecure-open").arg("--dir").arg(dir);
-        command
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(flags);
-        Self::start(&mut command, port)
-    }
-
     fn nginx(nginx: &Path, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir.join("files"))?;
         let port = free_port()?;
@@ -209,38 +172,6 @@ impl Running {
             .arg(dir)
             .args(["-e", "stderr"]);
         Self::start(&mut command, port)
-    }
-
-    fn start(command: &mut Command, port: u16) -> Result<Self> {
-        let address = format!("127.0.0.1:{port}");
-        let silent = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = silent.spawn().context("cannot start a server")?;
-        let mut running = Self { child, address };
-        let start = Instant::now();
-        while TcpStream::connect(&running.address).is_err() {
-            if let Some(status) = running.child.try_wait()? {
-                bail!("a server ended with {status}");
-            }
-            ensure!(
-                start.elapsed() < Duration::from_secs(20),
-                "a server does not answer"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(running)
-    }
-
-    fn end(&mut self) {
-        let id = self.child.id().to_string();
-        // nginx ends its workers when it is asked to end; a kill would leave them.
-        let asked = Command::new("kill").args(["-TERM", &id]).status();
-        if !asked.is_ok_and(|status| status.success()) {
-            drop(self.child.kill());
-        }
-        drop(self.child.wait());
     }
 
     /// Uploads objects from some threads; gives what it took.
@@ -279,21 +210,6 @@ impl Running {
                 })
         })?;
         Ok(start.elapsed())
-    }
-
-    /// The memory that it has at the moment, in mebibytes.
-    fn resident(&self) -> Result<f64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = fs::read_to_string(path)?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-        Ok(kib.context("the kernel says how much memory there is")? / 1024.0)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -349,10 +265,6 @@ fn memory(server: &Running, inputs: &Inputs) -> Result<f64> {
     server.resident()
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 fn nginx_config(dir: &str, port: u16) -> String {
     format!(
         "daemon off;\nuser root;\nworker_processes auto;\npid {dir}/pid;\nerror_log {dir}/errors;\n\
@@ -365,12 +277,6 @@ fn nginx_config(dir: &str, port: u16) -> String {
          server {{\n  listen 127.0.0.1:{port};\n  root {dir}/files;\n\
          location / {{ dav_methods PUT DELETE; create_full_put_path on; }}\n  }}\n}}\n"
     )
-}
-
-/// The machine's load of the last minute.
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn table(rows: &[Row], memory: f64, load: &(String, String)) -> String {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::random::Random;
 use crate::process;
 
 const BLOB: usize = 8 << 20;
@@ -53,7 +54,7 @@ pub(crate) fn make(folder: &Path) -> Result<Inputs> {
 }
 
 fn content(folder: &Path, n: usize, size: usize, seed: u64) -> Result<Vec<Object>> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let files = write_all(folder, n, |_| random.bytes(size))?;
     let digests = digests(&files)?;
     let objects = files.into_iter().zip(digests).map(|(file, digest)| Object {
@@ -135,24 +136,6 @@ fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Bytes that do not compress, the same in every run (xorshift).
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn bytes(&mut self, size: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(size + 8);
-        while out.len() < size {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            out.extend(self.0.to_le_bytes());
-        }
-        out.truncate(size);
-        out
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,11 +147,5 @@ mod tests {
         assert_eq!(record.len(), RECORD);
         // A file of 6 and 2 + 68 bytes, whose digest has 66 and 2.
         assert_eq!(&record[..4], &[0x12, 76, 0x0a, 4]);
-    }
-
-    #[test]
-    fn bytes_are_the_same_in_every_run() {
-        assert_eq!(Random(1).bytes(11), Random(1).bytes(11));
-        assert_ne!(Random(1).bytes(11), Random(2).bytes(11));
     }
 }
