@@ -6,7 +6,7 @@ use crate::leases::Leases;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::misses::Misses;
-use crate::storage::Disk;
+use crate::storage::{Disk, Storage};
 use crate::uploads::Uploads;
 use crate::verify::Verify;
 use acetate_stdx::clock::Clock;
@@ -17,7 +17,10 @@ use std::sync::Arc;
 pub struct App {
     pub(crate) config: Config,
     pub(crate) gate: Gate,
+    /// The directory: all objects, or copies of some.
     pub(crate) disk: Arc<Disk>,
+    /// What requests for objects are answered from.
+    pub(crate) storage: Storage,
     pub(crate) leases: Leases,
     pub(crate) logs: Logs,
     pub(crate) misses: Misses,
@@ -32,11 +35,17 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, disk: Arc<Disk>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        disk: Arc<Disk>,
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             gate: Gate::new(&config.policy, config.trust.clone(), clock),
             config,
             disk,
+            storage,
             leases: Leases::default(),
             metrics: Metrics::default(),
             complete: Complete::default(),

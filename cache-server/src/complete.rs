@@ -43,6 +43,8 @@ struct Seen {
 pub(crate) struct Hit {
     /// Its bytes; none when there was no place to keep them.
     pub(crate) body: Option<Bytes>,
+    /// What its bytes are.
+    pub(crate) tag: Digest,
     /// What the hit saves.
     pub(crate) saved_ms: u64,
 }
@@ -56,7 +58,8 @@ impl Complete {
         is_fresh.then(|| seen.hit.clone())
     }
 
-    /// Keeps a record; `changes` was read before it was looked for.
+    /// Keeps a record; `changes` was read before it was looked for. Gives the digest of its bytes,
+    /// which is not made anew for every answer.
     pub(crate) fn put(
         &self,
         namespace: &Namespace,
@@ -64,9 +67,14 @@ impl Complete {
         changes: u64,
         body: &Bytes,
         saved_ms: u64,
-    ) {
+    ) -> Digest {
+        let tag = Digest::of(body);
         let body = (body.len() <= LARGEST).then(|| body.clone());
-        let hit = Hit { body, saved_ms };
+        let hit = Hit {
+            body,
+            tag,
+            saved_ms,
+        };
         let at = Instant::now();
         let mut shard = self.shard(key);
         if shard.bytes + hit.cost() > MOST {
@@ -76,6 +84,7 @@ impl Complete {
         let seen = Seen { changes, at, hit };
         let before = shard.seen.insert((namespace.clone(), *key), seen);
         shard.bytes -= before.map_or(0, |seen| seen.hit.cost());
+        tag
     }
 
     fn shard(&self, key: &Digest) -> MutexGuard<'_, Shard> {
@@ -113,12 +122,12 @@ mod tests {
         let (namespace, key) = ("org".parse().unwrap(), Digest::of(b"k"));
         let body = Bytes::from_static(b"abc");
         complete.put(&namespace, &key, 1, &body, 1500);
-        let body = Some(body);
-        let saved_ms = 1500;
-        assert_eq!(
-            complete.get(&namespace, &key, 1),
-            Some(Hit { body, saved_ms })
-        );
+        let hit = Hit {
+            body: Some(body),
+            tag: Digest::of(b"abc"),
+            saved_ms: 1500,
+        };
+        assert_eq!(complete.get(&namespace, &key, 1), Some(hit));
         assert_eq!(complete.get(&namespace, &key, 2), None);
         assert_eq!(complete.get(&Namespace::root(), &key, 1), None);
     }

@@ -5,7 +5,10 @@
 //! Level 1 asks and answers for many objects at once, level 2 tells who is making a record just now
 //! and what its step says, and answers the questions of people.
 //!
-//! **Main types.** [`App`], [`Config`], [`storage::Disk`], [`auth::Gate`], [`leases::Leases`].
+//! **Main types.** [`App`], [`Config`], [`storage::Storage`], [`auth::Gate`], [`leases::Leases`].
+//!
+//! [`storage::Storage`] is a directory, or a bucket behind a directory of copies, and may have
+//! [another server](upstream) above it; whoever asks cannot tell.
 //!
 //! **Invariants.** Content under a digest has that digest. A record is served only when all that
 //! it names is here, and accepted only then. Nothing half-written is ever visible. What a token
@@ -37,12 +40,13 @@ pub mod settings;
 pub mod storage;
 mod tls;
 mod uploads;
+pub mod upstream;
 mod verify;
 
 pub use app::App;
 pub use config::Config;
 pub use limits::Limits;
-pub use open::open;
+pub use open::{open, open_with};
 pub use reload::{LOOK, Reloader};
 pub use serve::serve;
 pub use tls::{Files, Tls, TlsError};

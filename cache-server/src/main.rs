@@ -1,10 +1,14 @@
 //! The `acetate-cache-server` program: flags, tokens, signals.
 
+mod behind;
+
 use acetate_cache_api::Namespace;
 use acetate_cache_server::auth::{Policy, Scope, Token, TokenFile, TokenHash};
 use acetate_cache_server::gc::Marks;
 use acetate_cache_server::settings::{Settings, size};
-use acetate_cache_server::{App, Config, Files, LOOK, Reloader, Tls, open, serve};
+use acetate_cache_server::storage::BucketUrl;
+use acetate_cache_server::upstream::UpstreamUrl;
+use acetate_cache_server::{App, Config, Files, LOOK, Reloader, Tls, open_with, serve};
 use acetate_stdx::clock::SystemClock;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -47,9 +51,26 @@ struct ServeFlags {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Where objects are kept [default: acetate-cache]
+    /// Where objects are kept, or copies of some with --storage [default: acetate-cache]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "A bucket that holds all objects, for any number of servers: \
+                s3://BUCKET/PREFIX?endpoint=URL, gs://BUCKET/PREFIX or \
+                az://CONTAINER/PREFIX?account=NAME; credentials come from the environment"
+    )]
+    storage: Option<BucketUrl>,
+
+    /// Another acetate-cache-server, which is asked for what is missing here and told what is new
+    #[arg(long, value_name = "URL")]
+    upstream: Option<UpstreamUrl>,
+
+    /// A file with the token for the upstream
+    #[arg(long, value_name = "FILE")]
+    upstream_token_file: Option<PathBuf>,
 
     /// A file of tokens, one a line: NAME sha256:HASH SCOPE...; without it one token is made in DIR
     #[arg(long, value_name = "FILE")]
@@ -125,6 +146,9 @@ impl ServeFlags {
         let flags = Settings {
             listen: self.listen,
             dir: self.dir.clone(),
+            storage: self.storage.clone(),
+            upstream: self.upstream.clone(),
+            upstream_token_file: self.upstream_token_file.clone(),
             auth: self.auth.clone(),
             anonymous: (!self.anonymous.is_empty()).then(|| self.anonymous.clone()),
             insecure_open: listed(self.insecure_open),
@@ -195,7 +219,7 @@ fn run(flags: &ServeFlags) -> Result<()> {
         .context("failed to start")?;
     runtime.block_on(async {
         let tls = tls(&settings)?;
-        let app = app(&settings)?;
+        let app = app(&settings).await?;
         let listen = settings.listen();
         let listener = TcpListener::bind(listen)
             .await
@@ -222,7 +246,7 @@ fn tls(settings: &Settings) -> Result<Option<Tls>> {
     Ok(Some(Tls::open(files)?))
 }
 
-fn app(settings: &Settings) -> Result<Arc<App>> {
+async fn app(settings: &Settings) -> Result<Arc<App>> {
     let config = Config {
         dir: settings.dir(),
         max_bytes: settings.max_size,
@@ -237,8 +261,10 @@ fn app(settings: &Settings) -> Result<Arc<App>> {
         limits: settings.limits(),
         durability: settings.durability(),
     };
+    let (backing, upstream) = (behind::backing(settings)?, behind::upstream(settings)?);
     let clock = Arc::new(SystemClock);
-    open(config, clock).context("failed to open the cache")
+    let app = open_with(config, backing, upstream, clock).await;
+    app.context("failed to open the cache")
 }
 
 fn loopback_names() -> Vec<String> {

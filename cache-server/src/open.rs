@@ -1,21 +1,50 @@
 //! From a configuration to a server that can answer.
 
-use crate::storage::{Disk, StorageError};
+use crate::storage::{Backing, Disk, Storage, StorageError};
+use crate::upstream::{Upstream, UpstreamConfig};
 use crate::{App, Config};
 use acetate_stdx::atomic::Durability;
 use acetate_stdx::clock::Clock;
 use std::sync::Arc;
 
-/// Opens the directory of a configuration.
+/// Opens the directory of a configuration, which holds all objects.
 ///
 /// # Errors
 /// When it cannot be used, or another server uses it.
 pub fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Arc<App>, StorageError> {
-    let mut disk = Disk::open(&config.dir, config.max_bytes, Arc::clone(&clock))?;
-    if matches!(config.durability, Durability::Fast) {
-        disk = disk.unsynced();
+    let disk = Arc::new(disk(&config, Arc::clone(&clock))?);
+    let storage = Storage::of_disk(Arc::clone(&disk));
+    Ok(Arc::new(App::new(config, disk, storage, clock)))
+}
+
+/// Opens the directory of a configuration and what stands behind and above it.
+///
+/// # Errors
+/// When one of them cannot be used; the upstream is not asked before it is needed.
+pub async fn open_with(
+    mut config: Config,
+    backing: Backing,
+    upstream: Option<UpstreamConfig>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<App>, StorageError> {
+    if matches!(backing, Backing::Bucket { .. }) {
+        // Copies may go at any time: an upload that is about to name them finds them in the bucket.
+        config.marks.grace_secs = 0;
     }
-    Ok(Arc::new(App::new(config, Arc::new(disk), clock)))
+    let disk = Arc::new(disk(&config, Arc::clone(&clock))?);
+    let mut storage = Storage::open(Arc::clone(&disk), backing).await?;
+    if let Some(upstream) = upstream {
+        storage = storage.below(Upstream::new(upstream));
+    }
+    Ok(Arc::new(App::new(config, disk, storage, clock)))
+}
+
+fn disk(config: &Config, clock: Arc<dyn Clock>) -> Result<Disk, StorageError> {
+    let disk = Disk::open(&config.dir, config.max_bytes, clock)?;
+    Ok(match config.durability {
+        Durability::Fast => disk.unsynced(),
+        Durability::Synced => disk,
+    })
 }
 
 /// 128 random bits in hexadecimal.

@@ -4,6 +4,12 @@ use acetate_cache_api::reapi::{ActionResult, COST_TYPE, Digest as Named, Tree};
 use acetate_oci::Digest;
 use prost::Message;
 
+/// The trees that a record names; none when the body is no record.
+pub(crate) fn trees(body: &[u8]) -> Option<Vec<Digest>> {
+    let result = ActionResult::decode(body).ok()?;
+    result.trees().map(digest_of).collect()
+}
+
 /// What a record saves in milliseconds, and which content it names, that of its trees included.
 ///
 /// `tree` reads a tree; none when the body is no record, or when a tree cannot be read.

@@ -39,6 +39,8 @@ pub async fn serve(
     tasks.spawn(async move { own.gate.keep_fresh().await });
     tasks.spawn(logs::run(Arc::clone(&app)));
     tasks.spawn(verify::run(Arc::clone(&app)));
+    let telling = Arc::clone(&app);
+    tasks.spawn(async move { crate::upstream::run(&telling.storage).await });
     let room = Arc::new(Semaphore::new(app.config.limits.connections));
     let mut end = std::pin::pin!(end);
     loop {

@@ -2,6 +2,8 @@
 
 use crate::Limits;
 use crate::auth::{CERTIFICATE_NAMES, Issuer, Rule, Scope, Trust};
+use crate::storage::BucketUrl;
+use crate::upstream::UpstreamUrl;
 use acetate_cache_api::Namespace;
 use acetate_stdx::atomic::Durability;
 use serde::{Deserialize, Deserializer};
@@ -16,6 +18,14 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Where objects are kept.
     pub dir: Option<PathBuf>,
+    /// The bucket that holds all objects.
+    #[serde(deserialize_with = "one")]
+    pub storage: Option<BucketUrl>,
+    /// Another server, which is asked for what is missing here.
+    #[serde(deserialize_with = "one")]
+    pub upstream: Option<UpstreamUrl>,
+    /// A file with the token for the upstream.
+    pub upstream_token_file: Option<PathBuf>,
     /// A file of tokens.
     pub auth: Option<PathBuf>,
     /// What requests without a token may do.
@@ -72,9 +82,12 @@ const NAMES: &[&str] = &[
     "no-sync",
     "oidc",
     "opaque",
+    "storage",
     "tls-cert",
     "tls-client-ca",
     "tls-key",
+    "upstream",
+    "upstream-token-file",
 ];
 
 /// Why settings cannot be used.
@@ -103,6 +116,9 @@ pub enum SettingsError {
     /// Two rules about one issuer.
     #[error("the issuer `{0}` is there twice: put its rules together")]
     TwoIssuers(String),
+    /// A token for nobody.
+    #[error("`upstream-token-file` needs `upstream`")]
+    TokenForNobody,
     /// Tokens that nobody is asked for.
     #[error("`insecure-open` asks for no token, and `auth` names some")]
     OpenAndAuth,
@@ -141,6 +157,9 @@ impl Settings {
         let settings = Self {
             listen: self.listen.or(other.listen),
             dir: self.dir.or(other.dir),
+            storage: self.storage.or(other.storage),
+            upstream: self.upstream.or(other.upstream),
+            upstream_token_file: self.upstream_token_file.or(other.upstream_token_file),
             auth: self.auth.or(other_auth),
             anonymous: self.anonymous.or(other.anonymous),
             insecure_open: self.insecure_open.or(other_open),
@@ -166,6 +185,9 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(SettingsError::HalfTls);
+        }
+        if self.upstream_token_file.is_some() && self.upstream.is_none() {
+            return Err(SettingsError::TokenForNobody);
         }
         if self.insecure_open == Some(true) && self.auth.is_some() {
             return Err(SettingsError::OpenAndAuth);
@@ -255,6 +277,15 @@ where
     values.collect::<Result<_, _>>().map(Some)
 }
 
+fn one<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text: String = Deserialize::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(custom)
+}
+
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -320,6 +351,9 @@ mod tests {
             max-uploads = 8
             max-upload-size = "1G"
             min-rate = 512
+            storage = "s3://fleet/cache"
+            upstream = "https://region.example"
+            upstream-token-file = "up"
 
             [[certificate]]
             names = { dns = "runner-{n}.ci.example" }
@@ -373,6 +407,8 @@ mod tests {
             ("max-size = '3 elephants'", "`3 elephants` is no size"),
             ("anonymous = ['a:look']", "`a:look` is no scope"),
             ("opaque = ['a/../b']", "`..` cannot be part of a namespace"),
+            ("storage = 'ftp://fleet'", "must begin with `s3://`"),
+            ("upstream = 'region'", "the upstream is no address"),
             ("listen", "line 1"),
             (
                 "[[oidc]]\nissuer = 'https://a.example'\naudience = []",
@@ -405,6 +441,7 @@ mod tests {
             settings.unwrap_err().to_string()
         };
         assert!(or("tls-cert = 'c'").contains("need each other"));
+        assert!(or("upstream-token-file = 't'").contains("needs `upstream`"));
         assert!(or("auth = 'a'\ninsecure-open = true").contains("asks for no token"));
         let tls = "tls-cert = 'c'\ntls-key = 'k'\n";
         let rule = "[[certificate]]\nnames = { dns = 'a' }\nscope = 'a:read'\n";

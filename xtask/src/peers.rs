@@ -41,10 +41,11 @@ const PACKAGES: &[(&str, &str)] = &[
 
 const BUILDKIT: &str = "github.com/moby/buildkit@v0.32.2";
 const BUILDX: &str = "github.com/docker/buildx/cmd/buildx@v0.37.2";
+const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
 
 /// The Go programs, by the names of their files below [`bin`].
-const GO_PROGRAMS: &[&str] = &["buildkitd", "buildctl", "buildx", "crane"];
+const GO_PROGRAMS: &[&str] = &["buildkitd", "buildctl", "buildx", "crane", "versitygw"];
 
 /// Where the Go programs are put.
 pub(crate) fn bin(project: &Project) -> PathBuf {
@@ -90,13 +91,17 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
         return Ok(());
     }
     let Some(go) = process::found("go") else {
-        return absent("no `go` here: BuildKit, buildx and crane are skipped");
+        return absent("no `go` here: BuildKit, buildx, crane and an S3 server are skipped");
     };
     fs::create_dir_all(&bin)?;
     if !bin.join("buildkitd").is_file() || !bin.join("buildctl").is_file() {
         build_buildkit(project, &go, &bin)?;
     }
-    for (name, module) in [("buildx", BUILDX), ("crane", CRANE)] {
+    for (name, module) in [
+        ("buildx", BUILDX),
+        ("crane", CRANE),
+        ("versitygw", VERSITYGW),
+    ] {
         if !bin.join(name).is_file() {
             println!("peers: go install {module}");
             let args = ["install", "-trimpath", module];
@@ -185,7 +190,7 @@ mod tests {
 
     #[test]
     fn peers_are_pinned_to_exact_versions() {
-        for peer in [BUILDKIT, BUILDX, CRANE] {
+        for peer in [BUILDKIT, BUILDX, CRANE, VERSITYGW] {
             let (_, version) = peer.split_once('@').expect("a version");
             assert!(
                 version.starts_with('v') && version.split('.').count() == 3,

@@ -55,6 +55,7 @@ impl Failure {
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Storage(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Storage(StorageError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -66,7 +67,14 @@ impl IntoResponse for Failure {
         if status.is_server_error() {
             tracing::error!(error = %self, "a request failed");
         }
-        let mut response = (status, format!("{self}\n")).into_response();
+        let text = match &self {
+            // Addresses of what is behind the server are for its log.
+            Self::Storage(StorageError::Unavailable(_)) => {
+                "objects cannot be reached just now\n".to_owned()
+            }
+            failure => format!("{failure}\n"),
+        };
+        let mut response = (status, text).into_response();
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -77,6 +85,9 @@ impl IntoResponse for Failure {
             }
             StatusCode::INSUFFICIENT_STORAGE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

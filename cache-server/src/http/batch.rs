@@ -3,10 +3,13 @@
 use super::Failure;
 use super::answer::json;
 use super::guard::{allow, caller};
+use super::object::reach;
 use super::small::{MAX_BATCH, small_body};
 use crate::App;
 use crate::auth::Access;
-use acetate_cache_api::{Kind, Namespace, Route};
+use crate::storage::StorageError;
+use crate::upstream::Reach;
+use acetate_cache_api::Namespace;
 use acetate_oci::Digest;
 use axum::extract::Request;
 use axum::http::Method;
@@ -15,8 +18,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
-use std::io::Read;
+use std::collections::HashSet;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The bytes of all objects of one request or answer.
 const MAX_TOTAL: u64 = 4 << 20;
@@ -45,15 +49,29 @@ pub(super) async fn level_1(
     if request.method() != Method::POST {
         return Err(Failure::MethodNotAllowed);
     }
+    let reach = reach(&namespace, request.headers());
     let body = small_body(app, request, MAX_BATCH).await?;
     let app = Arc::clone(app);
-    let answer = acetate_stdx::blocking(move || match verb.as_str() {
-        "blobs:findMissing" => find_missing(&app, &body),
-        "blobs:batchRead" => batch_read(&app, &body),
-        "blobs:batchUpdate" => batch_update(&app, &body),
-        _ => Err(Failure::NotFound),
+    let answer = apart(async move {
+        match verb.as_str() {
+            "blobs:findMissing" => find_missing(&app, &body, &reach).await,
+            "blobs:batchRead" => batch_read(&app, &body, &reach).await,
+            "blobs:batchUpdate" => batch_update(&app, &body).await,
+            _ => Err(Failure::NotFound),
+        }
     });
     json(&answer.await?)
+}
+
+/// Fewer than there are threads that may block: what is done on them needs some of them itself.
+static APART: Semaphore = Semaphore::const_new(64);
+
+/// Works on many objects of a disk, for which the threads that answer have no time.
+pub(super) async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    // Nobody closes it.
+    let _place = APART.acquire().await;
+    let runtime = tokio::runtime::Handle::current();
+    acetate_stdx::blocking(move || runtime.block_on(work)).await
 }
 
 fn capabilities() -> Value {
@@ -91,15 +109,9 @@ impl Default for Size {
 }
 
 impl Named {
-    fn route(&self) -> Result<Route, Failure> {
+    fn digest(&self) -> Result<Digest, Failure> {
         let hash = &self.hash;
-        let key =
-            Digest::from_hex(hash).map_err(|_| Failure::Bad(format!("`{hash}` is no digest")))?;
-        Ok(Route {
-            namespace: Namespace::root(),
-            kind: Kind::Content,
-            key,
-        })
+        Digest::from_hex(hash).map_err(|_| Failure::Bad(format!("`{hash}` is no digest")))
     }
 
     fn is_empty(&self) -> bool {
@@ -119,18 +131,22 @@ struct FindMissing {
 }
 
 /// What is here counts as used from now on, so that it is still here when a record names it.
-fn find_missing(app: &App, body: &[u8]) -> Result<Value, Failure> {
+async fn find_missing(app: &App, body: &[u8], reach: &Reach) -> Result<Value, Failure> {
     let asked: FindMissing = read(body)?;
-    let mut missing = Vec::new();
-    for digest in asked.blob_digests {
-        let route = digest.route()?;
-        if app.disk.size_of(&route).is_some() {
-            app.disk.touch(&route);
-        } else if !digest.is_empty() {
-            missing.push(digest);
-        }
-    }
-    Ok(value!({"missingBlobDigests": missing}))
+    let digests: Vec<Digest> = asked
+        .blob_digests
+        .iter()
+        .filter(|named| !named.is_empty())
+        .map(Named::digest)
+        .collect::<Result<_, _>>()?;
+    let missing = app.storage.missing(digests, reach).await?;
+    let missing: HashSet<Digest> = missing.into_iter().collect();
+    let mut lacking = asked.blob_digests;
+    lacking.retain(|named| {
+        let digest = named.digest();
+        !named.is_empty() && digest.is_ok_and(|digest| missing.contains(&digest))
+    });
+    Ok(value!({"missingBlobDigests": lacking}))
 }
 
 #[derive(Deserialize)]
@@ -138,26 +154,26 @@ struct BatchRead {
     digests: Vec<Named>,
 }
 
-fn batch_read(app: &App, body: &[u8]) -> Result<Value, Failure> {
+async fn batch_read(app: &App, body: &[u8], reach: &Reach) -> Result<Value, Failure> {
     let asked: BatchRead = read(body)?;
     let mut room = MAX_TOTAL;
     let mut responses = Vec::new();
     for digest in asked.digests {
-        let found = app.disk.open_object(&digest.route()?)?;
-        let Some(mut found) = found else {
+        let found = app.storage.content(&digest.digest()?, reach).await?;
+        let Some(found) = found else {
             app.metrics.content_misses.one();
             responses.push(value!({"digest": digest, "status": {"code": 5}}));
             continue;
         };
-        let Some(left) = room.checked_sub(found.size) else {
+        let Some(left) = room.checked_sub(found.size()) else {
             responses.push(value!({"digest": digest, "status": {"code": 8}}));
             continue;
         };
         room = left;
         app.metrics.content_hits.one();
-        let mut bytes = Vec::new();
-        let read = found.file.read_to_end(&mut bytes);
-        read.map_err(|error| Failure::Bad(format!("the object cannot be read: {error}")))?;
+        let read = found.all().await;
+        let bytes =
+            read.map_err(|error| Failure::Bad(format!("the object cannot be read: {error}")))?;
         app.metrics.bytes_down.add(bytes.len() as u64);
         let data = STANDARD.encode(&bytes);
         responses.push(value!({"digest": digest, "data": data, "status": {"code": 0}}));
@@ -177,13 +193,14 @@ struct Update {
     data: String,
 }
 
-fn batch_update(app: &Arc<App>, body: &[u8]) -> Result<Value, Failure> {
+async fn batch_update(app: &Arc<App>, body: &[u8]) -> Result<Value, Failure> {
     let asked: BatchUpdate = read(body)?;
     let mut responses = Vec::new();
     for update in asked.requests {
-        let code = match store(app, &update) {
+        let code = match store(app, update.digest.clone(), &update.data).await {
             Ok(()) => 0,
             Err(Failure::Storage(error)) if error.is_full() => 8,
+            Err(Failure::Storage(StorageError::Unavailable(_))) => 14,
             Err(Failure::Bad(_) | Failure::Storage(_)) => 3,
             Err(error) => return Err(error),
         };
@@ -192,13 +209,13 @@ fn batch_update(app: &Arc<App>, body: &[u8]) -> Result<Value, Failure> {
     Ok(value!({"responses": responses}))
 }
 
-fn store(app: &Arc<App>, update: &Update) -> Result<(), Failure> {
-    let bytes = STANDARD.decode(&update.data);
+async fn store(app: &Arc<App>, named: Named, data: &str) -> Result<(), Failure> {
+    let bytes = STANDARD.decode(data);
     let bytes = bytes.map_err(|error| Failure::Bad(error.to_string()))?;
-    let route = update.digest.route()?;
-    app.metrics.bytes_up.add(bytes.len() as u64);
-    let _room = app.disk.reserve(bytes.len() as u64)?;
-    let mut upload = app.disk.upload()?;
-    upload.write(&bytes)?;
-    Ok(app.disk.publish(upload, &route, 0, &[])?)
+    let digest = named.digest()?;
+    let size = bytes.len() as u64;
+    app.metrics.bytes_up.add(size);
+    let arrival = app.storage.arrival(&digest, size).await?;
+    let arrival = arrival.append(&[bytes.into()])?;
+    Ok(arrival.publish().await?)
 }

@@ -2,14 +2,17 @@
 
 use super::Failure;
 use super::answer::{empty, json};
+use super::batch::apart;
 use super::guard::{allow, caller};
-use super::object::find;
+use super::object::{find, find_key, reach};
+use super::pull::pull_absent;
 use super::query::number;
 use super::small::{MAX_BATCH, small_body};
 use crate::App;
 use crate::auth::{Access, Caller};
+use crate::upstream::Reach;
 use acetate_cache_api::lease::{Claim, Lease};
-use acetate_cache_api::{Kind, Namespace, Route};
+use acetate_cache_api::{Namespace, Route};
 use acetate_oci::Digest;
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -17,6 +20,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,13 +66,14 @@ pub(super) async fn leases(
 
 async fn claim(app: &Arc<App>, route: &Route, request: Request) -> Result<Response, Failure> {
     let caller = caller(request.extensions());
+    let reach = reach(&route.namespace, request.headers());
     let body = small_body(app, request, MAX_CLAIM).await?;
     let claim: Claim = if body.is_empty() {
         Claim::default()
     } else {
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?
     };
-    if find(app, route, &caller)?.is_some() {
+    if find(app, route, &caller, &reach).await?.is_some() {
         return json(&Lease::Done);
     }
     let lease = app.leases.claim(route, claim);
@@ -83,11 +88,12 @@ async fn wait(app: &Arc<App>, route: &Route, request: &Parts) -> Result<Response
     let wait = number(&request.uri, "wait");
     let patience = Duration::from_secs(wait.unwrap_or(0)).min(MAX_WAIT);
     let caller = caller(&request.extensions);
-    if find(app, route, &caller)?.is_some() {
+    let reach = reach(&route.namespace, &request.headers);
+    if find(app, route, &caller, &reach).await?.is_some() {
         return json(&Lease::Done);
     }
     let state = app.leases.wait(route, patience).await;
-    if find(app, route, &caller)?.is_some() {
+    if find(app, route, &caller, &reach).await?.is_some() {
         return json(&Lease::Done);
     }
     json(&state)
@@ -114,6 +120,8 @@ struct Record {
 const MAX_KEYS: usize = 20_000;
 /// The bytes of all bodies of one answer; what is left out is asked for again.
 const MAX_BODIES: u64 = 4 << 20;
+/// Records that are looked for at a time.
+pub(super) const AT_ONCE: usize = 32;
 
 /// Answers for all keys that there is a record of; the others are misses.
 pub(super) async fn batch_get(
@@ -122,6 +130,7 @@ pub(super) async fn batch_get(
     request: Request,
 ) -> Result<Response, Failure> {
     let caller = caller(request.extensions());
+    let reach = reach(&namespace, request.headers());
     let body = small_body(app, request, MAX_BATCH).await?;
     let asked: BatchGet =
         serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
@@ -129,27 +138,32 @@ pub(super) async fn batch_get(
         return Err(Failure::Bad(format!("more than {MAX_KEYS} keys")));
     }
     let app = Arc::clone(app);
-    let found = acetate_stdx::blocking(move || records(&app, &namespace, &caller, &asked.keys));
+    let found = apart(async move { records(&app, &reach, &caller, &asked.keys).await });
     json(&found.await?)
 }
 
-fn records(
+async fn records(
     app: &App,
-    namespace: &Namespace,
+    reach: &Reach,
     caller: &Caller,
     keys: &[String],
 ) -> Result<Records, Failure> {
+    let digests = keys
+        .iter()
+        .map(|key| Digest::from_hex(key).map_err(|_| Failure::Bad(format!("`{key}` is no key"))));
+    let digests: Vec<Digest> = digests.collect::<Result<_, _>>()?;
+    pull_absent(app, reach, caller, &digests).await?;
     let mut records = Vec::new();
     let mut room = MAX_BODIES;
-    for key in keys {
-        let digest =
-            Digest::from_hex(key).map_err(|_| Failure::Bad(format!("`{key}` is no key")))?;
-        let route = Route {
-            namespace: namespace.clone(),
-            kind: Kind::Action,
-            key: digest,
-        };
-        let Some(found) = find(app, &route, caller)? else {
+    // Futures are made before they are polled, so that none borrows from the closure.
+    let all: Vec<_> = digests
+        .iter()
+        .map(|key| find_key(app, *key, caller, reach))
+        .collect();
+    let all = stream::iter(all).buffered(AT_ONCE);
+    let mut all = all.zip(stream::iter(keys));
+    while let Some((found, key)) = all.next().await {
+        let Some(found) = found? else {
             app.metrics.misses.one();
             continue;
         };

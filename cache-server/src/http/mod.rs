@@ -11,6 +11,7 @@ mod log;
 mod object;
 mod operation;
 mod page;
+mod pull;
 mod query;
 mod read;
 mod small;
@@ -81,9 +82,9 @@ async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure>
         return extension::level_2(app, &rest, request).await;
     }
     match *request.method() {
-        Method::GET | Method::HEAD => object::get(app, &request),
+        Method::GET | Method::HEAD => object::get(app, &request.into_parts().0).await,
         Method::PUT => write::put(app, request).await,
-        Method::DELETE => object::delete(app, &request),
+        Method::DELETE => object::delete(app, &request.into_parts().0).await,
         _ => Err(Failure::MethodNotAllowed),
     }
 }

@@ -10,8 +10,9 @@ use acetate_cache_api::{Kind, Namespace};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-/// The server can read its index and write its disk.
+/// The server can read its index, write its disk and reach its bucket.
 pub(super) async fn readyz(app: &Arc<App>) -> Result<Response, Failure> {
+    app.storage.ready().await?;
     let app = Arc::clone(app);
     let tried = acetate_stdx::blocking(move || {
         app.disk.index().sum(Kind::Action)?;

@@ -2,29 +2,26 @@
 
 use super::Failure;
 use crate::App;
-use crate::storage::Found;
+use crate::storage::Content;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use tokio_util::bytes::Bytes;
 
-/// Up to this size a file is read at once: it is in the page cache, and a thread costs more.
-const SMALL: u64 = 64 << 10;
+/// Answers with content.
+pub(super) fn content(app: &App, content: Content, request: &Parts) -> Result<Response, Failure> {
+    let size = content.size();
+    part(size, request, |start, end| body(app, content, start, end))
+}
 
-/// Answers with a file.
-pub(super) fn file(app: &App, found: Found, request: &Request) -> Result<Response, Failure> {
-    let size = found.size;
-    part(size, request, |start, end| {
-        body(app, found.file, start, end)
-    })
+/// Answers with how long content is.
+pub(super) fn size(size: u64, request: &Parts) -> Result<Response, Failure> {
+    part(size, request, |_, _| Ok(Body::empty()))
 }
 
 /// Answers with what is in memory.
-pub(super) fn bytes(bytes: Bytes, request: &Request) -> Response {
+pub(super) fn bytes(bytes: Bytes, request: &Parts) -> Response {
     let size = bytes.len() as u64;
     let whole = |start: u64, end: u64| {
         let index = |at| usize::try_from(at).unwrap_or(usize::MAX);
@@ -36,17 +33,17 @@ pub(super) fn bytes(bytes: Bytes, request: &Request) -> Response {
 /// Answers with as much as was asked for; `body` gives the bytes from one place to another.
 fn part(
     size: u64,
-    request: &Request,
+    request: &Parts,
     body: impl FnOnce(u64, u64) -> Result<Body, Failure>,
 ) -> Result<Response, Failure> {
-    let range = request.headers().get(header::RANGE);
+    let range = request.headers.get(header::RANGE);
     let range = range.and_then(|range| range.to_str().ok());
     let (start, end, status) = match range.map(|range| parse(range, size)) {
         None | Some(Range::Ignored) => (0, size, StatusCode::OK),
         Some(Range::Part(start, end)) => (start, end, StatusCode::PARTIAL_CONTENT),
         Some(Range::Unsatisfiable) => return Ok(unsatisfiable(size)),
     };
-    let body = if request.method() == Method::HEAD {
+    let body = if request.method == Method::HEAD {
         Body::empty()
     } else {
         body(start, end)?
@@ -75,34 +72,14 @@ fn unsatisfiable(size: u64) -> Response {
     response
 }
 
-fn body(app: &App, file: std::fs::File, start: u64, end: u64) -> Result<Body, Failure> {
-    let len = end - start;
-    if len <= SMALL {
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        let read = file.read_exact_at(&mut bytes, start);
-        read.map_err(|error| Failure::Bad(format!("the object cannot be read: {error}")))?;
-        return Ok(Body::from(bytes));
+fn body(app: &App, content: Content, start: u64, end: u64) -> Result<Body, Failure> {
+    if let Some(bytes) = content.at_hand(start, end) {
+        let failed = |error| Failure::Bad(format!("the object cannot be read: {error}"));
+        return Ok(Body::from(bytes.map_err(failed)?));
     }
-    let file = Arc::new(file);
-    let begin = (start, app.down.enter());
-    let stream = futures_util::stream::try_unfold(begin, move |(at, share)| {
-        let file = Arc::clone(&file);
-        async move {
-            if at >= end {
-                return Ok(None);
-            }
-            let len = (share.piece() as u64).min(end - at);
-            let bytes = acetate_stdx::blocking(move || piece(&file, at, len)).await?;
-            Ok::<_, io::Error>(Some((bytes, (at + len, share))))
-        }
-    });
-    Ok(Body::from_stream(stream))
-}
-
-fn piece(file: &std::fs::File, at: u64, len: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(Bytes::from(bytes))
+    let share = app.down.enter();
+    let most = move || share.piece() as u64;
+    Ok(Body::from_stream(content.stream(start, end, most)))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -4,11 +4,13 @@ use super::Failure;
 use super::answer::empty;
 use super::guard::{allow, caller};
 use super::incoming::Incoming;
-use super::object::{MAX_RECORD, find};
+use super::object::{MAX_RECORD, complete, reach};
+use super::pull::pull;
 use crate::App;
-use crate::auth::{Access, Caller};
-use crate::storage::{StorageError, Upload, fail_point};
-use acetate_cache_api::{Kind, Namespace, Route};
+use crate::auth::Access;
+use crate::storage::{Arrival, Condition, Put, Stored, fail_point};
+use crate::upstream::{Names, OnlyNew, Reach};
+use acetate_cache_api::{Kind, Route};
 use acetate_oci::Digest;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
@@ -26,22 +28,18 @@ pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Fa
     let claimed = app.uploads.claim(caller.name(), size, &app.config.limits);
     let claimed = claimed.ok_or(Failure::TooMany)?;
     app.metrics.bytes_up.add(size);
-    if route.kind == Kind::Content && app.disk.size_of(&route) == Some(size) {
-        // It is here and needs no room. The bytes are taken and dropped, which is cheaper than a new
-        // connection.
-        app.disk.touch(&route);
-        drain(app, body, size).await?;
-        return Ok(empty(StatusCode::OK));
-    }
-    let room = app
-        .disk
-        .reserve(size)
-        .inspect_err(|_| app.metrics.full.one())?;
     let done = match route.kind {
+        Kind::Content if app.storage.is_known(&route.key, size) => {
+            // It is here and needs no room. The bytes are taken and dropped, which is cheaper than a
+            // new connection.
+            app.storage.touch(&route);
+            drain(app, body, size).await?;
+            return Ok(empty(StatusCode::OK));
+        }
         Kind::Content => content(app, &route, size, body).await,
-        Kind::Action => record(app, &route, size, &caller, &parts.headers, body).await,
+        Kind::Action => record(app, &route, size, &parts.headers, body).await,
     };
-    drop((room, claimed));
+    drop(claimed);
     if let Err(Failure::Storage(error)) = &done
         && error.is_full()
     {
@@ -61,8 +59,9 @@ async fn content(
     size: u64,
     body: Body,
 ) -> Result<Response, Failure> {
-    let upload = receive(app, size, body).await?;
-    publish(app, upload, route.clone(), 0, Vec::new()).await?;
+    // Room is set aside before any of it is sent.
+    let arrival = app.storage.arrival(&route.key, size).await?;
+    receive(app, arrival, size, body).await?.publish().await?;
     Ok(empty(StatusCode::CREATED))
 }
 
@@ -70,7 +69,6 @@ async fn record(
     app: &Arc<App>,
     route: &Route,
     size: u64,
-    caller: &Caller,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -78,41 +76,133 @@ async fn record(
         return Err(Failure::TooLarge(MAX_RECORD));
     }
     let bytes = collect(app, body, size).await?;
-    let (saved_ms, refs) = check(app, route, &bytes)?;
-    if let Some(there) = there(app, route, caller)? {
-        if there != bytes {
-            app.metrics.conflicts.one();
-        }
-        if headers.contains_key(header::IF_NONE_MATCH) {
-            return Err(Failure::Exists);
-        }
+    let (wish, reach) = (Wish::of(headers)?, reach(&route.namespace, headers));
+    if wish == Wish::New {
+        // The first result counts, also when it is known above only.
+        pull(app, &reach, std::slice::from_ref(&route.key)).await?;
     }
-    fail_point("before-record");
-    let disk = Arc::clone(&app.disk);
-    let upload = acetate_stdx::blocking(move || {
-        let mut upload = disk.upload()?;
-        upload.write(&bytes)?;
-        Ok::<Upload, StorageError>(upload)
-    });
-    let upload = upload.await?;
-    publish(app, upload, route.clone(), saved_ms, refs).await?;
+    keep(app, route, bytes.into(), &wish, &reach).await?;
     app.leases.done(route);
+    let only_new = match wish {
+        Wish::New => OnlyNew::Yes,
+        Wish::Any | Wish::There | Wish::Instead(_) => OnlyNew::No,
+    };
+    let names = if app.config.is_checked(&route.namespace) {
+        Names::Content
+    } else {
+        Names::Nothing
+    };
+    app.storage.tell(route, only_new, names, &reach);
     Ok(empty(StatusCode::OK))
 }
 
+/// What a client says about the record that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Nothing: the last writer wins.
+    Any,
+    /// `If-None-Match: *`: there must be no complete one.
+    New,
+    /// `If-Match: *`: there must be one.
+    There,
+    /// `If-Match: "DIGEST"`: there must be the one that has this digest.
+    Instead(Digest),
+}
+
+impl Wish {
+    fn of(headers: &HeaderMap) -> Result<Self, Failure> {
+        if headers.contains_key(header::IF_NONE_MATCH) {
+            return Ok(Self::New);
+        }
+        let Some(header) = headers.get(header::IF_MATCH) else {
+            return Ok(Self::Any);
+        };
+        let tag = header.to_str().unwrap_or("").trim();
+        if tag == "*" {
+            return Ok(Self::There);
+        }
+        let digest = Digest::from_hex(tag.trim_matches('"'));
+        digest.map(Self::Instead).map_err(|_| {
+            Failure::Bad("`If-Match` takes `*` or the SHA-256 of a record in quotes".to_owned())
+        })
+    }
+
+    /// True when it allows to write where this is.
+    fn allows(&self, there: Option<&Stored>, is_complete: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::New => !is_complete,
+            Self::There => there.is_some(),
+            Self::Instead(digest) => there.is_some_and(|there| Digest::of(&there.body) == *digest),
+        }
+    }
+
+    /// What must still hold when it is written.
+    fn condition(&self, there: Option<Stored>) -> Condition {
+        match (self, there) {
+            (Self::Any, _) => Condition::Any,
+            (_, None) => Condition::Absent,
+            (_, Some(there)) => Condition::Replaces(there),
+        }
+    }
+}
+
+/// Others may write between a look and a write, but not for ever.
+const TRIES: u32 = 10;
+
+/// Writes a record whose content is all here, as far as the wish allows it.
+///
+/// # Errors
+/// [`Failure::Exists`] when it does not, [`Failure::Incomplete`] when content is missing.
+pub(super) async fn keep(
+    app: &App,
+    route: &Route,
+    bytes: Bytes,
+    wish: &Wish,
+    reach: &Reach,
+) -> Result<(), Failure> {
+    let (saved_ms, refs) = check(app, route, &bytes, reach).await?;
+    for _ in 0..TRIES {
+        let there = app.storage.record(route, MAX_RECORD).await?;
+        // An incomplete one is served to nobody, so that it is no reason to keep it.
+        let is_complete = match &there {
+            None => false,
+            Some(there) => complete(app, route, &there.body, reach).await?.is_some(),
+        };
+        let differs = is_complete && there.as_ref().is_some_and(|there| there.body != bytes);
+        if !wish.allows(there.as_ref(), is_complete) {
+            count_conflict(app, differs);
+            return Err(Failure::Exists);
+        }
+        fail_point("before-record");
+        let (condition, known) = (wish.condition(there), (saved_ms, refs.as_slice()));
+        let put = app
+            .storage
+            .put_record(route, bytes.clone(), known, condition);
+        if put.await? == Put::Written {
+            count_conflict(app, differs);
+            return Ok(());
+        }
+    }
+    Err(Failure::Exists)
+}
+
+fn count_conflict(app: &App, differs: bool) {
+    if differs {
+        app.metrics.conflicts.one();
+    }
+}
+
 /// What a record saves and names. In a namespace whose records are checked, all of it must be here.
-pub(super) fn check(app: &App, route: &Route, bytes: &[u8]) -> Result<(u64, Vec<Digest>), Failure> {
+async fn check(
+    app: &App,
+    route: &Route,
+    bytes: &[u8],
+    reach: &Reach,
+) -> Result<(u64, Vec<Digest>), Failure> {
     if !app.config.is_checked(&route.namespace) {
         return Ok((0, Vec::new()));
     }
-    let is_here = |digest: &Digest| {
-        let route = Route {
-            namespace: Namespace::root(),
-            kind: Kind::Content,
-            key: *digest,
-        };
-        app.disk.size_of(&route).is_some()
-    };
     // A tree that is not here is a missing object like any other.
     let direct = crate::record::needs(bytes, |_| Some(Vec::new())).ok_or_else(|| {
         let namespace = &route.namespace;
@@ -121,66 +211,40 @@ pub(super) fn check(app: &App, route: &Route, bytes: &[u8]) -> Result<(u64, Vec<
              start the server with `--opaque {namespace}`"
         ))
     })?;
-    let (saved_ms, needs) = app.disk.needs(bytes).unwrap_or(direct);
-    let missing: Vec<String> = needs
-        .iter()
-        .filter(|digest| !is_here(digest))
-        .map(Digest::hex)
-        .collect();
+    let needs = app.storage.needs(bytes, reach).await?;
+    let (saved_ms, needs) = needs.unwrap_or(direct);
+    let missing = app.storage.missing(needs.clone(), reach).await?;
     if missing.is_empty() {
         Ok((saved_ms, needs))
     } else {
-        Err(Failure::Incomplete(missing))
+        Err(Failure::Incomplete(
+            missing.iter().map(Digest::hex).collect(),
+        ))
     }
 }
 
-/// The record that is there already, when it is complete.
-fn there(app: &App, route: &Route, caller: &Caller) -> Result<Option<Bytes>, Failure> {
-    let found = find(app, route, caller)?;
-    let own = found.filter(|found| found.namespace == route.namespace);
-    Ok(own.map(|found| found.body))
-}
-
-async fn publish(
+/// Takes a body: while one part is written and hashed, the next one arrives.
+async fn receive(
     app: &Arc<App>,
-    upload: Upload,
-    route: Route,
-    saved_ms: u64,
-    refs: Vec<Digest>,
-) -> Result<(), Failure> {
-    let disk = Arc::clone(&app.disk);
-    let published =
-        acetate_stdx::blocking(move || disk.publish(upload, &route, saved_ms, &refs)).await;
-    Ok(published?)
-}
-
-/// Writes a body to a file: while one part is written and hashed, the next one arrives.
-async fn receive(app: &Arc<App>, size: u64, body: Body) -> Result<Upload, Failure> {
+    mut arrival: Arrival,
+    size: u64,
+    body: Body,
+) -> Result<Arrival, Failure> {
     let mut incoming = Incoming::new(body, size, app.config.limits);
     let share = app.up.enter();
-    let disk = Arc::clone(&app.disk);
-    let mut begun = None;
-    let mut part = incoming.part(share.piece()).await?.unwrap_or_default();
-    loop {
-        let disk = Arc::clone(&disk);
-        let write = acetate_stdx::blocking(move || {
-            let upload = begun.map_or_else(|| disk.upload(), Ok)?;
-            append(upload, part)
-        });
+    let mut part = incoming.part(share.piece()).await?;
+    while let Some(bytes) = part {
+        let write = async {
+            let written = acetate_stdx::blocking(move || arrival.append(&bytes));
+            let mut arrival = written.await?;
+            arrival.forward().await?;
+            Ok::<_, Failure>(arrival)
+        };
         let (written, next) = tokio::join!(write, incoming.part(share.piece()));
-        let upload = written?;
-        match next? {
-            None => return Ok(upload),
-            Some(next) => (begun, part) = (Some(upload), next),
-        }
+        arrival = written?;
+        part = next?;
     }
-}
-
-fn append(mut upload: Upload, part: Vec<Bytes>) -> Result<Upload, StorageError> {
-    for bytes in part {
-        upload.write(&bytes)?;
-    }
-    Ok(upload)
+    Ok(arrival)
 }
 
 /// Reads a body into memory.

@@ -1,7 +1,8 @@
 use super::changes::Changes;
+use super::keys::Keys;
 use super::touched::Touched;
-use super::upload::{Upload, fail_point};
-use super::{Index, Object};
+use super::upload::{Finished, Upload, fail_point};
+use super::{Condition, Index, Object, Put, StorageError, Stored};
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::Digest;
 use acetate_stdx::atomic::Durability;
@@ -32,6 +33,7 @@ pub struct Disk {
     sync: Durability,
     touched: Touched,
     changes: Changes,
+    keys: Keys,
     _lock: FileLock,
 }
 
@@ -49,63 +51,6 @@ pub struct Found {
 pub struct Reservation {
     disk: Arc<Disk>,
     bytes: u64,
-}
-
-/// What went wrong with an object.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// The bytes are not those that the name says.
-    #[error("content of `{expected}` has the digest `{found}`")]
-    WrongContent {
-        /// The name.
-        expected: Digest,
-        /// What the bytes are.
-        found: Digest,
-    },
-    /// There is no room.
-    #[error("there is no room for {0} bytes")]
-    Full(u64),
-    /// Another server works on the directory.
-    #[error("`{0}` is in use by another server")]
-    Busy(PathBuf),
-    /// A file could not be read or written.
-    #[error("failed to {action} `{path}`: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The index could not be used.
-    #[error("the index failed: {0}")]
-    Index(#[from] rusqlite::Error),
-    /// The index was written by another version.
-    #[error("the index has version {0}")]
-    IndexVersion(i64),
-}
-
-impl StorageError {
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
-    }
-
-    /// True when the disk has no room, by our own count or by the kernel's.
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Full(_) => true,
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
-            _ => false,
-        }
-    }
 }
 
 impl Disk {
@@ -139,6 +84,7 @@ impl Disk {
             sync: Durability::Synced,
             touched: Touched::default(),
             changes: Changes::default(),
+            keys: Keys::default(),
             _lock: lock,
         };
         if !disk.was_closed() || is_new {
@@ -198,7 +144,7 @@ impl Disk {
     /// Reads a record of at most so many bytes; its use is noted.
     ///
     /// Most records are small, so that one call gives all and says that there is no more.
-    pub fn read_record(&self, route: &Route, most: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    pub fn read_record(&self, route: &Route, most: u64) -> Result<Option<Stored>, StorageError> {
         let path = self.path(route);
         let io = |error| StorageError::io("read", &path, error);
         let file = match File::open(&path) {
@@ -215,7 +161,7 @@ impl Disk {
             io::Read::read_to_end(&mut file, &mut bytes).map_err(io)?;
         }
         self.touch(route);
-        Ok((bytes.len() as u64 <= most).then_some(bytes))
+        Ok((bytes.len() as u64 <= most).then(|| Stored::plain(bytes)))
     }
 
     /// Opens an object; its use is noted.
@@ -237,6 +183,19 @@ impl Disk {
     /// The size of an object, if it is here. A use only where a record was asked for.
     pub fn size_of(&self, route: &Route) -> Option<u64> {
         std::fs::metadata(self.path(route)).ok().map(|m| m.len())
+    }
+
+    /// What of this content is not here, in the order of the question; what is here counts as used.
+    pub(super) fn without(&self, mut digests: Vec<Digest>) -> Vec<Digest> {
+        digests.retain(|digest| {
+            let route = super::content(*digest);
+            let is_here = self.size_of(&route).is_some();
+            if is_here {
+                self.touch(&route);
+            }
+            !is_here
+        });
+        digests
     }
 
     /// Notes a use, to be written down with many others.
@@ -273,29 +232,71 @@ impl Disk {
         Ok(Reservation { disk, bytes })
     }
 
+    /// Bytes that may still be written.
+    pub(super) fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::SeqCst)
+    }
+
     /// Begins to write an object.
     pub fn upload(&self) -> Result<Upload, StorageError> {
         Upload::create(&self.dir.join("tmp"))
     }
 
-    /// Makes an object visible. `saved_ms` is what a hit on it saves, `refs` is the content that it
-    /// names.
-    pub fn publish(
-        &self,
-        upload: Upload,
+    /// Makes content visible, under the digest that its bytes have.
+    pub fn publish(&self, content: Finished) -> Result<(), StorageError> {
+        let route = super::content(content.digest());
+        self.appear(content, &route, self.sync, 0, &[])
+    }
+
+    /// Writes a record when the condition holds, which nobody can change in between: one server
+    /// owns the directory. `saved_ms` is what a hit saves, `refs` is the content that it names.
+    pub fn put_record(
+        self: &Arc<Self>,
         route: &Route,
+        body: &[u8],
+        saved_ms: u64,
+        refs: &[Digest],
+        condition: &Condition,
+    ) -> Result<Put, StorageError> {
+        let _room = self.reserve(body.len() as u64)?;
+        self.name(&route.namespace)?;
+        let mut upload = self.upload()?;
+        upload.write(body)?;
+        let finished = upload.finish();
+        let _key = self.keys.hold(&route.key);
+        if !self.holds(route, condition)? {
+            return Ok(Put::Changed);
+        }
+        self.appear(finished, route, Durability::Synced, saved_ms, refs)?;
+        Ok(Put::Written)
+    }
+
+    fn holds(&self, route: &Route, condition: &Condition) -> Result<bool, StorageError> {
+        let path = self.path(route);
+        let there = match condition {
+            Condition::Any => return Ok(true),
+            Condition::Absent => {
+                let there = path.try_exists();
+                return Ok(!there.map_err(|error| StorageError::io("look at", &path, error))?);
+            }
+            Condition::Replaces(there) => there,
+        };
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(bytes == there.body),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StorageError::io("read", &path, error)),
+        }
+    }
+
+    fn appear(
+        &self,
+        finished: Finished,
+        route: &Route,
+        sync: Durability,
         saved_ms: u64,
         refs: &[Digest],
     ) -> Result<(), StorageError> {
-        if route.kind == Kind::Action {
-            self.name(&route.namespace)?;
-        }
-        let expected = (route.kind == Kind::Content).then_some(&route.key);
-        let sync = match route.kind {
-            Kind::Content => self.sync,
-            Kind::Action => Durability::Synced,
-        };
-        let size = upload.publish(&self.path(route), expected, sync)?;
+        let size = finished.publish(&self.path(route), sync)?;
         if route.kind == Kind::Action {
             self.changes.count(route);
         }
@@ -311,6 +312,7 @@ impl Disk {
 
     /// Removes an object.
     pub fn remove(&self, route: &Route) -> Result<bool, StorageError> {
+        let _key = (route.kind == Kind::Action).then(|| self.keys.hold(&route.key));
         let path = self.path(route);
         let there = match std::fs::remove_file(&path) {
             Ok(()) => true,
@@ -349,7 +351,7 @@ impl Disk {
     /// no record of that kind, or a tree of it is not here.
     pub fn needs(&self, body: &[u8]) -> Option<(u64, Vec<Digest>)> {
         let trees = |tree: &Digest| {
-            let found = self.open_object(&content(*tree)).ok()??;
+            let found = self.open_object(&super::content(*tree)).ok()??;
             (found.size <= MAX_TREE)
                 .then(|| {
                     let mut bytes = Vec::new();
@@ -371,15 +373,6 @@ impl Disk {
         std::fs::create_dir_all(&dir).map_err(io)?;
         let text = namespace.to_string();
         acetate_stdx::atomic::publish(&path, text.as_bytes(), Durability::Synced).map_err(io)
-    }
-}
-
-/// The path of content, which is one collection for all namespaces.
-pub(super) fn content(key: Digest) -> Route {
-    Route {
-        namespace: Namespace::root(),
-        kind: Kind::Content,
-        key,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Looking at all files: after a server that did not end in order, and to verify.
 
-use super::disk::content;
-use super::{Disk, StorageError};
+use super::{Disk, StorageError, content};
 use acetate_cache_api::{Kind, Namespace, Route};
 use acetate_oci::{Digest, DigestHasher};
 use std::fs::File;

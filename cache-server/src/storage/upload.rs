@@ -17,6 +17,13 @@ pub struct Upload {
     published: bool,
 }
 
+/// An object whose bytes are all written and which nobody sees yet.
+#[derive(Debug)]
+pub struct Finished {
+    upload: Upload,
+    digest: Digest,
+}
+
 impl Upload {
     /// Makes an empty file in `dir`.
     pub(super) fn create(dir: &Path) -> Result<Self, StorageError> {
@@ -47,40 +54,64 @@ impl Upload {
         self.size
     }
 
-    /// Makes the object visible at `target`, after its bytes reached the disk.
+    /// Another view of the file, to read what was written so far.
+    pub(super) fn reader(&self) -> Result<File, StorageError> {
+        File::open(&self.path).map_err(|error| StorageError::io("open", &self.path, error))
+    }
+
+    /// All bytes were written.
+    pub fn finish(mut self) -> Finished {
+        let digest = std::mem::take(&mut self.hasher).finish();
+        Finished {
+            upload: self,
+            digest,
+        }
+    }
+
+    /// All bytes were written.
     ///
     /// # Errors
-    /// When the bytes are not those of `expected`.
-    pub(super) fn publish(
-        mut self,
-        target: &Path,
-        expected: Option<&Digest>,
-        sync: Durability,
-    ) -> Result<u64, StorageError> {
-        let found = std::mem::take(&mut self.hasher).finish();
-        if let Some(expected) = expected
-            && *expected != found
-        {
-            return Err(StorageError::WrongContent {
-                expected: *expected,
-                found,
-            });
+    /// When they are not those of `expected`.
+    pub fn finish_as(self, expected: &Digest) -> Result<Finished, StorageError> {
+        let finished = self.finish();
+        let found = finished.digest;
+        if found == *expected {
+            return Ok(finished);
         }
+        let expected = *expected;
+        Err(StorageError::WrongContent { expected, found })
+    }
+}
+
+impl Finished {
+    /// What the bytes are.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> u64 {
+        self.upload.size
+    }
+
+    /// Makes the object visible at `target`, after its bytes reached the disk.
+    pub(super) fn publish(mut self, target: &Path, sync: Durability) -> Result<u64, StorageError> {
+        let upload = &mut self.upload;
         let io = |error| StorageError::io("publish", target, error);
         if matches!(sync, Durability::Synced) {
-            self.file.sync_all().map_err(io)?;
+            upload.file.sync_all().map_err(io)?;
         }
         fail_point("before-rename");
         let parent = target.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(io)?;
-        std::fs::rename(&self.path, target).map_err(io)?;
-        self.published = true;
+        std::fs::rename(&upload.path, target).map_err(io)?;
+        upload.published = true;
         if matches!(sync, Durability::Synced) {
             let dir = std::fs::File::open(parent).map_err(io)?;
             dir.sync_all().map_err(io)?;
         }
         fail_point("after-rename");
-        Ok(self.size)
+        Ok(upload.size)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Level 0 as any server of it must behave, ours and those of others: one list of checks.
 
+use crate::s3::S3;
 use crate::server::{Server, ac, have, record};
 use acetate_oci::Digest;
 use reqwest::{Client, Method};
@@ -122,6 +123,21 @@ async fn care(peer: &Peer) {
 #[tokio::test]
 async fn our_own_server() {
     let server = Server::open();
+    check(&Peer::new(&server.url, Care::Checked)).await;
+}
+
+#[tokio::test]
+async fn our_own_server_over_a_bucket() {
+    let Some(s3) = S3::start() else { return };
+    let server = s3.server();
+    check(&Peer::new(&server.url, Care::Checked)).await;
+}
+
+#[tokio::test]
+async fn our_own_server_below_another_one() {
+    let region = Server::open();
+    let flags = ["--insecure-open", "--upstream", &region.url];
+    let server = Server::with(&flags);
     check(&Peer::new(&server.url, Care::Checked)).await;
 }
 

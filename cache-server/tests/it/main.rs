@@ -6,18 +6,22 @@
 
 mod access;
 mod admin;
+mod bucket;
 mod clients;
 mod conformance;
 mod content;
 mod killed;
 mod leases;
 mod logs;
+mod node;
 mod oidc;
 mod page;
 mod records;
 mod reload;
 mod room;
+mod s3;
 mod server;
 mod settings;
 mod slow;
 mod tls;
+mod upstream;

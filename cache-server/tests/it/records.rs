@@ -83,6 +83,66 @@ async fn a_record_can_be_made_only_where_there_is_none() {
 }
 
 #[tokio::test]
+async fn of_many_who_make_a_record_one_wins() {
+    let server = Server::open();
+    for round in 0..10 {
+        let path = ac("org", &format!("race {round}"));
+        let only_new = ("if-none-match", "*");
+        let one = async |n: u64| {
+            let body = record(&[], n);
+            let answer = server.with_header(Method::PUT, &path, only_new, &body);
+            (answer.await.status().as_u16(), body)
+        };
+        let all = futures_util::future::join_all((0..8).map(one)).await;
+        let winners: Vec<_> = all.iter().filter(|(status, _)| *status == 200).collect();
+        assert_eq!(winners.len(), 1, "{all:?}");
+        assert!(all.iter().all(|(status, _)| matches!(status, 200 | 412)));
+        assert_eq!(server.get(&path).await, (200, winners[0].1.clone()));
+    }
+}
+
+#[tokio::test]
+async fn a_record_names_its_version_and_is_replaced_by_it() {
+    let server = Server::open();
+    let path = ac("org", "k");
+    server.send(Method::PUT, &path, &record(&[], 1)).await;
+    for _ in 0..2 {
+        let answer = server.send(Method::GET, &path, b"").await;
+        let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+        let hex = acetate_oci::Digest::of(&answer.bytes().await.unwrap()).hex();
+        assert_eq!(tag, format!("\"{hex}\""));
+    }
+    let head = server.send(Method::HEAD, &path, b"").await;
+    let tag = ("if-match", head.headers()["etag"].to_str().unwrap());
+    for (n, status) in [(2, 200), (3, 412)] {
+        let body = record(&[], n);
+        let answer = server.with_header(Method::PUT, &path, tag, &body).await;
+        assert_eq!(answer.status().as_u16(), status);
+    }
+    assert_eq!(server.get(&path).await.1, record(&[], 2));
+}
+
+#[tokio::test]
+async fn an_incomplete_record_is_made_anew_once() {
+    let server = Server::open();
+    let path = ac("org", "k");
+    let content = server.put_content(b"lost").await;
+    server
+        .send(Method::PUT, &path, &record(&[b"lost"], 1))
+        .await;
+    server.send(Method::DELETE, &content, b"").await;
+    let one = async |n: u64| {
+        let only_new = ("if-none-match", "*");
+        let body = record(&[], n);
+        let answer = server.with_header(Method::PUT, &path, only_new, &body);
+        answer.await.status().as_u16()
+    };
+    let all = futures_util::future::join_all((0..8).map(one)).await;
+    let won = all.iter().filter(|status| **status == 200).count();
+    assert_eq!(won, 1, "{all:?}");
+}
+
+#[tokio::test]
 async fn many_records_at_once() {
     let server = Server::open();
     server

@@ -5,7 +5,7 @@ use acetate_oci::Digest;
 use prost::Message;
 use reqwest::{Client, Method, Response};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -32,16 +32,20 @@ impl Server {
 
     /// Starts a server on a directory that another one had, to die at a point.
     pub(crate) fn start(dir: TempDir, flags: &[&str], fail_point: Option<&str>) -> Self {
+        let point = fail_point.map(|point| ("ACETATE_FAIL_POINT", point));
+        Self::start_in(dir, flags, point.as_slice())
+    }
+
+    /// Starts a server with these variables in its environment.
+    pub(crate) fn start_in(dir: TempDir, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_acetate-cache-server"));
         command
             .args(["--listen", "127.0.0.1:0", "--dir"])
             .arg(dir.path().join("cache"))
             .args(flags)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        if let Some(point) = fail_point {
-            command.env("ACETATE_FAIL_POINT", point);
-        }
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -221,19 +225,44 @@ pub(crate) fn files(dir: &Path) -> Vec<String> {
 }
 
 /// True when the tool is there; where it is not, the test is skipped, in CI it fails.
-#[expect(
-    clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "a skip must be visible, and CI must not skip"
-)]
+#[expect(clippy::print_stderr, reason = "a skip must be visible")]
 pub(crate) fn have(tool: &str) -> bool {
-    let is_there = ["/usr/bin", "/usr/local/bin", "/usr/sbin"]
-        .iter()
-        .any(|dir| Path::new(dir).join(tool).exists());
+    let is_there = installed(tool);
     if !is_there {
-        let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!is_ci, "`{tool}` is missing, and CI must have it");
+        assert!(!is_ci(), "`{tool}` is missing, and CI must have it");
         eprintln!("skipped: `{tool}` is not installed");
     }
     is_there
+}
+
+/// A program that `cargo xtask peers` makes; where it is not, the test is skipped, and in CI it fails
+/// if it could be made.
+#[expect(clippy::print_stderr, reason = "a skip must be visible")]
+pub(crate) fn peer(name: &str) -> Option<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let program = workspace.join("target/peers/bin").join(name);
+    if program.exists() {
+        return Some(program);
+    }
+    let can_be_made = installed("go") || Path::new("/usr/local/go/bin/go").exists();
+    assert!(
+        !(is_ci() && can_be_made),
+        "`cargo xtask peers` makes `{name}`"
+    );
+    eprintln!("skipped: needs target/peers/bin/{name}, which `cargo xtask peers` makes");
+    None
+}
+
+fn installed(tool: &str) -> bool {
+    ["/usr/bin", "/usr/local/bin", "/usr/sbin"]
+        .iter()
+        .any(|dir| Path::new(dir).join(tool).exists())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests ask whether they run in CI"
+)]
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
 }

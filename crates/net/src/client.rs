@@ -8,7 +8,7 @@ use reqwest::Url;
 use crate::backoff::{delay, is_transient, retry_after};
 use crate::error::root_cause;
 use crate::origin::{check, same_origin, shown};
-use crate::request::{Method, Request};
+use crate::request::{Body, Method, Request};
 use crate::response::{Fetched, Response};
 use crate::{Limits, NetError};
 
@@ -155,7 +155,16 @@ impl NetClient {
             builder = builder.header("authorization", secret.expose());
         }
         if let Some(body) = &request.body {
-            builder = builder.body(body.to_vec());
+            builder = match body {
+                Body::Bytes(bytes) => builder.body(bytes.to_vec()),
+                Body::File(file, size) => {
+                    let file = rewound(file).map_err(|error| {
+                        let reason = format!("read the file to send: {error}");
+                        Failed::Final(NetError::Setup { reason })
+                    })?;
+                    builder.header("content-length", *size).body(file)
+                }
+            };
         }
         match builder.send().await {
             Ok(response) => Ok(Response::new(response)),
@@ -181,6 +190,13 @@ impl NetClient {
             reason: reason.clone(),
         })
     }
+}
+
+/// The file from its beginning, for every try anew.
+fn rewound(file: &std::fs::File) -> std::io::Result<tokio::fs::File> {
+    let mut file = file.try_clone()?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(tokio::fs::File::from_std(file))
 }
 
 fn builder(limits: &Limits) -> reqwest::ClientBuilder {

@@ -1,5 +1,6 @@
 //! What is asked for.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use acetate_stdx::Redacted;
@@ -30,6 +31,23 @@ impl Method {
     }
 }
 
+/// What is sent along.
+#[derive(Clone)]
+pub(crate) enum Body {
+    Bytes(Arc<[u8]>),
+    /// A file from its beginning, and how many bytes it has.
+    File(Arc<File>, u64),
+}
+
+impl Body {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, size) => *size,
+        }
+    }
+}
+
 /// One request; cheap to build and to clone, sent as often as the limits allow.
 #[derive(Clone)]
 pub struct Request {
@@ -37,7 +55,7 @@ pub struct Request {
     pub(crate) url: Url,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) authorization: Option<Redacted<String>>,
-    pub(crate) body: Option<Arc<[u8]>>,
+    pub(crate) body: Option<Body>,
 }
 
 impl Request {
@@ -71,7 +89,14 @@ impl Request {
 
     /// Sets the body; its length is sent along, and it is sent again with every try.
     pub fn body(mut self, bytes: impl Into<Arc<[u8]>>) -> Self {
-        self.body = Some(bytes.into());
+        self.body = Some(Body::Bytes(bytes.into()));
+        self
+    }
+
+    /// Sets the body to the bytes of a file of this size, which are read as they are sent. Nobody else
+    /// may use this handle meanwhile, since it has one position.
+    pub fn file(mut self, file: Arc<File>, size: u64) -> Self {
+        self.body = Some(Body::File(file, size));
         self
     }
 
@@ -91,9 +116,12 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body; empty where there is none.
+    /// The body; empty where there is none, or where it is a file.
     pub fn bytes(&self) -> &[u8] {
-        self.body.as_deref().unwrap_or_default()
+        match &self.body {
+            Some(Body::Bytes(bytes)) => bytes,
+            Some(Body::File(..)) | None => &[],
+        }
     }
 
     /// The address asked for.
@@ -122,7 +150,7 @@ impl std::fmt::Debug for Request {
             .field("url", &shown(&self.url))
             .field("headers", &headers)
             .field("authorization", &self.authorization)
-            .field("n_body", &self.body.as_ref().map(|body| body.len()))
+            .field("n_body", &self.body.as_ref().map(Body::size))
             .finish()
     }
 }

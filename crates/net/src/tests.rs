@@ -274,6 +274,26 @@ async fn what_writes_is_redirected_only_where_it_stays_itself() {
 }
 
 #[tokio::test]
+async fn a_file_is_sent_from_its_beginning_with_every_try() {
+    use std::io::Write;
+    let server = FakeServer::start(|_, n| Reply::new(if n == 0 { 503 } else { 201 }, ""));
+    let mut file = tempfile::tempfile().unwrap();
+    let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    file.write_all(&bytes).unwrap();
+    let url = Url::parse(&server.url("/x")).unwrap();
+    let size = bytes.len() as u64;
+    let request = Request::new(Method::Put, url).file(std::sync::Arc::new(file), size);
+    let status = NetClient::new(quick())
+        .send(&request)
+        .await
+        .unwrap()
+        .status();
+    assert_eq!(status, 201);
+    let bodies: Vec<_> = server.seen().into_iter().map(|seen| seen.body).collect();
+    assert!(bodies == [bytes.clone(), bytes]);
+}
+
+#[tokio::test]
 async fn nobody_listening_is_named() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
