@@ -75,7 +75,7 @@ pub struct Instruction {
     /// The variables that are filled in, with their values, in the order of their first use; none
     /// for RUN, which sees them as its environment.
     pub filled: Vec<(String, String)>,
-    /// The names that are ARGs here, rather than ENV.
+    /// Which of these, or for RUN of its environment, are ARGs rather than ENV.
     pub args: Arc<[String]>,
 }
 

@@ -28,7 +28,12 @@ impl Walk<'_, '_> {
         } else {
             self.filled(&expandable(item), &self.state.scope)
         };
-        let args = self.arg_names();
+        let args = if is_run {
+            self.arg_names()
+        } else {
+            let names = filled.iter().map(|(name, _)| name);
+            names.filter(|name| self.is_arg(name)).cloned().collect()
+        };
         Arc::new(self.instruction(text, filled, args))
     }
 
@@ -76,6 +81,10 @@ impl Walk<'_, '_> {
         });
         expand::expand_for_display(text, self.ctx.escape, &lookup);
         found.into_inner()
+    }
+
+    fn is_arg(&self, name: &str) -> bool {
+        self.args.contains(name) && !env::contains(&self.state.config.config.env, name)
     }
 
     fn arg_names(&mut self) -> Arc<[String]> {

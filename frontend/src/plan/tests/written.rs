@@ -35,9 +35,9 @@ fn nothing_is_filled_in_and_what_would_be_is_told() {
         written(text),
         [
             r#"b on debian:$R: "FROM debian:$R" ["R=12"] ["R"]"#,
-            r#"b on debian:$R: "COPY a-$V-$E-$NONE /x" ["V=1", "E=2"] ["V", "W"]"#,
+            r#"b on debian:$R: "COPY a-$V-$E-$NONE /x" ["V=1", "E=2"] ["V"]"#,
             r#"b on debian:$R: "RUN echo $V" [] ["V", "W"]"#,
-            r#"b on debian:$R: "WORKDIR /$V/${W:-w}" ["V=1"] ["V", "W"]"#,
+            r#"b on debian:$R: "WORKDIR /$V/${W:-w}" ["V=1"] ["V"]"#,
         ]
     );
 }
@@ -63,8 +63,8 @@ fn heredocs_are_part_of_the_text_and_users_of_addresses_are_not() {
     assert_eq!(
         lines,
         [
-            r#"stage-0 on debian: "COPY <<X <<'Y' /d/\n$A\nX\n$B\nY" ["A=1"] ["A", "B"]"#,
-            r#"stage-0 on debian: "ADD https://xxxxx:xxxxx@x.test/f /" [] ["A", "B"]"#,
+            r#"stage-0 on debian: "COPY <<X <<'Y' /d/\n$A\nX\n$B\nY" ["A=1"] ["A"]"#,
+            r#"stage-0 on debian: "ADD https://xxxxx:xxxxx@x.test/f /" [] []"#,
         ]
     );
 }
