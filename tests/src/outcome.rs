@@ -13,6 +13,8 @@ pub struct Outcome {
     pub stderr: String,
     /// The steps that ended, in the order of their ends.
     pub steps: Vec<Step>,
+    /// What was explained: the line, the name of a step without its number, and the reason.
+    pub explained: Vec<String>,
     /// What the steps wrote, by name.
     pub logs: BTreeMap<String, String>,
 }
@@ -49,6 +51,7 @@ impl Outcome {
             stdout: String::new(),
             stderr: String::new(),
             steps: Vec::new(),
+            explained: Vec::new(),
             logs: BTreeMap::new(),
         };
         let mut names = BTreeMap::new();
@@ -74,6 +77,11 @@ impl Outcome {
                     error,
                 });
             }
+        }
+        for it in list(object, "explanations") {
+            let (name, words) = (bare(&text(it, "name")), text(it, "words"));
+            let line = &it["origin"]["first_line"];
+            self.explained.push(format!("{line} {name}: {words}"));
         }
         for log in list(object, "logs") {
             let name = names.get(&text(log, "vertex")).cloned().unwrap_or_default();

@@ -127,11 +127,16 @@ impl World {
     }
 
     fn flags(&self, root: &Path, args: &[&str]) -> Command {
+        self.verb("build", root, args)
+    }
+
+    /// A command that takes the flags of a build.
+    fn verb(&self, verb: &str, root: &Path, args: &[&str]) -> Command {
         let mut command = acetate();
         command
             .arg("--root")
             .arg(root)
-            .args(["build", "--progress=rawjson"]);
+            .args([verb, "--progress=rawjson"]);
         command.arg(format!(
             "--build-context=base=oci-layout://{}",
             self.layout.display()
@@ -146,6 +151,16 @@ impl World {
     /// When the program cannot be started.
     pub fn build(&self, args: &[&str]) -> Outcome {
         Outcome::new(&self.command(args).output().expect("acetate starts"))
+    }
+
+    /// Asks what a build would run, and why.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn explain(&self, args: &[&str]) -> Outcome {
+        let mut command = self.verb("explain", &self.root(), args);
+        command.arg(self.context());
+        Outcome::new(&command.output().expect("acetate starts"))
     }
 
     /// Builds into a layout and reads it.

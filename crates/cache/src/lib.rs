@@ -22,6 +22,7 @@ mod local;
 mod record;
 pub mod remote;
 mod shared;
+pub mod story;
 
 pub use history::{OpHistory, Past, PastInput, Pasts};
 pub use index::{CacheIndex, Entry};

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Build an image from a Dockerfile
     #[command(visible_alias = "b")]
     Build(Box<BuildFlags>),
+    /// Say what a build would run and why, and run nothing
+    Explain(Box<ExplainFlags>),
     /// Run a command in a throw-away container of an image
     Run(RunFlags),
     /// Show what the state directory holds
@@ -169,6 +171,12 @@ pub(crate) struct BuildFlags {
           hide_default_value = true, value_parser = boolean)]
     pub(crate) debug: bool,
 
+    /// Say at the end why each step that ran was not cached
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_missing_value = "true", default_value = "false",
+          hide_default_value = true, value_parser = boolean)]
+    pub(crate) explain: bool,
+
     /// Check the Dockerfile and build nothing; the same as --call=check
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           value_name = "BOOL", default_missing_value = "true", default_value = "false",
@@ -190,6 +198,17 @@ pub(crate) struct BuildFlags {
 
     #[command(flatten)]
     pub(crate) ignored: IgnoredFlags,
+}
+
+/// The flags of a build that is only talked about.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainFlags {
+    #[command(flatten)]
+    pub(crate) build: BuildFlags,
+
+    /// Print one object of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Limits of what RUN steps may use up.

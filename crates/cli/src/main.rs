@@ -19,6 +19,7 @@ mod context_flag;
 mod csv;
 mod duration;
 mod environment;
+mod explanations;
 mod failure;
 mod flags;
 mod notes;
@@ -64,6 +65,7 @@ fn start(env: &Environment) -> Result<ExitCode, Failure> {
     enter(is_root, &root)?;
     match flags.command {
         Command::Build(build) => command::build::build(&root, &build, env),
+        Command::Explain(explain) => command::explain::explain(&root, &explain, env),
         Command::Run(run) => command::run::run(&root, run, env),
         Command::Du(du) => command::state::du(&root, &du, env),
         Command::Prune(prune) => command::state::prune(&root, &prune, env),

@@ -49,6 +49,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         cache_from,
         cache_to,
         pull: flags.pull,
+        explain: flags.explain,
         isolation: isolation(&flags.isolation)?,
         max_parallel: flags.max_parallel.map(std::num::NonZero::get),
         ..BuildRequest::new(context)

@@ -4,6 +4,7 @@ use crate::cache_mounts::Turns;
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
+use crate::explain::{self, Ran};
 use crate::images::{self, Finished};
 use crate::lookup::{self, Asked};
 use crate::outcomes::Outcomes;
@@ -40,6 +41,11 @@ fn limits(request: &BuildRequest) -> Limits {
         max_light: 16,
         max_loads: 64,
     }
+}
+
+fn ssh_agents(engine: &Engine, request: &BuildRequest) -> SshAgents {
+    let search_path = &engine.programs.search_path;
+    SshAgents::new(&request.ssh, search_path, &engine.store)
 }
 
 pub(crate) async fn build(
@@ -114,15 +120,12 @@ pub(crate) async fn build(
         is_alone: AtomicBool::new(false),
         now: progress.now(),
         secrets: Arc::new(Secrets::new(&request.secrets)),
-        ssh: Arc::new(SshAgents::new(
-            &request.ssh,
-            &engine.programs.search_path,
-            &engine.store,
-        )),
+        ssh: Arc::new(ssh_agents(engine, &request)),
         renewed: Arc::default(),
         releaser: Releaser::start(Arc::clone(&engine.store)),
         waits: Waits::default(),
         turns: Turns::default(),
+        ran: Ran::default(),
         n_run: AtomicUsize::new(0),
         n_cached: AtomicUsize::new(cached),
     });
@@ -134,6 +137,7 @@ pub(crate) async fn build(
     phase("finished");
     let summaries = unless(&cancel, shared::finish(&runner, &progress)).await;
     phase("shared");
+    let explanations = explain::after(&runner, &request, matches!(result, Ok(Ok(_)))).await;
     let finished = match result {
         Ok(finished) => finished?,
         Err(failure) => return Err(blame(failure, &graph, &contexts.source)),
@@ -145,6 +149,7 @@ pub(crate) async fn build(
         digest: finished.digest,
         n_run: runner.n_run.load(Ordering::Relaxed),
         n_cached: runner.n_cached.load(Ordering::Relaxed),
+        explanations,
         warnings,
         file: Some(Arc::clone(&contexts.source)),
         caches,
@@ -163,7 +168,7 @@ pub(crate) async fn unless<T>(
     }
 }
 
-async fn plan(
+pub(crate) async fn plan(
     engine: &Engine,
     request: &BuildRequest,
     contexts: &Arc<Contexts>,

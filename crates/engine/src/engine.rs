@@ -1,9 +1,10 @@
 use crate::blobs::Blobs;
 use crate::{
-    BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, Isolation, RunRequest,
-    build, call, container, names,
+    BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, ExplainReport,
+    Isolation, RunRequest, build, call, container, explain, names,
 };
 use acetate_cache::LocalCache;
+use acetate_cache::story::LocalStories;
 use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
 use acetate_image::Puller;
@@ -94,6 +95,19 @@ impl Engine {
         call::call(self, request, kind, sink, cancel).await
     }
 
+    /// Says what the request would run and why, without running it.
+    ///
+    /// # Errors
+    /// What cannot be read, and what is wrong with the Dockerfile.
+    pub async fn explain(
+        &self,
+        request: BuildRequest,
+        sink: Arc<dyn EventSink>,
+        cancel: CancellationToken,
+    ) -> Result<ExplainReport, BuildError> {
+        explain::ask(self, request, sink, cancel).await
+    }
+
     /// Runs a command in a throw-away container and returns its exit code.
     pub async fn run(
         &self,
@@ -120,6 +134,8 @@ impl Engine {
                 self.store.live().pin(&objects)?;
                 PruneOptions {
                     cache_mounts: CacheMountRule::Keep,
+                    // Else nobody could say that something was here.
+                    spared: &LocalStories::KINDS,
                     ..PruneOptions::ALL
                 }
             }

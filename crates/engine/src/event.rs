@@ -1,3 +1,4 @@
+use crate::Explanation;
 use acetate_frontend::{Diagnostic, SourceFile};
 use acetate_graph::Origin;
 use acetate_oci::{Digest, Timestamp};
@@ -42,6 +43,8 @@ pub enum BuildEvent {
     Status(Status),
     /// A warning about the Dockerfile.
     Warning(Diagnostic),
+    /// Why a step ran, or would run; told at the end, when it was asked for.
+    Explained(Explanation),
 }
 
 /// A step as it is shown.

@@ -24,6 +24,7 @@ mod damage;
 mod engine;
 mod error;
 mod event;
+mod explain;
 mod export;
 mod file_memory;
 mod images;
@@ -61,6 +62,7 @@ pub use container::RunRequest;
 pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
+pub use explain::{ExplainReport, Explanation, Reason as RunReason};
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{
     BuildRequest, ContextInput, Destination, DockerfileInput, Isolation, LayoutForm, OutputKind,

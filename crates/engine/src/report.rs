@@ -1,3 +1,4 @@
+use crate::Explanation;
 use acetate_cache::remote::Stats;
 use acetate_frontend::{Diagnostic, SourceFile};
 use acetate_oci::{Digest, Platform};
@@ -17,6 +18,8 @@ pub struct BuildReport {
     pub n_run: usize,
     /// How many steps were taken from the cache.
     pub n_cached: usize,
+    /// Why each step that was carried out was not cached, when the request asked.
+    pub explanations: Vec<Explanation>,
     /// The warnings that the Dockerfile gave.
     pub warnings: Vec<Diagnostic>,
     /// The Dockerfile, which the warnings point into.

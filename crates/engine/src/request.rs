@@ -61,6 +61,8 @@ pub struct BuildRequest {
     pub context_modes: HostModes,
     /// `--pull`.
     pub pull: bool,
+    /// `--explain`: whether the report says why each step ran.
+    pub explain: bool,
     /// What runs the steps.
     pub isolation: Isolation,
     /// How many processes run at the same time; none lets the engine choose.
@@ -96,6 +98,7 @@ impl BuildRequest {
             cache_to: Vec::new(),
             context_modes: HostModes::Exact,
             pull: false,
+            explain: false,
             isolation: Isolation::Native,
             max_parallel: None,
         }

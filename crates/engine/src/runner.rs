@@ -4,6 +4,7 @@ use crate::blobs::{Blobs, FetchError};
 use crate::cache_mounts::{Renewed, Turns};
 use crate::claim::Claim;
 use crate::context::Contexts;
+use crate::explain::Ran;
 use crate::outcomes::{How, Outcomes};
 use crate::output::{Files, Output, Selected};
 use crate::pin::Pinned;
@@ -69,6 +70,7 @@ pub(crate) struct StepRunner {
     pub(crate) releaser: Releaser,
     pub(crate) waits: Waits,
     pub(crate) turns: Turns,
+    pub(crate) ran: Ran,
     pub(crate) n_run: AtomicUsize,
     pub(crate) n_cached: AtomicUsize,
 }
@@ -149,6 +151,7 @@ impl Runner for StepRunner {
         };
         self.n_run.fetch_add(1, Ordering::Relaxed);
         self.outcomes.note(id, How::Ran);
+        self.ran.add(id, result.is_ok());
         match result {
             Ok(files) => {
                 let duration = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -6,7 +6,7 @@
 //! | definition keys and output indices of the inputs | - | yes | - |
 //! | diff ids of a written input, whole chain in order | - | - | yes |
 //! | content of a read input: names, modes, owners, bytes; no times | - | - | yes |
-//! | name, origin, `no_cache`, location, host addresses, proxies, cache directories, resources | - | - | - |
+//! | name, origin, instruction, `no_cache`, location, host addresses, proxies, cache directories, resources | - | - | - |
 //!
 //! | op | fields |
 //! |---|---|

@@ -36,6 +36,6 @@ pub use prune::{Decision, Demand, Known, prune};
 pub use shape::{Shape, VertexKind};
 pub use text::dump;
 pub use vertex::{
-    CacheDirectory, CacheSharing, Edge, Origin, Resources, SourceLocation, Vertex, VertexId,
-    VertexMeta,
+    CacheDirectory, CacheSharing, Edge, Instruction, Origin, Resources, SourceLocation, Vertex,
+    VertexId, VertexMeta,
 };

@@ -1,5 +1,6 @@
 use crate::Op;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The place of a vertex in its graph; inputs have smaller numbers than what uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +47,8 @@ pub struct VertexMeta {
     pub name: String,
     /// Where it stands in the Dockerfile.
     pub origin: Option<Origin>,
+    /// The instruction that it comes from; none for what no instruction asks for by itself.
+    pub instruction: Option<Arc<Instruction>>,
     /// Always runs, whatever the caches hold.
     pub no_cache: bool,
     /// Where a source is found, an index whose meaning the frontend and the engine share.
@@ -58,6 +61,22 @@ pub struct VertexMeta {
     pub caches: Vec<CacheDirectory>,
     /// What a process may use up.
     pub resources: Resources,
+}
+
+/// An instruction as it was written, for whoever explains what became of it. In no key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Instruction {
+    /// The stage that it stands in: its name, or `stage-1`.
+    pub stage: String,
+    /// What the stage starts from, as written.
+    pub base: String,
+    /// The instruction with no variable filled in, heredocs included, without users of addresses.
+    pub text: String,
+    /// The variables that are filled in, with their values, in the order of their first use; none
+    /// for RUN, which sees them as its environment.
+    pub filled: Vec<(String, String)>,
+    /// Which of these, or for RUN of its environment, are ARGs rather than ENV.
+    pub args: Arc<[String]>,
 }
 
 /// The directory that a cache mount shows. Neither its name nor its sharing is in a key (S81).

@@ -24,6 +24,7 @@ pub(crate) use commands::{expose_format, json_args, legacy_pair, maintainer};
 pub(crate) use descriptions::description;
 pub(crate) use from::{FromLine, default_base};
 pub(crate) use ignored::Ignored;
+pub use secrets::means_secret;
 pub(crate) use secrets::secret_name;
 
 use crate::ast::Dockerfile;

@@ -65,26 +65,25 @@ impl Lowering<'_> {
             Input::Stage(id) => self.outputs[id.0],
             Input::Selection(spec) => Some(self.selection(spec, origin)?),
             Input::Image(need) => {
-                let name = format!("FROM {}", pinned_name(self.pins, need));
-                Some(self.image(need, name, origin)?)
+                let meta = VertexMeta {
+                    name: format!("FROM {}", pinned_name(self.pins, need)),
+                    origin,
+                    ..VertexMeta::default()
+                };
+                Some(self.image(need, meta)?)
             }
             Input::Remote(need) => Some(self.remote(need, origin)?),
         })
     }
 
-    pub(super) fn image(
-        &mut self,
-        need: &ImageNeed,
-        name: String,
-        origin: Option<Origin>,
-    ) -> Result<Edge, Diagnostic> {
+    pub(super) fn image(&mut self, need: &ImageNeed, meta: VertexMeta) -> Result<Edge, Diagnostic> {
         let image = pinned(self.pins, need)?;
         let op = SourceOp::Image {
             manifest: image.manifest,
             platform: need.platform.clone(),
         };
         let location = self.sources.images.locate(need);
-        Ok(self.source(op, name, origin, location))
+        Ok(self.source(op, meta, location))
     }
 
     fn selection(
@@ -98,7 +97,8 @@ impl Lowering<'_> {
         };
         let name = format!("[internal] load {}: {files}", context_name(&spec.context));
         let location = self.sources.selections.locate(spec);
-        Ok(self.source(SourceOp::Local { selection }, name, origin, location))
+        let meta = shown(name, origin);
+        Ok(self.source(SourceOp::Local { selection }, meta, location))
     }
 
     /// What was fetched; of an archive that is a context, what is in it.
@@ -112,8 +112,8 @@ impl Lowering<'_> {
             return Err(unpinned(&format!("`{name}` is")));
         };
         let location = self.sources.remotes.locate(need);
-        let shown = format!("[internal] load {name}");
-        let edge = self.source(source.clone(), shown, origin.clone(), location);
+        let meta = shown(format!("[internal] load {name}"), origin.clone());
+        let edge = self.source(source.clone(), meta, location);
         if !unpack {
             return Ok(edge);
         }
@@ -121,8 +121,8 @@ impl Lowering<'_> {
             archives: Archives::Unpack,
             ..whole(CopySource::Path("*".to_owned()), CopyOwner::Keep, "/")
         };
-        let shown = format!("[internal] unpack {name}");
-        Ok(self.made_of(edge, unpacked, shown, origin))
+        let name = format!("[internal] unpack {name}");
+        Ok(self.made_of(edge, unpacked, name, origin))
     }
 
     /// A local source without its context around it: what it is becomes a file system.
@@ -145,28 +145,25 @@ impl Lowering<'_> {
         name: String,
         origin: Option<Origin>,
     ) -> Edge {
-        let meta = VertexMeta {
-            name,
-            origin,
-            ..VertexMeta::default()
-        };
+        let meta = shown(name, origin);
         Edge::first(self.file(None, vec![edge], vec![FileAction::Copy(action)], meta))
     }
 
-    fn source(
-        &mut self,
-        op: SourceOp,
-        name: String,
-        origin: Option<Origin>,
-        location: SourceLocation,
-    ) -> Edge {
+    fn source(&mut self, op: SourceOp, meta: VertexMeta, location: SourceLocation) -> Edge {
         let meta = VertexMeta {
-            name,
-            origin,
             location: Some(location),
-            ..VertexMeta::default()
+            ..meta
         };
         Edge::first(self.builder.add(Op::Source(op), Vec::new(), meta))
+    }
+}
+
+/// What is said of something that no instruction makes by itself.
+fn shown(name: String, origin: Option<Origin>) -> VertexMeta {
+    VertexMeta {
+        name,
+        origin,
+        ..VertexMeta::default()
     }
 }
 

@@ -8,6 +8,7 @@ use acetate_graph::{
     CopyAction, Edge, FileAction, FileOp, GraphBuilder, MkdirAction, Op, Origin, VertexId,
     VertexMeta,
 };
+use std::sync::Arc;
 
 /// The graph under construction.
 #[derive(Debug)]
@@ -72,11 +73,19 @@ impl<'a> Lowering<'a> {
     }
 
     fn base_image(&mut self, need: &ImageNeed, stage: &PlannedStage) -> Result<Edge, Diagnostic> {
-        let (name, origin) = match &stage.base_label {
-            Some(label) => (label.name.clone(), Some(label.origin.clone())),
-            None => (format!("FROM {}", pinned_name(self.pins, need)), None),
+        let meta = match &stage.base_label {
+            Some(label) => VertexMeta {
+                name: label.name.clone(),
+                origin: Some(label.origin.clone()),
+                instruction: Some(Arc::clone(&label.instruction)),
+                ..VertexMeta::default()
+            },
+            None => VertexMeta {
+                name: format!("FROM {}", pinned_name(self.pins, need)),
+                ..VertexMeta::default()
+            },
         };
-        self.image(need, name, origin)
+        self.image(need, meta)
     }
 
     fn base_context(
@@ -195,6 +204,7 @@ pub(super) fn meta(step: &Step) -> VertexMeta {
     VertexMeta {
         name: step.label.name.clone(),
         origin: Some(step.label.origin.clone()),
+        instruction: Some(Arc::clone(&step.label.instruction)),
         no_cache: step.no_cache,
         ..VertexMeta::default()
     }

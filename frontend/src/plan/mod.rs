@@ -35,6 +35,7 @@ mod stages;
 mod triggers;
 mod walk;
 mod wanted;
+mod written;
 
 #[cfg(test)]
 pub(crate) mod tests;

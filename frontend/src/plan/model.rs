@@ -3,11 +3,12 @@
 use crate::pins::{ImageNeed, RemoteNeed, SelectionSpec};
 use crate::{Diagnostic, pins::Need};
 use acetate_graph::{
-    CacheSharing, CopyAction, Device, Env, MkdirAction, MkfileAction, MountAccess, NetworkMode,
-    Origin, Resources, SecretEnv, SecretMount, SecurityMode,
+    CacheSharing, CopyAction, Device, Env, Instruction, MkdirAction, MkfileAction, MountAccess,
+    NetworkMode, Origin, Resources, SecretEnv, SecretMount, SecurityMode,
 };
 use acetate_oci::{HistoryEntry, ImageConfig, Platform};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What planning ends with.
 #[derive(Debug, Clone)]
@@ -106,6 +107,8 @@ pub struct StepLabel {
     pub name: String,
     /// The lines of the instruction.
     pub origin: Origin,
+    /// The instruction as written.
+    pub instruction: Arc<Instruction>,
 }
 
 /// A line of history and the step that made its layer.

@@ -10,6 +10,7 @@ use super::scope::{Declared, Expander, Scope};
 use super::stages::StageTable;
 use super::triggers::Item;
 use super::wanted::{self, Wanted};
+use super::written::ArgNames;
 use super::{Findings, created_by, env, path};
 use crate::ast::{Escape, InstructionKind};
 use crate::checks::Ignored;
@@ -246,6 +247,8 @@ pub(super) struct Walk<'w, 'a> {
     pub(super) args: Declared,
     /// How history shows them, until a variable is set.
     pub(super) shown_args: Option<String>,
+    /// The names that are ARGs, as the last instruction saw them.
+    pub(super) arg_names: ArgNames,
     /// Whether this stage has set CMD, so that ENTRYPOINT leaves it.
     pub(super) has_cmd: bool,
     findings: &'w mut Findings,
@@ -279,6 +282,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             wanted,
             args: Declared::default(),
             shown_args: None,
+            arg_names: ArgNames::default(),
             has_cmd: false,
             findings,
             numbering: Numbering::new(ctx, instance),
@@ -359,6 +363,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let label = StepLabel {
             name: self.numbering.next(name),
             origin: self.ctx.origin(item.lines()),
+            instruction: self.written(item),
         };
         let step = self.steps.len();
         self.steps.push(Step {
@@ -444,6 +449,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         Some(StepLabel {
             name: self.numbering.next(&name),
             origin,
+            instruction: self.written_from(),
         })
     }
 

@@ -35,6 +35,8 @@ mod copy_paths;
 mod copy_unpack;
 mod determinism;
 mod differential;
+mod explain;
+mod explain_forms;
 mod flags;
 mod full_disk;
 mod heredocs;

@@ -5,12 +5,13 @@ use crate::cache_token;
 use crate::call_flag;
 use crate::command::{check, runtime};
 use crate::environment::Environment;
+use crate::explanations;
 use crate::failure::{self, Failure};
 use crate::flags::BuildFlags;
 use crate::notes;
 use crate::progress::Mode;
 use crate::request;
-use acetate_engine::{BuildReport, BuildRequest, Destination, Engine};
+use acetate_engine::{BuildReport, BuildRequest, Destination, Engine, Explanation};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
@@ -43,13 +44,14 @@ pub(crate) fn build(
         engine.build(request, sink, cancel).await
     })?;
     view.finish();
+    print_explanations(mode, flags, &view.explanations(), result.is_ok());
     let report = result.map_err(|error| Failure::build(&error, &view.last_words()))?;
     write_files(flags, &report)?;
     print(mode, flags, &report);
     Ok(ExitCode::SUCCESS)
 }
 
-fn mode(flags: &BuildFlags, env: &Environment) -> Result<Mode> {
+pub(crate) fn mode(flags: &BuildFlags, env: &Environment) -> Result<Mode> {
     if flags.quiet {
         return Ok(Mode::Quiet);
     }
@@ -83,13 +85,25 @@ fn print_notes(mode: Mode, notes: &[String]) {
     }
 }
 
+/// Why steps ran, after a build that failed too; programs read it from the stream of events.
+#[expect(clippy::print_stderr, reason = "a part of the progress")]
+fn print_explanations(mode: Mode, flags: &BuildFlags, explanations: &[Explanation], is_ok: bool) {
+    if !flags.explain || !matches!(mode, Mode::Plain | Mode::Tty) {
+        return;
+    }
+    if explanations.is_empty() && is_ok {
+        eprintln!("no step ran: all of them are cached");
+    }
+    eprint!("{}", explanations::text(explanations));
+}
+
 fn write_files(flags: &BuildFlags, report: &BuildReport) -> Result<()> {
     if let (Some(path), Some(id)) = (&flags.iidfile, image_id(report)) {
         std::fs::write(path, id)
             .with_context(|| format!("failed to write `{}`", path.display()))?;
     }
     if let Some(path) = &flags.metadata_file {
-        let text = serde_json::to_vec_pretty(&metadata(report)).context("metadata")?;
+        let text = serde_json::to_vec_pretty(&metadata(flags, report)).context("metadata")?;
         std::fs::write(path, text)
             .with_context(|| format!("failed to write `{}`", path.display()))?;
     }
@@ -104,7 +118,7 @@ fn image_id(report: &BuildReport) -> Option<String> {
     }
 }
 
-fn metadata(report: &BuildReport) -> Value {
+fn metadata(flags: &BuildFlags, report: &BuildReport) -> Value {
     let mut object = Map::new();
     if let [image] = report.images.as_slice() {
         object.insert("containerimage.config.digest".into(), json!(image.config));
@@ -131,6 +145,10 @@ fn metadata(report: &BuildReport) -> Value {
         "acetate.steps".into(),
         json!({ "run": report.n_run, "cached": report.n_cached }),
     );
+    if flags.explain {
+        let list = explanations::json(&report.explanations);
+        object.insert("acetate.explanations".into(), list);
+    }
     Value::Object(object)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod explain;
 pub(crate) mod log;
 pub(crate) mod run;
 pub(crate) mod runtime;

@@ -53,7 +53,7 @@ impl Board {
             }
             BuildEvent::Log { vertex, .. } => Some(self.row(*vertex)),
             BuildEvent::Status(status) => Some(self.row(status.vertex)),
-            BuildEvent::Dockerfile(_) | BuildEvent::Warning(_) => None,
+            BuildEvent::Dockerfile(_) | BuildEvent::Warning(_) | BuildEvent::Explained(_) => None,
         }
     }
 

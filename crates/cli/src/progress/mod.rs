@@ -1,17 +1,19 @@
 //! Shows the events of a build: for logs, for a terminal, for programs, or not at all.
 
 mod board;
+mod explained;
 mod last_words;
 mod plain;
 mod rawjson;
 mod tty;
 
+pub(crate) use explained::Explained;
 pub(crate) use last_words::LastWords;
 pub(crate) use plain::Plain;
 pub(crate) use rawjson::RawJson;
 pub(crate) use tty::Tty;
 
-use acetate_engine::{EventSink, NoEvents};
+use acetate_engine::{EventSink, Explanation, NoEvents};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 
@@ -61,18 +63,29 @@ impl Mode {
 /// A way of showing a build.
 pub(crate) struct View {
     sink: Arc<LastWords>,
+    explained: Arc<Explained>,
     tty: Option<Arc<Tty>>,
 }
 
 impl View {
     fn over(sink: Arc<dyn EventSink>) -> Self {
-        let sink = Arc::new(LastWords::new(sink));
-        Self { sink, tty: None }
+        let explained = Arc::new(Explained::new(sink));
+        let sink = Arc::new(LastWords::new(Arc::<Explained>::clone(&explained)));
+        Self {
+            sink,
+            explained,
+            tty: None,
+        }
     }
 
     /// What the step that failed wrote last.
     pub(crate) fn last_words(&self) -> String {
         self.sink.text()
+    }
+
+    /// Why steps ran, as far as it was told.
+    pub(crate) fn explanations(&self) -> Vec<Explanation> {
+        self.explained.list()
     }
 
     /// Where the events go.

@@ -1,3 +1,4 @@
+use crate::explanations;
 use acetate_engine::{BuildEvent, EventSink, VertexInfo, VertexOutcome};
 use acetate_oci::{Digest, Timestamp};
 use base64::Engine as _;
@@ -84,6 +85,9 @@ impl<W> State<W> {
                 Some(
                     json!({ "warnings": [{ "level": 1, "short": short, "detail": diagnostic.hint }] }),
                 )
+            }
+            BuildEvent::Explained(explanation) => {
+                Some(json!({ "explanations": [explanations::object(&explanation)] }))
             }
             BuildEvent::Dockerfile(_) => None,
         }

@@ -9,10 +9,21 @@ use crate::index::schema::{self, Db};
 use crate::root::Root;
 use crate::{LayerId, StoreError};
 
+/// How long spared facts stay when nobody uses them, in seconds.
+const SPARED_SECS: i64 = 30 * 24 * 3600;
+
+/// Forgets facts by time of use; the kind of a fact is what stands in front of its first zero byte.
+const FORGET_FACTS: &str = "DELETE FROM facts WHERE used < ?1 AND (used < ?2 OR
+    instr(?3, ',' || CAST(substr(key, 1, instr(key, x'00') - 1) AS TEXT) || ',') = 0)";
+
 /// Removes rows that are too old or whose files are gone; returns how many records and facts went.
 ///
-/// Without a `cutoff` all records and facts go.
-pub(super) fn tidy(root: &Root, cutoff: Option<i64>) -> Result<[u64; 2], StoreError> {
+/// Without a `cutoff` all records and facts go, but for young facts of the kinds that are spared.
+pub(super) fn tidy(
+    root: &Root,
+    cutoff: Option<i64>,
+    spared: &[&str],
+) -> Result<[u64; 2], StoreError> {
     let path = root.index();
     let mut db = match Db::open_existing(root) {
         Ok(Some(db)) => db,
@@ -21,7 +32,7 @@ pub(super) fn tidy(root: &Root, cutoff: Option<i64>) -> Result<[u64; 2], StoreEr
         Err(StoreError::Index(error)) if schema::is_corrupt(&error) => return Ok([0; 2]),
         Err(error) => return Err(error),
     };
-    match tidy_tables(&mut db.conn, root, cutoff) {
+    match tidy_tables(&mut db.conn, root, cutoff, spared) {
         Ok(counts) => {
             compact(&db.conn);
             Ok(counts)
@@ -38,13 +49,16 @@ fn tidy_tables(
     conn: &mut Connection,
     root: &Root,
     cutoff: Option<i64>,
+    spared: &[&str],
 ) -> rusqlite::Result<[u64; 2]> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known = tidy_layers(&transaction, root)?;
     let cutoff = cutoff.unwrap_or(i64::MAX);
     let mut n_records = transaction.execute("DELETE FROM records WHERE used < ?1", [cutoff])?;
     n_records += tidy_records(&transaction, &known)?;
-    let n_facts = transaction.execute("DELETE FROM facts WHERE used < ?1", [cutoff])?;
+    let kinds = format!(",{},", spared.join(","));
+    let old = root.now().saturating_sub(SPARED_SECS);
+    let n_facts = transaction.execute(FORGET_FACTS, params![cutoff, old, kinds])?;
     transaction.commit()?;
     Ok([n_records as u64, n_facts as u64])
 }

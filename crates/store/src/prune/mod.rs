@@ -49,6 +49,9 @@ pub struct PruneOptions {
     pub scope: Scope,
     /// Whether cache mounts go.
     pub cache_mounts: CacheMountRule,
+    /// Kinds of facts that say something of what was removed. They stay until nobody has used them
+    /// for thirty days.
+    pub spared: &'static [&'static str],
 }
 
 impl PruneOptions {
@@ -56,6 +59,7 @@ impl PruneOptions {
     pub const ALL: Self = Self {
         scope: Scope::All,
         cache_mounts: CacheMountRule::Remove,
+        spared: &[],
     };
 
     /// Removes what was not used for `secs` seconds; cache mounts stay.
@@ -63,6 +67,7 @@ impl PruneOptions {
         Self {
             scope: Scope::Unused { secs },
             cache_mounts: CacheMountRule::Keep,
+            spared: &[],
         }
     }
 }
@@ -146,7 +151,7 @@ pub(crate) fn run(
     ctx.remove_layers(&wanted)?;
     ctx.remove_cache_mounts(options.cache_mounts)?;
     ctx.sweep_locks()?;
-    let counts = index::tidy(root, wanted.cutoff)?;
+    let counts = index::tidy(root, wanted.cutoff, options.spared)?;
     [ctx.report.records, ctx.report.facts] = counts;
     root.make_reserve();
     Ok(ctx.report)

@@ -28,6 +28,30 @@ fn fill(root: &Path) -> (LayerId, Digest) {
 }
 
 #[test]
+fn spared_kinds_of_facts_stay_until_they_are_old() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let kinds = ["k", "kept", "ke", "other"];
+    let facts = kinds.map(|kind| FactKey::new(kind, b"\0s"));
+    let values = facts.iter().map(|key| (key.clone(), b"v".to_vec()));
+    store.index().put_facts(values.collect());
+    let spare = PruneOptions {
+        spared: &["kept", "k"],
+        ..PruneOptions::ALL
+    };
+    assert_eq!(store.prune(&spare).unwrap().facts, 2);
+    let left = store.index().facts(&facts).unwrap();
+    let left: Vec<bool> = left.iter().map(Option::is_some).collect();
+    assert_eq!(left, [true, true, false, false]);
+    let path = temp.path().join("index.sqlite");
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.execute("UPDATE facts SET used = used - 31 * 86400", [])
+        .unwrap();
+    drop(conn);
+    assert_eq!(store.prune(&spare).unwrap().facts, 2);
+}
+
+#[test]
 fn all_removes_everything_and_counts_it() {
     let temp = tempfile::tempdir().unwrap();
     fill(temp.path());

@@ -25,3 +25,4 @@ mod secrets;
 mod shown;
 mod stages;
 mod variables;
+mod written;
