@@ -110,14 +110,6 @@ impl Opening<'_> {
         Ok(opened)
     }
 
-    fn remote(&self, remote: RemoteCache) -> Opened {
-        let store = Arc::clone(&self.engine.store);
-        Opened {
-            cache: Arc::new(HttpCache::new(remote.clone(), store)),
-            server: Some(remote),
-        }
-    }
-
     /// The token that a server is written to with: where it is taken from, too, one connection serves
     /// both, and who may write may read.
     fn token(&self, wanted: &str) -> Option<Redacted<String>> {
