@@ -125,17 +125,26 @@ impl Ingredient {
                     let layers = record.layers.iter().map(|layer| layer.id);
                     layers.eq(ids.iter().copied())
                 }
-                Candidate::Shared(_) => chain_of(candidate)
-                    .is_some_and(|chain| ids.last().copied() == chain.map(LayerId::Chain)),
+                Candidate::Shared(_) => identity_of(candidate) == Some(named(ids)),
             },
-            Self::Digest(digest) => chain_of(candidate)
-                .is_some_and(|chain| chain.unwrap_or_else(|| Digest::of(b"")) == *digest),
+            Self::Digest(digest) => identity_of(candidate) == Some(*digest),
         }
     }
 }
 
-/// The `ChainID` of a candidate, none for scratch; nothing when a layer is not sealed.
-fn chain_of(candidate: &Candidate) -> Option<Option<Digest>> {
+/// What a chain of layers is called by what it holds, where its uppermost layer is named so; else a
+/// name that no other result has.
+fn named(ids: &[LayerId]) -> Digest {
+    match ids.last() {
+        None => Digest::of(b""),
+        Some(LayerId::Chain(chain)) => *chain,
+        Some(LayerId::Local(own)) => Digest::of(own),
+    }
+}
+
+/// The name of a candidate by what it holds, that of scratch the digest of nothing; none when a
+/// layer is not sealed.
+fn identity_of(candidate: &Candidate) -> Option<Digest> {
     let diff_ids: Vec<Digest> = match candidate {
         Candidate::Local(record) => {
             let layers = record.layers.iter().map(|layer| layer.diff_id);
@@ -146,7 +155,7 @@ fn chain_of(candidate: &Candidate) -> Option<Option<Digest>> {
             layers.map(|layer| layer.diff_id).collect()
         }
     };
-    Some(chain_id(&diff_ids))
+    Some(chain_id(&diff_ids).unwrap_or_else(|| Digest::of(b"")))
 }
 
 #[cfg(test)]

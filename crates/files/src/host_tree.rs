@@ -34,9 +34,8 @@ pub struct HostTree {
 impl HostModes {
     fn of(self, kind: &NodeKind, mode: u32) -> u32 {
         match (self, kind) {
-            (Self::Git, NodeKind::Dir) => 0o755,
             (Self::Git, NodeKind::File { .. }) if mode & 0o100 == 0 => 0o644,
-            (Self::Git, NodeKind::File { .. }) => 0o755,
+            (Self::Git, NodeKind::Dir | NodeKind::File { .. }) => 0o755,
             (Self::Exact | Self::Git, _) => mode,
         }
     }

@@ -28,8 +28,8 @@ fn request(imports: &[(&str, Trust)], exports: &[(&str, Option<SigningKey>)]) ->
     request
 }
 
-fn value() -> Option<SigningKey> {
-    Some(SigningKey::Value(SEED.to_owned().into()))
+fn value() -> SigningKey {
+    SigningKey::Value(SEED.to_owned().into())
 }
 
 fn required() -> Trust {
@@ -40,7 +40,7 @@ fn required() -> Trust {
 fn a_place_that_two_flags_name_has_the_keys_of_both() {
     let request = request(
         &[("https://a", required()), ("https://b", Trust::Anyone)],
-        &[("https://a", value()), ("https://c", value())],
+        &[("https://a", Some(value())), ("https://c", Some(value()))],
     );
     let import = |n: usize| {
         let spec = &request.cache_from[n];
@@ -53,12 +53,12 @@ fn a_place_that_two_flags_name_has_the_keys_of_both() {
     assert_eq!(import(0), export(0));
     assert_eq!(
         (&import(0).trust, &import(0).signer),
-        (&required(), &value())
+        (&required(), &Some(value()))
     );
     assert_eq!(import(1).signer, None);
     assert_eq!(
         (&export(1).trust, &export(1).signer),
-        (&Trust::Anyone, &value())
+        (&Trust::Anyone, &Some(value()))
     );
 }
 
@@ -66,10 +66,10 @@ fn a_place_that_two_flags_name_has_the_keys_of_both() {
 fn nobody_signs_what_is_built_on_unsigned_results() {
     let list = PathBuf::from("list");
     for (imports, signer, is_refused) in [
-        (vec![], value(), false),
-        (vec![required()], value(), false),
-        (vec![required(), Trust::Anyone], value(), true),
-        (vec![Trust::Prefer(list)], value(), true),
+        (vec![], Some(value()), false),
+        (vec![required()], Some(value()), false),
+        (vec![required(), Trust::Anyone], Some(value()), true),
+        (vec![Trust::Prefer(list)], Some(value()), true),
         (vec![Trust::Anyone], None, false),
     ] {
         let imports: Vec<_> = imports
@@ -103,7 +103,10 @@ fn keys_are_read_and_what_is_none_is_refused_with_a_hint() {
     std::fs::write(&list, format!("{PUBLIC} main")).unwrap();
     let trust = keys(Trust::Require(list), None).trust().unwrap();
     assert_eq!(trust.policy, sign::Policy::Require);
-    let signer = keys(Trust::Anyone, value()).signer().unwrap().unwrap();
+    let signer = keys(Trust::Anyone, Some(value()))
+        .signer()
+        .unwrap()
+        .unwrap();
     assert_eq!(trust.keys.keys()[0].key, signer.public());
     let wrong = Some(SigningKey::Value("secret".to_owned().into()));
     let error = format!("{:?}", keys(Trust::Anyone, wrong).signer().unwrap_err());

@@ -82,13 +82,10 @@ fn place(runner: &StepRunner, hit: &SharedHit, layer: &RemoteLayer) -> Option<Bl
             blob
         }
         // What an image of this build holds, too, is taken from there.
-        LayerForm::Blob(blob) => match runner.blobs.base(&diff_id) {
-            Some(base) => base,
-            None => {
-                runner.blobs.offer_cached(blob.digest, &hit.cache, layer);
-                blob.clone()
-            }
-        },
+        LayerForm::Blob(blob) => runner.blobs.base(&diff_id).unwrap_or_else(|| {
+            runner.blobs.offer_cached(blob.digest, &hit.cache, layer);
+            blob.clone()
+        }),
     };
     (!runner.blobs.is_lost(&blob.digest)).then_some(BlobLayer { diff_id, blob })
 }

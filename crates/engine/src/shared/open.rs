@@ -140,22 +140,18 @@ impl Opening<'_> {
             _ => false,
         };
         let store = Arc::clone(&self.engine.store);
-        match export.filter(|_| place.digest.is_none()) {
-            Some(export) => {
-                let options = layout_options(export)
-                    .map_err(|error| BuildError::request(format!("{flag}: {error}")))?;
-                Ok(LayoutCache::writer(place, options, store))
-            }
-            None => {
-                let is_made = self.request.cache_to.iter().any(same_dir);
-                let missing = if is_made {
-                    Missing::Expected
-                } else {
-                    Missing::Warned
-                };
-                Ok(LayoutCache::reader(place, missing, store))
-            }
+        if let Some(export) = export.filter(|_| place.digest.is_none()) {
+            let options = layout_options(export)
+                .map_err(|error| BuildError::request(format!("{flag}: {error}")))?;
+            return Ok(LayoutCache::writer(place, options, store));
         }
+        let is_made = self.request.cache_to.iter().any(same_dir);
+        let missing = if is_made {
+            Missing::Expected
+        } else {
+            Missing::Warned
+        };
+        Ok(LayoutCache::reader(place, missing, store))
     }
 
     /// An image that cannot be had is an empty cache, and a warning.
