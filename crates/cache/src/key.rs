@@ -4,7 +4,7 @@ use acetate_graph::{ContentKey, DefinitionKey, OpKey};
 use acetate_oci::Digest;
 use acetate_store::RecordKey;
 
-/// Which of the three entries of a vertex a key names.
+/// Which of the three entries of a vertex a key names, or that it names none of a vertex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// The result, by the op and the definitions of its inputs.
@@ -13,9 +13,11 @@ pub enum KeyKind {
     Content,
     /// Only says that some result of this op has been recorded.
     Hint,
+    /// No result: the directory of a cache mount, which changes under one name.
+    Mount,
 }
 
-/// Names one entry: a key of the graph and the output of the vertex.
+/// Names one entry: a key of the graph and the output of the vertex, or a cache mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheKey {
     kind: KeyKind,
@@ -51,6 +53,15 @@ impl CacheKey {
         }
     }
 
+    /// Names the directory of a cache mount by what makes two mounts the same.
+    pub fn mount(identity: &Digest) -> Self {
+        Self {
+            kind: KeyKind::Mount,
+            digest: *identity,
+            output: 0,
+        }
+    }
+
     /// The key with these parts, as they were written down somewhere.
     pub(crate) fn from_parts(kind: KeyKind, digest: Digest, output: u32) -> Self {
         Self {
@@ -65,12 +76,12 @@ impl CacheKey {
         self.kind
     }
 
-    /// The key of the graph, as a digest.
+    /// The key of the graph, or the identity of the cache mount.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// The output of the vertex; 0 for a hint.
+    /// The output of the vertex; 0 for a hint and for a mount.
     pub fn output(&self) -> u32 {
         self.output
     }
@@ -81,6 +92,7 @@ impl CacheKey {
             KeyKind::Definition => 0,
             KeyKind::Content => 1,
             KeyKind::Hint => 2,
+            KeyKind::Mount => 3,
         };
         RecordKey {
             space,

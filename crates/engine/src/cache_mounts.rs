@@ -3,6 +3,7 @@
 use crate::obstacle::Obstacle;
 use crate::output::Output;
 use crate::runner::StepRunner;
+use crate::shared::MountsIn;
 use crate::steps::StepError;
 use acetate_exec::ExecError;
 use acetate_files::{
@@ -50,7 +51,7 @@ impl CacheMounts {
 pub(crate) enum Taking {
     /// It has all of them.
     All(CacheMounts),
-    /// It has none, since others use one.
+    /// It has none, since others use one, or since caches may have what one begins with.
     Busy(Obstacle),
 }
 
@@ -69,24 +70,42 @@ pub(crate) async fn take(
     let taker = Taker {
         store: Arc::clone(&runner.store),
         snapshots: runner.snapshots.clone(),
+        incoming: MountsIn::of(runner),
         now: runner.now,
     };
     let (op, vertex, inputs) = (op.clone(), vertex.clone(), inputs.to_vec());
-    let renewed = Arc::clone(&runner.renewed);
+    let (renewed, used) = (Arc::clone(&runner.renewed), Arc::clone(&runner.used_mounts));
     acetate_stdx::blocking(move || {
         let wanted = taker.wanted(&op, &vertex, &inputs)?;
-        if vertex.meta.no_cache {
-            taker.renew(&wanted, &renewed)?;
+        for (identity, wanted) in &wanted {
+            used.note(*identity, &wanted.id);
         }
-        Ok(match taker.try_take(&wanted)? {
-            Ok(mounts) => Taking::All(mounts),
-            Err(InUse(id)) => Taking::Busy(Obstacle::CacheMounts {
-                request: CacheRequest(Arc::new((taker, wanted))),
-                id,
-            }),
-        })
+        let why = if vertex.meta.no_cache {
+            taker.renew(&wanted, &renewed)?;
+            None
+        } else {
+            taker.vacant(&wanted)?.map(Unready::Elsewhere)
+        };
+        let why = match why {
+            Some(why) => why,
+            None => match taker.try_take(&wanted)? {
+                Ok(mounts) => return Ok(Taking::All(mounts)),
+                Err(InUse(id)) => Unready::InUse(id),
+            },
+        };
+        let request = CacheRequest(Arc::new((taker, wanted)));
+        Ok(Taking::Busy(Obstacle::CacheMounts { request, why }))
     })
     .await
+}
+
+/// Why a step cannot have its directories at once.
+#[derive(Debug)]
+pub(crate) enum Unready {
+    /// Others use the directory of this id.
+    InUse(String),
+    /// The directory of this id may begin with what a cache has.
+    Elsewhere(String),
 }
 
 /// All directories that a step wants, to be taken together.
@@ -94,9 +113,10 @@ pub(crate) async fn take(
 pub(crate) struct CacheRequest(Arc<(Taker, AllWanted)>);
 
 impl CacheRequest {
-    /// Waits until all of them can be had, and takes them. Who waits in the same build looks in turn,
-    /// so that hundreds of steps do not cost a processor.
+    /// Lets those begin that caches may have, waits until all of them can be had, and takes them.
+    /// Who waits in the same build looks in turn, so that hundreds of steps do not cost a processor.
     pub(crate) async fn take(&self, turns: &Turns) -> Result<CacheMounts, StepError> {
+        self.begin().await?;
         let mut pause = FIRST_PAUSE;
         loop {
             let turn = turns.0.lock().await;
@@ -110,6 +130,22 @@ impl CacheRequest {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// One after the other, holding nothing of the ones before.
+    async fn begin(&self) -> Result<(), StepError> {
+        let (taker, wanted) = &*self.0;
+        for identity in wanted.keys() {
+            if let Some(vacancy) = taker.incoming.fill(identity).await? {
+                let (request, identity) = (Arc::clone(&self.0), *identity);
+                let make = move || match request.1.get(&identity) {
+                    Some(wanted) => request.0.make(vacancy.place(), wanted),
+                    None => Ok(()),
+                };
+                acetate_stdx::blocking(make).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -139,6 +175,7 @@ type AllWanted = BTreeMap<Digest, Wanted>;
 struct Taker {
     store: Arc<Store>,
     snapshots: Snapshots,
+    incoming: MountsIn,
     now: Timestamp,
 }
 
@@ -213,6 +250,16 @@ impl Taker {
             }
         }
         Ok(Digest::of(&text))
+    }
+
+    /// The id of a directory that is to begin with what a cache has.
+    fn vacant(&self, wanted: &AllWanted) -> Result<Option<String>, StepError> {
+        for (identity, wanted) in wanted {
+            if self.incoming.vacancy(identity)?.is_some() {
+                return Ok(Some(wanted.id.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Begins every directory anew that this build has not yet begun.

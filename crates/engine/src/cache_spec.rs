@@ -29,6 +29,8 @@ pub struct CacheExport {
     pub min_cost: Duration,
     /// Ids of cache mounts whose directories are shared after the build.
     pub mounts: Vec<String>,
+    /// How many bytes the tar of such a directory may have.
+    pub mounts_max: u64,
     /// The private key that signs what this build made.
     pub sign: Option<SigningKey>,
     /// How long the end of the build waits for what is still being sent.
@@ -52,6 +54,7 @@ impl CacheExport {
             stages: Vec::new(),
             min_cost: Duration::ZERO,
             mounts: Vec::new(),
+            mounts_max: 2 << 30,
             sign: None,
             wait: Duration::from_secs(60),
             ignore_error: true,

@@ -1,4 +1,5 @@
 use crate::blobs::Blobs;
+use crate::shared::MOUNT_FACT;
 use crate::{
     BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, ExplainReport,
     Isolation, RunRequest, build, call, container, explain, names,
@@ -16,6 +17,13 @@ use acetate_stdx::clock::{Clock, SystemClock};
 use acetate_store::{CacheMountRule, Object, PruneOptions, PruneReport, Store, Usage};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Kinds of facts that an ordinary prune leaves: else nobody could say what was here, nor whether a
+/// cache mount, which it leaves too, is as it was shared.
+const SPARED: [&str; 5] = {
+    let [first, second, third, fourth] = LocalStories::KINDS;
+    [first, second, third, fourth, MOUNT_FACT]
+};
 
 /// Everything that works on one state directory.
 ///
@@ -134,8 +142,7 @@ impl Engine {
                 self.store.live().pin(&objects)?;
                 PruneOptions {
                     cache_mounts: CacheMountRule::Keep,
-                    // Else nobody could say that something was here.
-                    spared: &LocalStories::KINDS,
+                    spared: &SPARED,
                     ..PruneOptions::ALL
                 }
             }

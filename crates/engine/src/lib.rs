@@ -44,7 +44,6 @@ mod secrets;
 mod shared;
 mod sight;
 mod ssh;
-mod start;
 mod steps;
 mod waits;
 

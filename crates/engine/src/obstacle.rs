@@ -1,6 +1,6 @@
 //! What keeps a step from being carried out: somebody else has it, or something that it needs.
 
-use crate::cache_mounts::{CacheMounts, CacheRequest, Turns};
+use crate::cache_mounts::{CacheMounts, CacheRequest, Turns, Unready};
 use crate::shared::lease::LeaseWait;
 use crate::steps::StepError;
 use acetate_store::{Store, StoreLock};
@@ -17,12 +17,12 @@ pub(crate) enum Obstacle {
     StepLock(String),
     /// Another machine makes it.
     Lease(LeaseWait),
-    /// A directory of its cache mounts is in use.
+    /// A directory of its cache mounts is in use, or has to come from a cache.
     CacheMounts {
         /// All that it wants, which it takes together.
         request: CacheRequest,
-        /// The id of the one that was in use.
-        id: String,
+        /// Which one it waits for.
+        why: Unready,
     },
 }
 
@@ -43,9 +43,12 @@ impl Obstacle {
         match self {
             Self::StepLock(_) => "waiting: another build is running this step".to_owned(),
             Self::Lease(_) => "waiting: another machine is running this step".to_owned(),
-            Self::CacheMounts { id, .. } => {
-                format!("waiting for cache mount {id:?} (used by another step)")
-            }
+            Self::CacheMounts { why, .. } => match why {
+                Unready::InUse(id) => {
+                    format!("waiting for cache mount {id:?} (used by another step)")
+                }
+                Unready::Elsewhere(id) => format!("fetching cache mount {id:?}"),
+            },
         }
     }
 

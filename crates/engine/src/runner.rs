@@ -13,7 +13,7 @@ use crate::release::Releaser;
 use crate::same::Same;
 use crate::secrets::Secrets;
 use crate::shared::lease::Lease;
-use crate::shared::{Candidate, Made, Publisher, Reach, SharedCaches, load};
+use crate::shared::{Candidate, Made, Publisher, Reach, SharedCaches, UsedMounts, load};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
 use crate::waits::Waits;
@@ -67,6 +67,7 @@ pub(crate) struct StepRunner {
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) ssh: Arc<SshAgents>,
     pub(crate) renewed: Arc<Renewed>,
+    pub(crate) used_mounts: Arc<UsedMounts>,
     pub(crate) releaser: Releaser,
     pub(crate) waits: Waits,
     pub(crate) turns: Turns,

@@ -36,7 +36,7 @@ pub(crate) fn apply(
 ) -> Result<DirForm, SnapshotError> {
     let base = snapshots.merged(layer.base())?;
     let active = snapshots.0.store.layers().new_chain_layer(&chain)?;
-    let mut aside = Aside::new(&active)?;
+    let mut aside = Aside::new(active.fs_path().with_file_name("aside"))?;
     let input = open_blob(snapshots, diff_id, blob)?;
     let bad = |source| SnapshotError::Bad {
         layer: blob.digest,
@@ -111,15 +111,15 @@ pub(crate) fn write_beside(
 }
 
 /// Contents set aside: some in memory, some under their number in a directory.
-struct Aside {
+pub(crate) struct Aside {
     dir: PathBuf,
     held: Vec<Option<Vec<u8>>>,
     in_memory: u64,
 }
 
 impl Aside {
-    fn new(active: &ActiveLayer) -> Result<Self, SnapshotError> {
-        let dir = active.fs_path().with_file_name("aside");
+    /// Uses a directory that does not exist yet.
+    pub(crate) fn new(dir: PathBuf) -> Result<Self, SnapshotError> {
         std::fs::create_dir(&dir).map_err(SnapshotError::io("make", &dir))?;
         Ok(Self {
             dir,
@@ -133,7 +133,7 @@ impl Aside {
     }
 
     /// Removes what no entry took: files that a later entry of the tar replaced.
-    fn remove(&self) -> Result<(), SnapshotError> {
+    pub(crate) fn remove(&self) -> Result<(), SnapshotError> {
         std::fs::remove_dir_all(&self.dir).map_err(SnapshotError::io("remove", &self.dir))
     }
 }
@@ -174,11 +174,11 @@ fn copy_hashed(content: &mut dyn Read, out: &mut dyn Write) -> io::Result<Digest
 }
 
 /// Places what was set aside, and copies what a hard link reached down to.
-struct Applied<'a> {
-    built: &'a Built,
+pub(crate) struct Applied<'a> {
+    pub(crate) built: &'a Built,
     /// The layer directories that hard links reach down to.
-    below: HashMap<usize, PathBuf>,
-    aside: Aside,
+    pub(crate) below: HashMap<usize, PathBuf>,
+    pub(crate) aside: Aside,
 }
 
 /// Makes the directory forms of those layers that contents come from; nearly always none.

@@ -2,7 +2,8 @@
 //!
 //! **Main types.** [`Snapshots`] makes everything; [`Snapshot`] and [`Layer`] name it;
 //! [`ActiveSnapshot`] and [`ActiveLayer`] are layers being made; [`Listing`] and [`Entry`] are what
-//! a layer holds; [`View`] is the tree that a snapshot shows; [`RootMount`] is what a step mounts.
+//! a layer holds; [`View`] is the tree that a snapshot shows; [`RootMount`] is what a step mounts;
+//! [`Survey`] is what a plain directory holds.
 //!
 //! **Invariants.** A committed snapshot never changes. A layer has up to three forms (blob,
 //! directory, listing), each made only when something needs it, and all say the same: applying the
@@ -18,6 +19,7 @@ mod apply;
 mod build;
 mod clamp;
 mod complete;
+mod directory;
 mod dirs;
 mod driver;
 mod entry;
@@ -41,6 +43,7 @@ mod view;
 mod xattrs;
 
 pub use active::{ActiveLayer, ActiveSnapshot};
+pub use directory::{Survey, Top};
 pub use driver::{Driver, DriverChoice};
 pub use entry::{Entry, EntryKind, Xattrs};
 pub use error::{BadLayer, SnapshotError};

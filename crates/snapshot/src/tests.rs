@@ -2,6 +2,7 @@
 
 mod attacks;
 mod chains;
+mod directories;
 mod drivers;
 mod foreign;
 mod golden;

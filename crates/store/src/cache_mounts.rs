@@ -3,7 +3,8 @@
 //! `cache-mounts/<identity>/<generation>.<slot>/fs` is one directory. Steps that share an identity use
 //! the slots of its newest generation; what sharing means is which lock they take on the slot. A
 //! directory is in use exactly as long as somebody holds a lock on it, so one that a killed process
-//! used is free at once, with whatever was written into it.
+//! used is free at once, with whatever was written into it. A file `unsigned` beside `fs` says that
+//! it began with what came from a cache and what nobody had signed.
 //!
 //! Whoever looks at the locks of an identity's slots holds the lock of the identity's own directory:
 //! trying a lock takes it for a moment, and a claim must not take that for a use.
@@ -23,6 +24,7 @@ use crate::usage::entries;
 use crate::{StoreError, trash};
 
 const CONTENT: &str = "fs";
+const UNSIGNED: &str = "unsigned";
 
 /// The cache mounts of a store.
 #[derive(Debug)]
@@ -131,6 +133,46 @@ impl CacheMounts {
         missing(newest, number)
     }
 
+    /// The place of the first directory of `identity`, unless it has one.
+    pub fn first(&self, identity: &Digest) -> Result<Option<CachePlace>, StoreError> {
+        let slots = slots(&self.root.cache_mount(identity))?;
+        Ok(slots.is_empty().then_some(CachePlace {
+            identity: *identity,
+            slot: Slot {
+                generation: 0,
+                number: 0,
+            },
+        }))
+    }
+
+    /// The directory that the next claim would find first, unless there is none or somebody has it
+    /// alone. Nothing is held: who reads it looks afterwards whether it has changed.
+    pub fn at_rest(&self, identity: &Digest) -> Result<Option<PathBuf>, StoreError> {
+        let dir = self.root.cache_mount(identity);
+        let Some(_looking) = lock_dir(&dir, Sharing::Exclusive)? else {
+            return Ok(None);
+        };
+        let slots = slots(&dir)?;
+        let newest = slots.last().map_or(0, |(slot, _)| slot.generation);
+        let first = slots
+            .into_iter()
+            .find(|(slot, _)| slot.generation == newest);
+        let Some((Slot { number: 0, .. }, path)) = first else {
+            return Ok(None);
+        };
+        let lock = FileLock::acquire_now(&path, Target::Existing, Sharing::Shared);
+        let is_free = lock.context("lock", &path)?.is_some();
+        Ok(is_free.then(|| path.join(CONTENT)))
+    }
+
+    /// True when a directory that is used now began with what nobody had signed.
+    pub fn is_unsigned(&self, identity: &Digest) -> Result<bool, StoreError> {
+        let slots = slots(&self.root.cache_mount(identity))?;
+        let newest = slots.last().map_or(0, |(slot, _)| slot.generation);
+        let mut current = slots.iter().filter(|(slot, _)| slot.generation == newest);
+        Ok(current.any(|(_, path)| path.join(UNSIGNED).exists()))
+    }
+
     /// The place of a directory that replaces all that `identity` has.
     pub fn successor(&self, identity: &Digest) -> Result<CachePlace, StoreError> {
         let slots = slots(&self.root.cache_mount(identity))?;
@@ -162,6 +204,12 @@ impl NewCacheMount {
     /// What will be mounted, to be filled; it moves when it is published.
     pub fn path(&self) -> PathBuf {
         self.temp.path().join(CONTENT)
+    }
+
+    /// Notes that what it begins with was signed by nobody.
+    pub fn mark_unsigned(&self) -> Result<(), StoreError> {
+        let path = self.temp.path().join(UNSIGNED);
+        std::fs::write(&path, "").context("write", &path)
     }
 
     /// Lets others see the directory; where somebody else was faster, theirs stays and this one goes.

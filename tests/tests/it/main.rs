@@ -59,6 +59,7 @@ mod shared_cache;
 mod shared_faults;
 mod shared_fleet;
 mod shared_local;
+mod shared_mounts;
 mod shared_pairs;
 mod shared_signed;
 mod together;

@@ -67,6 +67,7 @@ enum Kind {
     Definition,
     Content,
     Hint,
+    Mount,
 }
 
 #[expect(
@@ -137,6 +138,7 @@ fn record_part(
             KeyKind::Definition => Kind::Definition,
             KeyKind::Content => Kind::Content,
             KeyKind::Hint => Kind::Hint,
+            KeyKind::Mount => Kind::Mount,
         },
         key: *key.digest(),
         output: key.output(),
@@ -224,6 +226,7 @@ impl Document {
                 Kind::Definition => KeyKind::Definition,
                 Kind::Content => KeyKind::Content,
                 Kind::Hint => KeyKind::Hint,
+                Kind::Mount => KeyKind::Mount,
             };
             let entry = Entry {
                 chain,

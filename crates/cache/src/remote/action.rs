@@ -39,6 +39,7 @@ pub fn action_key(key: &CacheKey) -> Digest {
         KeyKind::Definition => "definition",
         KeyKind::Content => "content",
         KeyKind::Hint => "hint",
+        KeyKind::Mount => "mount",
     };
     let command = Command {
         arguments: vec![
@@ -71,6 +72,7 @@ mod tests {
             CacheKey::definition(&DefinitionKey::from_digest(digest), 1),
             CacheKey::content(&ContentKey::from_digest(digest), 0),
             CacheKey::hint(&OpKey::from_digest(digest)),
+            CacheKey::mount(&digest),
         ];
         let found = keys.map(|key| action_key(&key).hex());
         assert_eq!(
@@ -80,6 +82,7 @@ mod tests {
                 "a7080528b5c6f6ffb9b3863e1e140578893527fbc6037c1211313aead097201f",
                 "ef59bea83de5f071de74366f87d44fa4accb4a3e673ca14ec277d89b1cb89335",
                 "57e3a8084fa6d7f25d836d8efe051a0029c5800adc2bae0bab95e16603dc543b",
+                "4c0afbd6954e08c42c60955a393822c1d07a7680544f1cdd9f8b833500d590a3",
             ]
         );
     }

@@ -143,6 +143,7 @@ pub(super) const ATTRIBUTES: &[Rule] = &[
     rule("stages", TO, WRITTEN),
     rule("min-cost", TO, WRITTEN),
     rule("mounts", TO, REMOTE),
+    rule("mounts-max", TO, REMOTE),
     rule("sign", TO, WRITTEN),
     rule("wait", TO, REMOTE),
     rule("ignore-error", TO, FALLIBLE),

@@ -81,6 +81,9 @@ fn export(given: &Attributes, env: &Environment) -> Result<CacheExport> {
     if let Some(text) = given.get("mounts") {
         export.mounts = value::list("mounts", text)?;
     }
+    if let Some(text) = given.get("mounts-max") {
+        export.mounts_max = value::size("mounts-max", text)?;
+    }
     if let Some(text) = given.get("sign") {
         export.sign = Some(value::signing_key(text, env)?);
     }

@@ -2,6 +2,7 @@
 
 use crate::duration;
 use crate::environment::Environment;
+use crate::size;
 use acetate_engine::{CacheMode, SigningKey, Trust};
 use acetate_oci::Compression;
 use anyhow::{Result, anyhow, bail};
@@ -39,6 +40,12 @@ pub(super) fn list(key: &str, text: &str) -> Result<Vec<String>> {
 pub(super) fn duration(key: &str, text: &str) -> Result<Duration> {
     let found = duration::parse(text);
     found.ok_or_else(|| anyhow!("`{key}` is a duration such as 5s or 1m30s, not `{text}`"))
+}
+
+/// How many bytes something may have.
+pub(super) fn size(key: &str, text: &str) -> Result<u64> {
+    let found = size::bytes(text);
+    found.ok_or_else(|| anyhow!("`{key}` is a size such as 500m or 8g, not `{text}`"))
 }
 
 pub(super) fn lease(text: &str, usual: Duration) -> Result<Option<Duration>> {

@@ -1,6 +1,6 @@
 //! The end of a build, as far as caches are concerned.
 
-use super::{Made, Reach, load};
+use super::{Made, Reach, load, mounts};
 use crate::lookup::{definitions, local_records};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
@@ -9,11 +9,21 @@ use acetate_graph::VertexId;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How a build went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// All that was asked for is there.
+    Well,
+    /// It failed or was cancelled.
+    Failed,
+}
+
 /// Gives caches what they still lack, waits for it as long as the flags say, and tells what was
 /// done.
 pub(crate) async fn finish(
     runner: &StepRunner,
     progress: &Progress,
+    ending: Ending,
 ) -> Result<Vec<CacheSummary>, BuildError> {
     let step = runner
         .publisher
@@ -23,7 +33,10 @@ pub(crate) async fn finish(
         offer_unneeded(runner).await;
         let waits = runner.caches.exports.iter().map(|one| one.spec.wait);
         let patience = waits.max().unwrap_or(Duration::ZERO);
-        let n_left = runner.publisher.drain(patience).await;
+        let (n_left, ()) = tokio::join!(
+            runner.publisher.drain(patience),
+            mounts::share(runner, ending)
+        );
         if n_left > 0 {
             let secs = patience.as_secs();
             tracing::warn!(

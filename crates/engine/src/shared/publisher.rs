@@ -8,7 +8,7 @@ use crate::blobs::Blobs;
 use crate::output::{Files, Output};
 use crate::shared::content;
 use crate::sight::SightError;
-use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published};
+use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published, Skip};
 use acetate_cache::{CacheKey, Fidelity, OpHistory, Past, PastInput, SharedCache};
 use acetate_graph::{BuildGraph, VertexId, op_key};
 use acetate_image::{ImageError, ImageLayer, ResolvedImage};
@@ -192,6 +192,11 @@ impl Publisher {
         n_left
     }
 
+    /// Notes that a cache did not take something, where that is an error of the build.
+    pub(crate) fn note_fault(&self, export: &Export, what: &str, skip: &Skip) {
+        self.shared.note_fault(export, what, skip);
+    }
+
     /// What went wrong with caches whose faults are errors of the build.
     pub(crate) fn faults(&self) -> Vec<String> {
         let faults = self.shared.faults.lock();
@@ -250,12 +255,19 @@ impl Shared {
                 continue;
             }
             let published = export.opened.cache.publish(publication).await;
-            if let (Published::Skipped(skip), false) = (published, export.spec.ignore_error) {
-                let name = export.opened.cache.name();
-                let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-                faults.push(format!("a result was not given to {name}: {skip:?}"));
+            if let Published::Skipped(skip) = published {
+                self.note_fault(export, "a result", &skip);
             }
         }
+    }
+
+    fn note_fault(&self, export: &Export, what: &str, skip: &Skip) {
+        if export.spec.ignore_error {
+            return;
+        }
+        let name = export.opened.cache.name();
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.push(format!("{what} was not given to {name}: {skip:?}"));
     }
 
     fn publication(&self, made: &Made) -> Result<Publication, PublishError> {

@@ -215,3 +215,61 @@ fn scratch_directories_go_with_their_owner() {
     drop(scratch);
     assert!(!path.exists());
 }
+
+#[test]
+fn there_is_a_first_directory_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let (mounts, id) = (store.cache_mounts(), Digest::of(b"a"));
+    let place = mounts.first(&id).unwrap().expect("there is none");
+    mounts.create(place).unwrap().publish().unwrap();
+    assert_eq!(mounts.first(&id).unwrap(), None);
+    successor(&store, "a");
+    assert_eq!(mounts.first(&id).unwrap(), None);
+}
+
+#[test]
+fn what_one_has_alone_is_not_at_rest_and_looking_disturbs_nobody() {
+    let temp = tempfile::tempdir().unwrap();
+    let (store, other) = (open(temp.path()), open(temp.path()));
+    let id = Digest::of(b"a");
+    let at_rest = || other.cache_mounts().at_rest(&id).unwrap();
+    assert_eq!(at_rest(), None);
+    let shared = take(&store, "a", CacheClaim::Shared).unwrap();
+    let path = at_rest().expect("others may share it");
+    assert_eq!(path, shared.path());
+    drop(shared);
+    let locked = take(&store, "a", CacheClaim::Locked).expect("nobody holds it");
+    assert_eq!(at_rest(), None);
+    drop(locked);
+    // A private one beside a shared one is the second: the first stays the one to look at.
+    let shared = take(&store, "a", CacheClaim::Shared).unwrap();
+    let _private = take(&store, "a", CacheClaim::Private).unwrap();
+    assert_eq!(at_rest(), Some(path));
+    drop(shared);
+    successor(&store, "a");
+    let newest = at_rest().unwrap();
+    assert!(newest.ends_with("1.0/fs"), "{newest:?}");
+}
+
+#[test]
+fn what_nobody_signed_is_known_until_it_is_replaced() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let (mounts, id) = (store.cache_mounts(), Digest::of(b"a"));
+    let is_unsigned = || mounts.is_unsigned(&id).unwrap();
+    assert!(!is_unsigned());
+    let new = mounts.create(mounts.first(&id).unwrap().unwrap()).unwrap();
+    new.mark_unsigned().unwrap();
+    new.publish().unwrap();
+    assert!(is_unsigned());
+    assert!(!mounts.is_unsigned(&Digest::of(b"b")).unwrap());
+    let hold = take(&store, "a", CacheClaim::Shared).unwrap();
+    assert_eq!(
+        std::fs::read_dir(hold.path()).unwrap().count(),
+        0,
+        "no step sees it"
+    );
+    successor(&store, "a");
+    assert!(!is_unsigned());
+}

@@ -78,6 +78,10 @@ fn caches_are_written_to_where_the_flag_says_and_how() {
             r#"https://h stages=["a", "b"] mounts=["c", "d"]"#,
         ),
         (
+            "https://h,mounts=c,mounts-max=1g",
+            r#"https://h mounts=["c"] mounts_max=1073741824"#,
+        ),
+        (
             "https://h,sign=~/key,wait=0",
             r#"https://h sign=Some(File("~/key")) wait=0ns"#,
         ),

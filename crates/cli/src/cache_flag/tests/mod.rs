@@ -76,7 +76,16 @@ impl Ground {
                 );
             )*};
         }
-        tell!(mode, stages, min_cost, mounts, sign, wait, ignore_error);
+        tell!(
+            mode,
+            stages,
+            min_cost,
+            mounts,
+            mounts_max,
+            sign,
+            wait,
+            ignore_error
+        );
         tell!(compression, compression_level, force_compression);
         if let Some(SigningKey::Value(key)) = &export.sign {
             assert_eq!(key.expose(), "a key");

@@ -227,6 +227,10 @@ const UNWRITABLE: &[(&str, &str)] = &[
         "`min-cost` is a duration such as 5s or 1m30s, not `5`",
     ),
     (
+        "https://h,mounts-max=much",
+        "`mounts-max` is a size such as 500m or 8g, not `much`",
+    ),
+    (
         "https://h,wait=-1s",
         "`wait` is a duration such as 5s or 1m30s, not `-1s`",
     ),
@@ -307,6 +311,7 @@ fn an_attribute_is_taken_exactly_where_it_has_an_effect() {
                 "sign" => "env:KEY",
                 "digest" => DIGEST,
                 "lease" | "min-cost" | "wait" => "5s",
+                "mounts-max" => "1g",
                 "mode" => "min",
                 "compression" => "zstd",
                 "compression-level" => "3",
