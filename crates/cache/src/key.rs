@@ -15,6 +15,8 @@ pub enum KeyKind {
     Hint,
     /// No result: the directory of a cache mount, which changes under one name.
     Mount,
+    /// What a step was made of, in words, for whoever explains a miss.
+    Story,
 }
 
 /// Names one entry: a key of the graph and the output of the vertex, or a cache mount.
@@ -62,6 +64,15 @@ impl CacheKey {
         }
     }
 
+    /// Names the story of a step by what usually stays of it.
+    pub fn story(finder: &Digest) -> Self {
+        Self {
+            kind: KeyKind::Story,
+            digest: *finder,
+            output: 0,
+        }
+    }
+
     /// The key with these parts, as they were written down somewhere.
     pub(crate) fn from_parts(kind: KeyKind, digest: Digest, output: u32) -> Self {
         Self {
@@ -93,6 +104,7 @@ impl CacheKey {
             KeyKind::Content => 1,
             KeyKind::Hint => 2,
             KeyKind::Mount => 3,
+            KeyKind::Story => 4,
         };
         RecordKey {
             space,

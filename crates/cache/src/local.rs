@@ -129,7 +129,7 @@ fn encode(kind: KeyKind, record: &CacheRecord) -> Result<Record, codec::CodecErr
     // A hint must outlive the layers of the record that it was written with.
     let layers: &[LayerRecord] = match kind {
         KeyKind::Hint => &[],
-        KeyKind::Definition | KeyKind::Content | KeyKind::Mount => &record.layers,
+        KeyKind::Definition | KeyKind::Content | KeyKind::Mount | KeyKind::Story => &record.layers,
     };
     let payload = Payload {
         created: layers

@@ -1,31 +1,25 @@
 //! One build from the Dockerfile to the outputs.
 
-use crate::cache_mounts::Turns;
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
-use crate::explain::{self, Ran};
+use crate::explain;
 use crate::images::{self, Finished};
 use crate::lookup::{self, Asked};
-use crate::outcomes::Outcomes;
 use crate::output::Output;
 use crate::pin::{self, Pinned};
 use crate::progress::Progress;
-use crate::release::Releaser;
 use crate::runner::StepRunner;
-use crate::secrets::Secrets;
-use crate::shared::{self, Ending, Publisher};
-use crate::ssh::SshAgents;
+use crate::shared::{self, Ending};
+use crate::start::Start;
 use crate::steps::StepError;
-use crate::waits::Waits;
 use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
-use acetate_cache::OpHistory;
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
 use acetate_scheduler::{CancellationToken, Failure, Job, Limits, Session, scope};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// How many processes run at once where nobody says: more than there are processors, for most
@@ -41,11 +35,6 @@ fn limits(request: &BuildRequest) -> Limits {
         max_light: 16,
         max_loads: 64,
     }
-}
-
-fn ssh_agents(engine: &Engine, request: &BuildRequest) -> SshAgents {
-    let search_path = &engine.programs.search_path;
-    SshAgents::new(&request.ssh, search_path, &engine.store)
 }
 
 pub(crate) async fn build(
@@ -79,58 +68,18 @@ pub(crate) async fn build(
         engine.store.sync_in_background();
     }
     let cached = tell_cached(&graph, &asked, &progress);
-    let executor = engine.executor(request.isolation, &graph)?;
-    let blobs = engine.blobs();
-    for image in pinned.images.values() {
-        blobs.offer(image);
-    }
-    for image in &caches.images {
-        blobs.offer_blobs(image);
-    }
-    let publisher = Publisher::new(
-        &graph,
-        &engine.store,
-        &engine.snapshots,
-        &blobs,
-        &caches.exports,
-        pinned.images.values(),
-    );
-    let runner = Arc::new(StepRunner {
-        graph: Arc::clone(&graph),
-        store: Arc::clone(&engine.store),
-        snapshots: engine.snapshots.clone(),
-        blobs,
-        cache: engine.cache(),
-        history: OpHistory::new(Arc::clone(&engine.store)),
-        executor,
-        progress: progress.clone(),
-        contexts: Arc::clone(&contexts),
-        pinned,
-        images_used: lowered.images_used.clone(),
-        selections: lowered.selections.clone(),
-        remotes: lowered.remotes.clone(),
-        pasts: asked.pasts,
-        durations: asked.durations,
-        shared_hints: asked.shared_hints,
-        replaces: asked.replaces,
-        caches: caches.clone(),
-        publisher,
-        outcomes: Outcomes::default(),
-        has_offered: AtomicBool::new(false),
-        is_alone: AtomicBool::new(false),
-        now: progress.now(),
-        secrets: Arc::new(Secrets::new(&request.secrets)),
-        ssh: Arc::new(ssh_agents(engine, &request)),
-        renewed: Arc::default(),
-        used_mounts: Arc::default(),
-        releaser: Releaser::start(Arc::clone(&engine.store)),
-        waits: Waits::default(),
-        turns: Turns::default(),
-        ran: Ran::default(),
-        n_run: AtomicUsize::new(0),
-        n_cached: AtomicUsize::new(cached),
-    });
-    let job = Job::new(&graph, asked.hits, Arc::clone(&runner), limits(&request));
+    let start = Start {
+        engine,
+        request: &request,
+        graph: &graph,
+        lowered: &lowered,
+        progress: &progress,
+        contexts: &contexts,
+        caches: &caches,
+        n_cached: cached,
+    };
+    let (runner, hits) = start.runner(pinned, asked)?;
+    let job = Job::new(&graph, hits, Arc::clone(&runner), limits(&request));
     let body = async |session: Session<Output>| finish(&runner, &lowered, &request, &session).await;
     phase("scheduled");
     let result = scope(job, cancel.clone(), body).await;
@@ -140,9 +89,9 @@ pub(crate) async fn build(
         Ok(Ok(_)) => Ending::Well,
         _ => Ending::Failed,
     };
+    let explanations = explain::after(&runner, &request, ending == Ending::Well).await;
     let summaries = unless(&cancel, shared::finish(&runner, &progress, ending)).await;
     phase("shared");
-    let explanations = explain::after(&runner, &request, matches!(result, Ok(Ok(_)))).await;
     let finished = match result {
         Ok(finished) => finished?,
         Err(failure) => return Err(blame(failure, &graph, &contexts.source)),

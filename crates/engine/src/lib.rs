@@ -44,6 +44,7 @@ mod secrets;
 mod shared;
 mod sight;
 mod ssh;
+mod start;
 mod steps;
 mod waits;
 

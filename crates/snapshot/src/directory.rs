@@ -89,12 +89,7 @@ impl Snapshots {
     ///
     /// Fails when a file is gone or has another size by now. Whether anything else has changed
     /// tells another survey.
-    pub fn pack<W: Write>(
-        &self,
-        dir: &Path,
-        survey: Survey,
-        out: W,
-    ) -> Result<W, SnapshotError> {
+    pub fn pack<W: Write>(&self, dir: &Path, survey: Survey, out: W) -> Result<W, SnapshotError> {
         let (out, _) = seal::write_tar(dir, survey.listing, out, ClampTimes::Keep)?;
         Ok(out)
     }
@@ -136,9 +131,9 @@ fn plain(entries: Vec<Entry>) -> Listing {
     let mut kept = Vec::with_capacity(entries.len());
     for mut entry in entries {
         match &mut entry.kind {
-            EntryKind::Whiteout
-            | EntryKind::CharDevice { .. }
-            | EntryKind::BlockDevice { .. } => continue,
+            EntryKind::Whiteout | EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. } => {
+                continue;
+            }
             EntryKind::Dir { opaque } => *opaque = false,
             EntryKind::File { .. }
             | EntryKind::Symlink(_)

@@ -22,8 +22,6 @@ fn unfinished_flags_say_so() {
     for flag in [
         "--push",
         "--load",
-        "--cache-from=x",
-        "--cache-to=x",
         "--sbom=true",
         "--provenance=false",
         "--attest=type=sbom",
@@ -33,7 +31,6 @@ fn unfinished_flags_say_so() {
         let name = flag.split('=').next().unwrap();
         run(&["build", flag, "."]).refused(&[&format!("{name} is not supported yet")]);
     }
-    run(&["build", "--cache-from", "x", "."]).refused(&["--cache-from is not supported yet"]);
 }
 
 /// Builds with each of `rows`, which must fail with those words and before any step.

@@ -69,7 +69,7 @@ fn blob_bytes(root: &Path) -> u64 {
 }
 
 #[test]
-fn s88_a_fresh_machine_takes_all_and_fetches_only_the_image() {
+fn a_fresh_machine_takes_all_and_fetches_only_the_image() {
     let world = World::new(TWO_STAGES);
     let server = server(&world);
     let flags = both(&server.url("org/repo"));
@@ -131,7 +131,7 @@ fn an_equal_result_of_a_step_that_ran_again_cuts_off_what_follows() {
 }
 
 #[test]
-fn s88_min_gives_the_image_and_max_gives_all() {
+fn min_gives_the_image_and_max_gives_all() {
     let world = World::new(TWO_STAGES);
     let server = server(&world);
     let url = server.url("min");

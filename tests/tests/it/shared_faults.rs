@@ -197,6 +197,28 @@ fn a_server_that_stands_still_costs_a_bounded_time() {
 }
 
 #[test]
+fn s88_a_cache_that_cannot_be_written_is_an_error_only_where_that_is_asked_for() {
+    let ground = ground();
+    let proxy = Proxy::to(ground.server.address(), |asked| {
+        match asked.method.as_str() {
+            "PUT" => Fault::Status(500),
+            _ => Fault::Pass,
+        }
+    });
+    let url = proxy.url("other");
+    for (strict, code) in [("true", 0), ("false", 1)] {
+        let to = format!("--cache-to=type=http,url={url},ignore-error={strict}");
+        let root = ground.world.dir().join(format!("machine-strict-{strict}"));
+        let mut command = ground
+            .world
+            .command_in(&root, &["--output=type=cacheonly", EPOCH, &to]);
+        let outcome = acetate_tests::Outcome::read(&command.output().unwrap());
+        assert_eq!(outcome.code, code, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(url.as_str()), "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn nobody_there_costs_one_line_and_no_time() {
     let ground = ground();
     for url in ["http://127.0.0.1:9/org", "http://no-such-host.invalid/org"] {

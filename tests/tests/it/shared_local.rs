@@ -13,7 +13,7 @@ fn flags(dir: &Path) -> [String; 2] {
 }
 
 #[test]
-fn s88_a_directory_gives_all_that_was_put_into_it() {
+fn a_directory_gives_all_that_was_put_into_it() {
     let world = World::new(TWO_STAGES);
     let dir = world.dir().join("cache");
     let [from, to] = flags(&dir);
@@ -99,7 +99,7 @@ fn what_is_gone_from_a_directory_is_made_again() {
 }
 
 #[test]
-fn s88_an_image_in_a_registry_holds_the_records_of_its_layers() {
+fn an_image_in_a_registry_holds_the_records_of_its_layers() {
     if !have("docker-registry") || !have("skopeo") {
         return;
     }

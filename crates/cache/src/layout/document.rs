@@ -68,6 +68,7 @@ enum Kind {
     Content,
     Hint,
     Mount,
+    Story,
 }
 
 #[expect(
@@ -139,6 +140,7 @@ fn record_part(
             KeyKind::Content => Kind::Content,
             KeyKind::Hint => Kind::Hint,
             KeyKind::Mount => Kind::Mount,
+            KeyKind::Story => Kind::Story,
         },
         key: *key.digest(),
         output: key.output(),
@@ -227,6 +229,7 @@ impl Document {
                 Kind::Content => KeyKind::Content,
                 Kind::Hint => KeyKind::Hint,
                 Kind::Mount => KeyKind::Mount,
+                Kind::Story => KeyKind::Story,
             };
             let entry = Entry {
                 chain,

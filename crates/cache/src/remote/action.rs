@@ -40,6 +40,7 @@ pub fn action_key(key: &CacheKey) -> Digest {
         KeyKind::Content => "content",
         KeyKind::Hint => "hint",
         KeyKind::Mount => "mount",
+        KeyKind::Story => "story",
     };
     let command = Command {
         arguments: vec![

@@ -5,6 +5,7 @@ use super::compare;
 use super::reason::{Explanation, Tense, explain};
 use super::teller::Teller;
 use crate::runner::StepRunner;
+use crate::shared::stories::{self, SharedStories};
 use crate::{BuildEvent, BuildRequest};
 use acetate_cache::story::{LocalStories, StorySource};
 use acetate_graph::VertexId;
@@ -47,7 +48,7 @@ pub(crate) async fn after(
     }
     let local = LocalStories::new(Arc::clone(&runner.store));
     let (telling, knowing) = (Arc::clone(runner), local.clone());
-    let (told, new) = acetate_stdx::blocking(move || {
+    let (told, new, shared) = acetate_stdx::blocking(move || {
         let told = tell(&telling, &ran);
         let new = if is_ok {
             unknown(&telling, &knowing, &ran)
@@ -55,8 +56,12 @@ pub(crate) async fn after(
             Vec::new()
         };
         let good = told.iter().filter(|told| ran.get(&told.id) == Some(&true));
+        let shared = good
+            .clone()
+            .map(|told| (told.id, told.story.clone(), told.finders));
+        let shared: Vec<_> = shared.collect();
         let new: Vec<Told> = good.cloned().chain(new).collect();
-        (told, new)
+        (told, new, shared)
     })
     .await;
     let explanations = if request.explain {
@@ -64,6 +69,8 @@ pub(crate) async fn after(
     } else {
         Vec::new()
     };
+    // Asked before they are given: a step must not be explained by itself.
+    stories::share(runner, &shared).await;
     let keeping = move || {
         let stories: Vec<_> = new
             .into_iter()
@@ -81,7 +88,11 @@ async fn explained(
     told: Vec<Told>,
     source: &dyn StorySource,
 ) -> Vec<Explanation> {
-    let nearest = compare(&runner.graph, &told, &[source]).await;
+    let elsewhere = SharedStories {
+        caches: runner.caches.clone(),
+        store: Arc::clone(&runner.store),
+    };
+    let nearest = compare(&runner.graph, &told, &[source, &elsewhere]).await;
     let has_record = |id: VertexId| {
         let duration = runner.durations.get(id.idx());
         duration.is_some_and(Option::is_some)

@@ -9,7 +9,7 @@ use crate::context::Contexts;
 use crate::engine::Engine;
 use crate::lookup::{self, Asked};
 use crate::progress::Progress;
-use crate::shared;
+use crate::shared::{self, stories::SharedStories};
 use crate::{BuildError, BuildEvent, BuildRequest, EventSink};
 use acetate_cache::story::LocalStories;
 use acetate_frontend::SourceFile;
@@ -70,8 +70,12 @@ pub(crate) async fn ask(
         .filter_map(|(id, finders)| Told::of(&teller, id, finders))
         .collect();
     let local = LocalStories::new(Arc::clone(&engine.store));
+    let elsewhere = SharedStories {
+        caches: caches.clone(),
+        store: Arc::clone(&engine.store),
+    };
     let nearest = unless(&cancel, async {
-        Ok(compare(graph, &told, &[&local]).await)
+        Ok(compare(graph, &told, &[&local, &elsewhere]).await)
     })
     .await?;
     let has_record = |id: VertexId| {

@@ -12,6 +12,7 @@ mod mounts;
 mod mounts_in;
 mod open;
 mod publisher;
+pub(crate) mod stories;
 mod wanted;
 
 pub(crate) use candidate::{Candidate, SharedHit};

@@ -12,10 +12,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 fn world() -> (World, tempfile::TempDir) {
-    (
-        World::new(DriverChoice::Copy),
-        tempfile::tempdir().unwrap(),
-    )
+    (World::new(DriverChoice::Copy), tempfile::tempdir().unwrap())
 }
 
 fn set_time(path: &Path) {
@@ -77,14 +74,24 @@ fn a_directory_comes_out_as_it_went_in() {
     let (from, to) = (empty(&temp, "from"), empty(&temp, "to"));
     fill(&from);
     let (user, group) = (Uid::from_raw(1234), Gid::from_raw(4321));
-    chownat(CWD, from.join("large"), Some(user), Some(group), AtFlags::empty()).unwrap();
+    chownat(
+        CWD,
+        from.join("large"),
+        Some(user),
+        Some(group),
+        AtFlags::empty(),
+    )
+    .unwrap();
     let tar = pack(snapshots, &from);
     let top = snapshots.unpack(input(&tar), &to, &temp.path().join("aside"));
     assert_eq!(top.unwrap(), Top::Described);
     assert!(!temp.path().join("aside").exists());
     assert_eq!(pack(snapshots, &to), tar, "times and all");
     let large = fs::metadata(to.join("large")).unwrap();
-    assert_eq!((large.uid(), large.gid(), large.mtime()), (1234, 4321, THEN.secs));
+    assert_eq!(
+        (large.uid(), large.gid(), large.mtime()),
+        (1234, 4321, THEN.secs)
+    );
     assert_eq!(large.mtime_nsec(), i64::from(THEN.nanos));
     let ino = |name: &str| fs::metadata(to.join(name)).unwrap().ino();
     assert_eq!(ino("another"), ino("sub/file"));
@@ -109,9 +116,13 @@ fn sockets_and_devices_stay_behind() {
         mknodat(CWD, from.join(name), kind, Mode::RUSR, device).unwrap();
     }
     let tar = pack(&world.snapshots, &from);
-    let top = world.snapshots.unpack(input(&tar), &to, &temp.path().join("aside"));
+    let top = world
+        .snapshots
+        .unpack(input(&tar), &to, &temp.path().join("aside"));
     top.unwrap();
-    let names = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir(&to)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
     assert_eq!(names.collect::<Vec<_>>(), ["file"]);
 }
 
@@ -139,10 +150,14 @@ fn devices_and_deletions_of_a_tar_are_not_made() {
         tar.append_data(&mut header, name, &[][..]).unwrap();
     }
     let tar = tar.into_inner().unwrap();
-    let top = world.snapshots.unpack(input(&tar), &to, &temp.path().join("aside"));
+    let top = world
+        .snapshots
+        .unpack(input(&tar), &to, &temp.path().join("aside"));
     if is_root() {
         assert_eq!(top.unwrap(), Top::Untold);
-        let names = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = fs::read_dir(&to)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["sub"]);
     }
 }
@@ -154,16 +169,27 @@ fn what_was_not_promised_makes_nothing() {
     fs::write(from.join("file"), "content").unwrap();
     let mut tar = pack(&world.snapshots, &from);
     let promised = Digest::of(&tar);
-    let place = tar.windows(7).position(|bytes| bytes == b"content").unwrap();
+    let place = tar
+        .windows(7)
+        .position(|bytes| bytes == b"content")
+        .unwrap();
     tar[place] = b'C';
     let input = LayerInput {
         diff_id: promised,
         ..input(&tar)
     };
-    let error = world.snapshots.unpack(input, &to, &temp.path().join("aside"));
+    let error = world
+        .snapshots
+        .unpack(input, &to, &temp.path().join("aside"));
     let error = error.unwrap_err();
     assert!(
-        matches!(&error, SnapshotError::Bad { source: BadLayer::Mismatch { .. }, .. }),
+        matches!(
+            &error,
+            SnapshotError::Bad {
+                source: BadLayer::Mismatch { .. },
+                ..
+            }
+        ),
         "{error}"
     );
     assert_eq!(fs::read_dir(&to).unwrap().count(), 0);

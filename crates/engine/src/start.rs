@@ -1,0 +1,99 @@
+//! From what was planned and looked up to what carries it out.
+
+use crate::cache_mounts::Turns;
+use crate::context::Contexts;
+use crate::engine::Engine;
+use crate::explain::Ran;
+use crate::lookup::Asked;
+use crate::outcomes::Outcomes;
+use crate::pin::Pinned;
+use crate::progress::Progress;
+use crate::release::Releaser;
+use crate::runner::StepRunner;
+use crate::secrets::Secrets;
+use crate::shared::{Candidate, Publisher, SharedCaches};
+use crate::ssh::SshAgents;
+use crate::waits::Waits;
+use crate::{BuildError, BuildRequest};
+use acetate_cache::OpHistory;
+use acetate_frontend::Lowered;
+use acetate_graph::BuildGraph;
+use acetate_scheduler::Hits;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+/// Everything that a build knows before anything runs.
+pub(crate) struct Start<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) request: &'a BuildRequest,
+    pub(crate) graph: &'a Arc<BuildGraph>,
+    pub(crate) lowered: &'a Lowered,
+    pub(crate) progress: &'a Progress,
+    pub(crate) contexts: &'a Arc<Contexts>,
+    pub(crate) caches: &'a SharedCaches,
+    /// How many steps are known to be cached already.
+    pub(crate) n_cached: usize,
+}
+
+impl Start<'_> {
+    /// What carries the steps out, and what it may take instead.
+    pub(crate) fn runner(
+        self,
+        pinned: Pinned,
+        asked: Asked,
+    ) -> Result<(Arc<StepRunner>, Hits<Candidate>), BuildError> {
+        let (engine, store) = (self.engine, &self.engine.store);
+        let blobs = engine.blobs();
+        for image in pinned.images.values() {
+            blobs.offer(image);
+        }
+        for image in &self.caches.images {
+            blobs.offer_blobs(image);
+        }
+        let publisher = Publisher::new(
+            self.graph,
+            store,
+            &engine.snapshots,
+            &blobs,
+            &self.caches.exports,
+            pinned.images.values(),
+        );
+        let search_path = &engine.programs.search_path;
+        let runner = StepRunner {
+            graph: Arc::clone(self.graph),
+            store: Arc::clone(store),
+            snapshots: engine.snapshots.clone(),
+            blobs,
+            cache: engine.cache(),
+            history: OpHistory::new(Arc::clone(store)),
+            executor: engine.executor(self.request.isolation, self.graph)?,
+            progress: self.progress.clone(),
+            contexts: Arc::clone(self.contexts),
+            pinned,
+            images_used: self.lowered.images_used.clone(),
+            selections: self.lowered.selections.clone(),
+            remotes: self.lowered.remotes.clone(),
+            pasts: asked.pasts,
+            durations: asked.durations,
+            shared_hints: asked.shared_hints,
+            replaces: asked.replaces,
+            caches: self.caches.clone(),
+            publisher,
+            outcomes: Outcomes::default(),
+            has_offered: AtomicBool::new(false),
+            is_alone: AtomicBool::new(false),
+            now: self.progress.now(),
+            secrets: Arc::new(Secrets::new(&self.request.secrets)),
+            ssh: Arc::new(SshAgents::new(&self.request.ssh, search_path, store)),
+            renewed: Arc::default(),
+            used_mounts: Arc::default(),
+            releaser: Releaser::start(Arc::clone(store)),
+            waits: Waits::default(),
+            turns: Turns::default(),
+            ran: Ran::default(),
+            n_run: AtomicUsize::new(0),
+            n_cached: AtomicUsize::new(self.n_cached),
+        };
+        Ok((Arc::new(runner), asked.hits))
+    }
+}
