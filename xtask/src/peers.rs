@@ -31,6 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "/usr/bin/openssl"),
     ("runc", "/usr/sbin/runc"),
     ("skopeo", "/usr/bin/skopeo"),
+    ("sqlite3", "/usr/bin/sqlite3"),
     ("sudo", "/usr/bin/sudo"),
     ("uidmap", "/usr/bin/newuidmap"),
     ("umoci", "/usr/bin/umoci"),
@@ -90,7 +91,7 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
     if GO_PROGRAMS.iter().all(|name| bin.join(name).is_file()) {
         return Ok(());
     }
-    let Some(go) = process::found("go") else {
+    let Some(go) = go() else {
         return absent("no `go` here: BuildKit, buildx, crane and an S3 server are skipped");
     };
     fs::create_dir_all(&bin)?;
@@ -102,13 +103,36 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
         ("crane", CRANE),
         ("versitygw", VERSITYGW),
     ] {
-        if !bin.join(name).is_file() {
-            println!("peers: go install {module}");
-            let args = ["install", "-trimpath", module];
-            process::quiet(Command::new(&go).args(args).env("GOBIN", &bin))?;
-        }
+        install(&go, &bin, name, module)?;
     }
     Ok(())
+}
+
+/// [`setup`], then builds those Go programs that tests start: an S3 server.
+pub(crate) fn for_tests(project: &Project) -> Result<()> {
+    setup()?;
+    let bin = bin(project);
+    match go() {
+        Some(go) => install(&go, &bin, "versitygw", VERSITYGW),
+        None if bin.join("versitygw").is_file() => Ok(()),
+        None => absent("no `go` here: tests with an S3 server are skipped"),
+    }
+}
+
+/// The Go toolchain, which its own installer puts where nobody looks by himself.
+fn go() -> Option<PathBuf> {
+    let usual = PathBuf::from("/usr/local/go/bin/go");
+    process::found("go").or_else(|| usual.is_file().then_some(usual))
+}
+
+fn install(go: &Path, bin: &Path, name: &str, module: &str) -> Result<()> {
+    if bin.join(name).is_file() {
+        return Ok(());
+    }
+    fs::create_dir_all(bin)?;
+    println!("peers: go install {module}");
+    let args = ["install", "-trimpath", module];
+    process::quiet(Command::new(go).args(args).env("GOBIN", bin))
 }
 
 /// `BuildKit`'s module has `exclude` lines, which `go install MODULE@VERSION` refuses: its source

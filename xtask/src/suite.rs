@@ -68,7 +68,7 @@ pub(crate) fn run(project: &Project, words: &[String]) -> Result<()> {
 fn run_part(project: &Project, part: &str, totals: &mut Totals) {
     let cargo = |args: &[&str]| process::run(project.cargo().args(args));
     match part {
-        "setup" => totals.check(part, peers::setup()),
+        "setup" => totals.check(part, peers::for_tests(project)),
         "fmt" => totals.check(part, cargo(&["fmt", "--all", "--check"])),
         "tidy" => totals.check(part, tidy::run(project)),
         "clippy" => {

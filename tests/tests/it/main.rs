@@ -56,6 +56,7 @@ mod run_secrets;
 mod run_ssh;
 mod run_step;
 mod shared_cache;
+mod shared_explain;
 mod shared_faults;
 mod shared_fleet;
 mod shared_local;
