@@ -56,14 +56,16 @@ pub(super) fn compress(raw: &[u8]) -> io::Result<(Chunk, Vec<u8>)> {
     Ok((chunk, stored))
 }
 
-/// Makes the piece of an object that came from a cache, or nothing when it is not that piece. No
-/// more memory is used than the piece needs. Computes for milliseconds.
+/// Makes a piece of an object that came from a cache, or nothing when the object is another one or
+/// no piece of that size. No more memory is used than the piece needs. Computes for milliseconds.
+///
+/// That it is the piece which the record means is seen when the whole tar is hashed.
 pub(super) fn expand(chunk: &Chunk, stored: &[u8]) -> Option<Vec<u8>> {
     if stored.len() != chunk.stored_size as usize || Digest::of(stored) != chunk.stored {
         return None;
     }
     let raw = zstd::bulk::decompress(stored, chunk.raw_size as usize).ok()?;
-    is_piece(chunk, &raw).then_some(raw)
+    (raw.len() == chunk.raw_size as usize).then_some(raw)
 }
 
 /// True when the bytes are those of the piece.

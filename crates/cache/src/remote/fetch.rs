@@ -59,18 +59,45 @@ impl RemoteCache {
         W: Write + Send + 'static,
         H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
     {
-        let fetched = self.try_fetch(layer, writer, Arc::new(have)).await;
-        match &fetched {
+        let writer = HashingWriter::new(writer);
+        let fetched = self.write_pieces(layer, writer, have).await;
+        let checked = fetched.and_then(|writer| {
+            let (writer, digest, size) = writer.finish();
+            let is_it = digest == layer.diff_id && size == layer.size;
+            is_it
+                .then_some(writer)
+                .ok_or_else(|| self.other_layer(layer))
+        });
+        self.note_fetch(layer, &checked);
+        checked
+    }
+
+    /// Notes how the fetch of a layer ended.
+    pub(super) fn note_fetch<W>(&self, layer: &RemoteLayer, fetched: &Result<W, Lost>) {
+        match fetched {
             Ok(_) => self.learn(&Arc::new(layer.clone())),
             Err(lost) => {
                 tracing::debug!(layer = %layer.diff_id, %lost, "a shared layer did not come");
                 self.0.transport.count(|stats| stats.layers_lost += 1);
             }
         }
-        fetched
     }
 
-    async fn try_fetch<W, H>(&self, layer: &RemoteLayer, writer: W, have: Arc<H>) -> Result<W, Lost>
+    /// Says that what came is not what the record names.
+    pub(super) fn other_layer(&self, layer: &RemoteLayer) -> Lost {
+        let what = "a layer that is not the one it was recorded as";
+        self.0.transport.damaged(what);
+        Lost::Damaged(layer.diff_id)
+    }
+
+    /// Writes the pieces of a layer in order. Their objects are checked, and the whole is for the
+    /// writer to check: its digest stands for every piece.
+    pub(super) async fn write_pieces<W, H>(
+        &self,
+        layer: &RemoteLayer,
+        writer: W,
+        have: H,
+    ) -> Result<W, Lost>
     where
         W: Write + Send + 'static,
         H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
@@ -81,14 +108,15 @@ impl RemoteCache {
         if let LayerForm::Blob(_) = &layer.form {
             return Err(Lost::Elsewhere);
         }
+        let have = Arc::new(have);
         let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(QUEUE);
         let write = acetate_stdx::blocking(move || {
-            let mut writer = HashingWriter::new(writer);
+            let mut writer = writer;
             while let Some(piece) = receiver.blocking_recv() {
                 writer.write_all(&piece)?;
             }
             writer.flush()?;
-            Ok::<_, io::Error>(writer.finish())
+            Ok::<_, io::Error>(writer)
         });
         let chunks = layer.chunks().to_vec().into_iter();
         let pieces = chunks.map(|chunk| self.piece(chunk, Arc::clone(&have)));
@@ -104,17 +132,10 @@ impl RemoteCache {
         };
         let (written, fetched) = tokio::join!(write, fetch);
         fetched?;
-        let (writer, digest, size) = written.map_err(Lost::Local)?;
-        if digest != layer.diff_id || size != layer.size {
-            self.0
-                .transport
-                .damaged("a layer that is not the one it was recorded as");
-            return Err(Lost::Damaged(layer.diff_id));
-        }
-        Ok(writer)
+        written.map_err(Lost::Local)
     }
 
-    /// One piece of a tar, from here or from the cache, checked.
+    /// One piece of a tar: one that is here is checked, one that comes by its object.
     async fn piece<H>(&self, chunk: Chunk, have: Arc<H>) -> Result<Vec<u8>, Lost>
     where
         H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use acetate_oci::{Digest, MediaType};
-use acetate_store::{BlobRef, Expect, FactKey, Object, Store, StoreError};
+use acetate_store::{BlobRef, BlobWriter, Expect, FactKey, Object, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -55,11 +55,33 @@ impl HttpCache {
         let writer = self.store.blobs().writer().map_err(local)?;
         let pieces = Pieces::find(Arc::clone(&self.store), layer.chunks()).await;
         let have = move |chunk: &Chunk| pieces.read(chunk);
-        let writer = self.remote.fetch_layer(layer, writer, have).await?;
-        let commit = move || writer.commit(Expect::digest(digest));
-        acetate_stdx::blocking(commit).await.map_err(local)?;
+        // The store hashes what it keeps: nobody else has to.
+        let fetched = match self.remote.write_pieces(layer, writer, have).await {
+            Ok(writer) => self.keep(layer, writer).await,
+            Err(lost) => Err(lost),
+        };
+        self.remote.note_fetch(layer, &fetched);
+        fetched?;
         remember(&self.store, layer);
         Ok(plain)
+    }
+}
+
+impl HttpCache {
+    /// Gives a tar its name in the store, if it is the one that the record names.
+    async fn keep(&self, layer: &RemoteLayer, writer: BlobWriter) -> Result<(), Lost> {
+        let expect = Expect {
+            digest: Some(layer.diff_id),
+            size: Some(layer.size),
+        };
+        let commit = move || writer.commit(expect);
+        match acetate_stdx::blocking(commit).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }) => {
+                Err(self.remote.other_layer(layer))
+            }
+            Err(error) => Err(local(error)),
+        }
     }
 }
 
