@@ -2,7 +2,7 @@
 
 use crate::shared_cache::{root, warnings};
 use crate::shared_signed::{PRIVATE, PUBLIC};
-use acetate_tests::{Asked, CacheServer, Fault, Outcome, Proxy, Running, World, files_below};
+use acetate_tests::{CacheServer, Fault, Outcome, Proxy, Running, World, files_below};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -221,28 +221,17 @@ fn garbage_is_as_good_as_nothing() {
     let site = Site::new();
     let fill = "head -c 5000000 /dev/urandom > /deps/file";
     site.with("a", fill);
-    type Script = fn(&Asked) -> Fault;
-    let faults: [(&str, Script); 5] = [
-        ("gone", |asked| match asked.is_content() {
-            true => Fault::Status(404),
-            false => Fault::Pass,
-        }),
-        ("flipped", |asked| match asked.is_content() {
-            true => Fault::Flip(1000),
-            false => Fault::Pass,
-        }),
-        ("short", |asked| match asked.is_content() {
-            true => Fault::Truncate(1000),
-            false => Fault::Pass,
-        }),
-        ("record", |asked| match asked.is_content() {
-            true => Fault::Pass,
-            false => Fault::Flip(200),
-        }),
-        ("broken", |_| Fault::Status(500)),
-    ];
-    for (name, script) in faults {
-        let proxy = Proxy::to(site.server.address(), script);
+    // What is done to content, and to everything else.
+    for (name, content, other) in [
+        ("gone", Fault::Status(404), Fault::Pass),
+        ("flipped", Fault::Flip(1000), Fault::Pass),
+        ("short", Fault::Truncate(1000), Fault::Pass),
+        ("record", Fault::Pass, Fault::Flip(200)),
+        ("broken", Fault::Status(500), Fault::Status(500)),
+    ] {
+        let proxy = Proxy::to(site.server.address(), move |asked| {
+            if asked.is_content() { content } else { other }
+        });
         let from = format!("--cache-from={}", proxy.url("org"));
         let outcome = site.build(name, "ls /deps", &[&from]).ok();
         assert_eq!(said(&outcome), "", "{name}");
@@ -357,9 +346,10 @@ struct Keys {
 impl Keys {
     fn new(world: &World) -> Self {
         let (private, list) = (world.dir().join("key"), world.dir().join("list"));
-        std::fs::write(&private, PRIVATE).unwrap();
-        std::fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).unwrap();
-        std::fs::write(&list, format!("{PUBLIC} main\n")).unwrap();
+        std::fs::write(&private, PRIVATE).expect("a key");
+        let mode = PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&private, mode).expect("a mode");
+        std::fs::write(&list, format!("{PUBLIC} main\n")).expect("a list");
         Self {
             private: private.display().to_string(),
             list: list.display().to_string(),

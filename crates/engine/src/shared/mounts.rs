@@ -92,9 +92,10 @@ fn unknown(graph: &BuildGraph, wanted: &[String]) -> Option<String> {
         let quoted: Vec<String> = ids.iter().map(|id| format!("{id:?}")).collect();
         quoted.join(", ")
     };
-    let there_is = match known.is_empty() {
-        true => "and none has another".to_owned(),
-        false => format!("but there is {}", list(&known)),
+    let there_is = if known.is_empty() {
+        "and none has another".to_owned()
+    } else {
+        format!("but there is {}", list(&known))
     };
     Some(format!(
         "no step has a cache mount with the id {}, {there_is}",
