@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acetate_cache::remote::{
-    Existing, LayerSource, Publication, Published, RemoteCache, RemoteConfig, RemoteLimits,
+    Attest, Existing, LayerSource, Publication, Published, RemoteCache, RemoteConfig, RemoteLimits,
 };
 use acetate_cache::{CacheKey, Fidelity};
 use acetate_graph::DefinitionKey;
@@ -92,6 +92,7 @@ async fn publish(config: &RemoteConfig) -> Fallible<()> {
             fidelity: Fidelity::Full,
             made_of: Vec::new(),
             existing: Existing::Keep,
+            attest: Attest::Own,
         };
         match cache.publish(&publication).await {
             Published::Done(_) => {}

@@ -20,7 +20,6 @@ use anyhow::{Context, Result};
 
 use super::Options;
 use super::report::Section;
-use super::running;
 use crate::project::Project;
 use crate::{bases, peers, process};
 use delta::Delta;
@@ -45,7 +44,7 @@ pub(super) fn run(project: &Project, folder: &Path, options: &Options) -> Result
     }
     layers(&sides, &layer, folder, options.runs, &mut table);
     if options.acetate {
-        let server = running::build_ours(project, options.profile)?;
+        let server = project.build_both(options.profile)?.1;
         let folder = folder.join("fleet");
         let runs = options.runs;
         let done = fleet::run(project, options.profile, &server, &folder, runs, &mut table);
@@ -60,9 +59,10 @@ fn sides(project: &Project, options: &Options) -> Result<Vec<Box<dyn Side>>> {
     let busybox = bases::make_all(project)?.busybox;
     let mut sides: Vec<Box<dyn Side>> = Vec::new();
     if options.acetate {
+        let (binary, server) = project.build_both(options.profile)?;
         sides.push(Box::new(Ours {
-            binary: project.build_acetate(options.profile)?,
-            server: running::build_ours(project, options.profile)?,
+            binary,
+            server,
             busybox: busybox.clone(),
         }));
     }
