@@ -85,6 +85,8 @@ fn key_of(key: &RecordKey) -> Option<CacheKey> {
         0 => KeyKind::Definition,
         1 => KeyKind::Content,
         2 => KeyKind::Hint,
+        3 => KeyKind::Mount,
+        4 => KeyKind::Story,
         _ => return None,
     };
     let digest = Digest::from_bytes(key.key);

@@ -135,8 +135,9 @@ impl CacheRequest {
     /// One after the other, holding nothing of the ones before.
     async fn begin(&self) -> Result<(), StepError> {
         let (taker, wanted) = &*self.0;
-        for identity in wanted.keys() {
-            if let Some(vacancy) = taker.incoming.fill(identity).await? {
+        for (identity, one) in wanted {
+            let filled = taker.incoming.fill(identity, &one.name()).await?;
+            if let Some(vacancy) = filled {
                 let (request, identity) = (Arc::clone(&self.0), *identity);
                 let make = move || match request.1.get(&identity) {
                     Some(wanted) => request.0.make(vacancy.place(), wanted),
@@ -168,6 +169,15 @@ struct Wanted {
     base: Option<Snapshot>,
     /// The indices of the mounts that show it.
     mounts: Vec<usize>,
+}
+
+impl Wanted {
+    fn name(&self) -> CacheMountName {
+        CacheMountName {
+            id: self.id.clone(),
+            begins: self.begins.clone(),
+        }
+    }
 }
 
 /// By identity: the order in which directories are taken, by everybody.
@@ -290,10 +300,7 @@ impl Taker {
     /// Makes a directory with all that it begins with.
     fn make(&self, place: CachePlace, wanted: &Wanted) -> Result<(), StepError> {
         let new = self.store.cache_mounts().create(place)?;
-        new.describe(&CacheMountName {
-            id: wanted.id.clone(),
-            begins: wanted.begins.clone(),
-        })?;
+        new.describe(&wanted.name())?;
         let path = new.path();
         let CacheMount { mode, uid, gid, .. } = wanted.cache;
         let (mode, uid, gid) = match &wanted.base {

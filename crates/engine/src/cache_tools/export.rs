@@ -39,7 +39,7 @@ impl Engine {
             RecordChoice::Keys(names) => self.find_records(names)?,
         };
         let is_wanted = |record: &CachedRecord| {
-            record.key.kind() != KeyKind::Hint
+            matches!(record.key.kind(), KeyKind::Definition | KeyKind::Content)
                 && u128::from(record.duration_ms) >= to.min_cost.as_millis()
         };
         let records: Vec<CachedRecord> = records.into_iter().filter(is_wanted).collect();

@@ -83,6 +83,8 @@ pub(super) fn kind(kind: KeyKind) -> &'static str {
         KeyKind::Definition => "definition",
         KeyKind::Content => "content",
         KeyKind::Hint => "hint",
+        KeyKind::Mount => "mount",
+        KeyKind::Story => "story",
     }
 }
 
