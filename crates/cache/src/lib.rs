@@ -27,6 +27,6 @@ pub mod story;
 pub use history::{OpHistory, Past, PastInput, Pasts};
 pub use index::{CacheIndex, Entry};
 pub use key::{CacheKey, KeyKind};
-pub use local::LocalCache;
+pub use local::{HeldRecord, Inventory, LocalCache};
 pub use record::{CacheRecord, Fidelity, LayerRecord, Origin};
 pub use shared::{CacheReport, SharedCache};

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CacheIndex, CacheKey, CacheRecord, Entry, Fidelity, KeyKind, LayerRecord, Origin};
 
+#[path = "inventory.rs"]
+mod inventory;
+
+pub use inventory::{HeldRecord, Inventory};
+
 /// The version of [`Payload`]; whoever changes that raises it, and older records become misses.
 const VERSION: u16 = 1;
 

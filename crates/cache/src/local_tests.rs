@@ -265,3 +265,40 @@ fn many_threads_on_two_handles_agree() {
         assert!(cache.lookup(&keys).iter().all(|found| found.len() == 1));
     }
 }
+
+#[test]
+fn all_records_are_listed_and_those_that_are_forgotten_are_gone() {
+    let temp = tempfile::tempdir().unwrap();
+    let cache = cache_at(temp.path());
+    let chain = [make_layer(&cache.store), make_layer(&cache.store)];
+    record_under(&cache, &[definition(1), content(1), hint(1)], &chain);
+    let bad = Record {
+        payload: b"of another version".to_vec(),
+        layers: Vec::new(),
+    };
+    let entries = vec![(definition(2).record_key(), bad)];
+    cache.store.index().put_records(entries);
+    let inventory = cache.inventory().unwrap();
+    assert_eq!(inventory.n_unreadable, 1);
+    let mut keys: Vec<CacheKey> = inventory.records.iter().map(|held| held.key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [definition(1), content(1), hint(1)]);
+    for held in &inventory.records {
+        let expected: Vec<_> = chain
+            .iter()
+            .map(|layer| (layer.id, layer.created))
+            .collect();
+        let is_hint = held.key.kind() == KeyKind::Hint;
+        assert_eq!(held.layers, if is_hint { Vec::new() } else { expected });
+        assert_eq!((held.duration_ms, &held.origin), (1234, &Origin::Local));
+    }
+    assert!(
+        chain
+            .iter()
+            .all(|layer| inventory.layers[&layer.id].is_usable())
+    );
+    cache.forget(&[definition(1), hint(1)]).unwrap();
+    let left = cache_at(temp.path()).inventory().unwrap();
+    let keys: Vec<CacheKey> = left.records.iter().map(|held| held.key).collect();
+    assert_eq!(keys, [content(1)]);
+}

@@ -4,6 +4,13 @@
     reason = "these comments are the help that users read"
 )]
 
+mod cache;
+
+pub(crate) use cache::{
+    CacheCommand, CacheExportFlags, CacheImportFlags, CacheInspectFlags, CacheKeygenFlags,
+    CacheLsFlags, CachePruneFlags, CacheRmFlags, CacheStatsFlags, CacheVerifyFlags,
+};
+
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -39,6 +46,9 @@ pub(crate) enum Command {
     Du(DuFlags),
     /// Remove what no image needs
     Prune(PruneFlags),
+    /// Look at, move, remove and check what is cached, here and in shared caches
+    #[command(subcommand)]
+    Cache(CacheCommand),
 }
 
 #[derive(Debug, Args)]

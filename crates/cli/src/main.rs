@@ -68,6 +68,7 @@ fn start(env: &Environment) -> Result<ExitCode, Failure> {
         Command::Explain(explain) => command::explain::explain(&root, &explain, env),
         Command::Run(run) => command::run::run(&root, run, env),
         Command::Du(du) => command::state::du(&root, &du, env),
+        Command::Cache(cache) => command::cache::run(&root, &cache, env),
         Command::Prune(prune) => command::state::prune(&root, &prune, env),
     }
 }

@@ -15,7 +15,7 @@ use acetate_graph::{
 };
 use acetate_oci::{Digest, Timestamp};
 use acetate_snapshot::{Snapshot, Snapshots};
-use acetate_store::{CacheClaim, CacheFound, CacheHold, CachePlace, Store};
+use acetate_store::{CacheClaim, CacheFound, CacheHold, CacheMountName, CachePlace, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -135,8 +135,9 @@ impl CacheRequest {
     /// One after the other, holding nothing of the ones before.
     async fn begin(&self) -> Result<(), StepError> {
         let (taker, wanted) = &*self.0;
-        for identity in wanted.keys() {
-            if let Some(vacancy) = taker.incoming.fill(identity).await? {
+        for (identity, one) in wanted {
+            let filled = taker.incoming.fill(identity, &one.name()).await?;
+            if let Some(vacancy) = filled {
                 let (request, identity) = (Arc::clone(&self.0), *identity);
                 let make = move || match request.1.get(&identity) {
                     Some(wanted) => request.0.make(vacancy.place(), wanted),
@@ -161,11 +162,22 @@ struct InUse(String);
 struct Wanted {
     /// The name that the Dockerfile gives it.
     id: String,
+    /// What a new directory begins with.
+    begins: String,
     claim: CacheClaim,
     cache: CacheMount,
     base: Option<Snapshot>,
     /// The indices of the mounts that show it.
     mounts: Vec<usize>,
+}
+
+impl Wanted {
+    fn name(&self) -> CacheMountName {
+        CacheMountName {
+            id: self.id.clone(),
+            begins: self.begins.clone(),
+        }
+    }
 }
 
 /// By identity: the order in which directories are taken, by everybody.
@@ -205,10 +217,12 @@ impl Taker {
                     Some(input.snapshot)
                 }
             };
-            let identity = self.identity(&directory.id, cache, base.as_ref())?;
+            let begins = self.begins(cache, base.as_ref())?;
+            let identity = identity(&directory.id, &begins);
             let claim = claim(directory.sharing);
             let wanted = all.entry(identity).or_insert_with(|| Wanted {
                 id: directory.id.clone(),
+                begins,
                 claim,
                 cache: cache.clone(),
                 base,
@@ -220,36 +234,25 @@ impl Taker {
         Ok(all)
     }
 
-    /// What makes two cache mounts the same: the name, and what a new directory begins with.
-    fn identity(
-        &self,
-        id: &str,
-        cache: &CacheMount,
-        base: Option<&Snapshot>,
-    ) -> Result<Digest, StepError> {
-        let mut text = format!("acetate/cache-mount/v1\n{}\n{id}\n", id.len()).into_bytes();
-        match base {
-            None => {
-                let CacheMount { mode, uid, gid, .. } = cache;
-                text.extend(format!("empty {mode} {uid} {gid}").into_bytes());
-            }
-            Some(base) => {
-                let tree = ViewTree::new(self.snapshots.view(base)?);
-                let all = [".".to_owned()];
-                let options = SelectionOptions {
-                    sources: &all,
-                    ..SelectionOptions::default()
-                };
-                let mut selection = Selection::find(&tree, &options)?;
-                selection.read(&tree)?;
-                let digest = selection.digest(Attributes {
-                    owner: true,
-                    mode: true,
-                });
-                text.extend(format!("base {digest}").into_bytes());
-            }
-        }
-        Ok(Digest::of(&text))
+    /// What a new directory begins with.
+    fn begins(&self, cache: &CacheMount, base: Option<&Snapshot>) -> Result<String, StepError> {
+        let Some(base) = base else {
+            let CacheMount { mode, uid, gid, .. } = cache;
+            return Ok(format!("empty {mode} {uid} {gid}"));
+        };
+        let tree = ViewTree::new(self.snapshots.view(base)?);
+        let all = [".".to_owned()];
+        let options = SelectionOptions {
+            sources: &all,
+            ..SelectionOptions::default()
+        };
+        let mut selection = Selection::find(&tree, &options)?;
+        selection.read(&tree)?;
+        let digest = selection.digest(Attributes {
+            owner: true,
+            mode: true,
+        });
+        Ok(format!("base {digest}"))
     }
 
     /// The id of a directory that is to begin with what a cache has.
@@ -297,6 +300,7 @@ impl Taker {
     /// Makes a directory with all that it begins with.
     fn make(&self, place: CachePlace, wanted: &Wanted) -> Result<(), StepError> {
         let new = self.store.cache_mounts().create(place)?;
+        new.describe(&wanted.name())?;
         let path = new.path();
         let CacheMount { mode, uid, gid, .. } = wanted.cache;
         let (mode, uid, gid) = match &wanted.base {
@@ -334,6 +338,11 @@ impl Taker {
         let root = tree.lookup(Path::new(""))?;
         Ok(root.map_or((0o755, 0, 0), |root| (root.mode, root.uid, root.gid)))
     }
+}
+
+/// What makes two cache mounts the same: the name, and what a new directory begins with.
+fn identity(id: &str, begins: &str) -> Digest {
+    Digest::of(format!("acetate/cache-mount/v1\n{}\n{id}\n{begins}", id.len()).as_bytes())
 }
 
 fn claim(sharing: CacheSharing) -> CacheClaim {

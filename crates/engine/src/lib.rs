@@ -16,6 +16,7 @@ mod build;
 mod cache_mounts;
 mod cache_place;
 mod cache_spec;
+pub mod cache_tools;
 mod call;
 mod claim;
 mod container;

@@ -98,6 +98,26 @@ impl Blobs {
         self.ingest(bytes, Expect::ANY)
     }
 
+    /// All blobs, by name.
+    pub fn list(&self) -> Result<Vec<Digest>, StoreError> {
+        let blobs = crate::usage::blobs(&self.root)?.into_iter();
+        Ok(blobs.map(|(digest, _)| digest).collect())
+    }
+
+    /// Hashes a blob again and gives its size, `None` when it is gone. That counts as no use.
+    ///
+    /// Bytes that are not those of its name are [`StoreError::Damaged`].
+    pub fn rehash(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let Some(file) = self.open_file(digest)? else {
+            return Ok(None);
+        };
+        let path = self.path(digest);
+        let size = file.metadata().context("look at", &path)?.len();
+        let mut reader = BlobReader::new(file, *digest, size);
+        io::copy(&mut reader, &mut io::sink()).context("read", &path)?;
+        Ok(Some(size))
+    }
+
     /// Removes a blob, for example a damaged one; tells whether it was there.
     ///
     /// Open readers keep their bytes. Pins do not stop it: the caller knows that it is worthless.

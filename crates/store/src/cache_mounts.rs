@@ -23,13 +23,13 @@ use crate::temp::Temp;
 use crate::usage::entries;
 use crate::{StoreError, trash};
 
-const CONTENT: &str = "fs";
+pub(crate) const CONTENT: &str = "fs";
 const UNSIGNED: &str = "unsigned";
 
 /// The cache mounts of a store.
 #[derive(Debug)]
 pub struct CacheMounts {
-    root: Arc<Root>,
+    pub(crate) root: Arc<Root>,
 }
 
 /// Beside whom a step uses a directory.

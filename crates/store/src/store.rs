@@ -1,5 +1,6 @@
 //! The store as a whole.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,8 +17,9 @@ use crate::live::Live;
 use crate::prune::{self, PruneOptions, PruneReport};
 use crate::root::Root;
 use crate::scratch::ScratchDir;
+use crate::survey::{self, Survey};
 use crate::usage::{self, Usage};
-use crate::{BootId, StoreError, sync};
+use crate::{BootId, Object, StoreError, sync};
 
 /// A directory of blobs and layers with its index, shared by any number of processes.
 ///
@@ -167,6 +169,16 @@ impl Store {
     pub fn sync_now(&self) -> Result<u64, StoreError> {
         self.index.flush()?;
         sync::run(&self.root, &Arc::downgrade(&self.index), sync::Age::Any)
+    }
+
+    /// Everything that the index says, and what of it is on the disk.
+    pub fn survey(&self) -> Result<Survey, StoreError> {
+        survey::survey(&self.root, &self.index)
+    }
+
+    /// Those of `objects` that a running process has pinned or holds, this one included.
+    pub fn in_use(&self, objects: &[Object]) -> Result<BTreeSet<Object>, StoreError> {
+        survey::in_use(&self.root, objects)
     }
 
     /// Measures everything on the disk; reads every directory.

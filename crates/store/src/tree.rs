@@ -11,13 +11,28 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+/// What a file or a whole tree takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Allocated bytes, hard links counted once.
+    pub(crate) bytes: u64,
+    /// Entries that are no directories, each name of a hard link counted.
+    pub(crate) n_files: u64,
+}
+
 /// Allocated bytes of a file or a whole tree, hard links counted once.
+pub(crate) fn size_of(path: &Path) -> io::Result<u64> {
+    Ok(measure(path)?.bytes)
+}
+
+/// Measures a file or a whole tree.
 ///
 /// What vanishes meanwhile, or is closed to us, counts nothing. Goes by descriptors: a step can make
 /// trees whose paths are longer than the kernel takes.
-pub(crate) fn size_of(path: &Path) -> io::Result<u64> {
+pub(crate) fn measure(path: &Path) -> io::Result<Size> {
     let mut walk = Walk {
         bytes: 0,
+        n_files: 0,
         links: HashSet::new(),
         pending: Vec::new(),
     };
@@ -27,11 +42,15 @@ pub(crate) fn size_of(path: &Path) -> io::Result<u64> {
     while let Some((parent, name)) = walk.pending.pop() {
         walk.enter(parent.as_fd(), &name)?;
     }
-    Ok(walk.bytes)
+    Ok(Size {
+        bytes: walk.bytes,
+        n_files: walk.n_files,
+    })
 }
 
 struct Walk {
     bytes: u64,
+    n_files: u64,
     links: HashSet<(u64, u64)>,
     /// Directories to be read. A parent is open only as long as a child waits here.
     pending: Vec<(Rc<OwnedFd>, CString)>,
@@ -45,6 +64,7 @@ impl Walk {
             outcome => outcome?,
         };
         let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        self.n_files += u64::from(!is_dir);
         if is_dir || self.is_first_link(&stat) {
             self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
         }

@@ -196,7 +196,7 @@ fn tally(dir: &Path) -> Result<Tally, StoreError> {
     Ok(tally)
 }
 
-fn is_locked(path: &Path) -> Result<bool, StoreError> {
+pub(crate) fn is_locked(path: &Path) -> Result<bool, StoreError> {
     match FileLock::acquire_now(path, Target::Existing, Sharing::Exclusive) {
         Ok(lock) => Ok(lock.is_none()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -22,6 +22,7 @@ mod breaking_mounts;
 mod breaking_sources;
 mod builds;
 mod cache;
+mod cache_commands;
 mod cache_forced;
 mod cache_pairs;
 mod cases;

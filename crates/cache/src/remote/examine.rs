@@ -10,7 +10,7 @@ use super::client::RemoteCache;
 use super::codec::{DecodeError, Opened, open};
 use super::lookup::Reply;
 use super::presence::Named;
-use super::record::{LayerForm, RemoteLayer};
+use super::record::{LayerForm, RemoteLayer, RemoteRecord};
 use super::sign::{Distrust, Found, Policy, Signer};
 use super::transport::Fault;
 use super::upload::stored_name;
@@ -28,9 +28,9 @@ pub enum Depth {
     Bytes,
 }
 
-/// What was found in a cache.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tally {
+/// What was found in a cache, asked by keys of builds or by those of the cache itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally<K = CacheKey> {
     /// Keys that were asked for, each once.
     pub n_keys: u64,
     /// Records that came.
@@ -48,7 +48,34 @@ pub struct Tally {
     /// Layers whose bytes were fetched and are right, each once.
     pub n_layers: u64,
     /// What is wrong, in the order of the keys.
-    pub flaws: Vec<(CacheKey, Flaw)>,
+    pub flaws: Vec<(K, Flaw)>,
+}
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Self {
+            n_keys: 0,
+            n_records: 0,
+            signed: BTreeMap::new(),
+            n_unsigned: 0,
+            n_unknown: 0,
+            n_objects: 0,
+            n_missing: 0,
+            n_layers: 0,
+            flaws: Vec::new(),
+        }
+    }
+}
+
+/// A record as a cache gave it, whether or not it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// What it says.
+    pub record: RemoteRecord,
+    /// The namespace that it was found in, where the server says it.
+    pub namespace: Option<String>,
+    /// Who signed it, or why nobody is known to have.
+    pub signer: Result<Signer, Distrust>,
 }
 
 /// What is wrong with a record.
@@ -81,7 +108,7 @@ pub enum Flaw {
 
 /// What is remembered from one batch to the next, so that what records share is looked at once.
 #[derive(Default)]
-struct Seen {
+struct Known {
     /// Objects, and whether they are there.
     objects: HashMap<Digest, bool>,
     /// Layers by the digest of their tree, and what is wrong with them.
@@ -94,56 +121,90 @@ impl RemoteCache {
     ///
     /// A missing signature is a flaw only where the policy requires one; a wrong one always is.
     pub async fn examine(&self, keys: &[CacheKey], depth: Depth) -> Tally {
+        let named: Vec<(CacheKey, Digest)> =
+            keys.iter().map(|key| (*key, action_key(key))).collect();
+        self.examine_all(&named, depth).await
+    }
+
+    /// The same for keys as the cache itself lists them, see [`RemoteCache::records`].
+    pub async fn examine_listed(&self, keys: &[Digest], depth: Depth) -> Tally<Digest> {
+        let named: Vec<(Digest, Digest)> = keys.iter().map(|key| (*key, *key)).collect();
+        self.examine_all(&named, depth).await
+    }
+
+    /// Reads the record under a key as the cache itself lists it, trusted or not.
+    ///
+    /// # Errors
+    /// Why there is nothing to be read.
+    pub async fn see(&self, key: &Digest) -> Result<Seen, Flaw> {
+        let reply = self.replies(&[*key]).await.remove(key);
+        let body = reply.unwrap_or(Err(Fault::Timeout));
+        let body = body.map_err(|_| Flaw::Unanswered)?.ok_or(Flaw::Absent)?;
+        let opened = open(key, &body.bytes).map_err(Flaw::Record)?;
+        let found = Found {
+            own: &self.0.transport.address.namespace,
+            claimed: body.namespace.as_deref(),
+            now: self.now(),
+        };
+        let signer = self.0.trust.verify(&opened.sealed, found);
+        Ok(Seen {
+            record: opened.record,
+            namespace: body.namespace,
+            signer,
+        })
+    }
+
+    async fn examine_all<K: Copy>(&self, keys: &[(K, Digest)], depth: Depth) -> Tally<K> {
         // What was sent earlier is asked about like everything else.
         self.forget_sent();
         let mut once = HashSet::new();
-        let keys: Vec<CacheKey> = keys
-            .iter()
-            .copied()
-            .filter(|key| once.insert(*key))
-            .collect();
+        let keys = keys.iter().copied();
+        let keys: Vec<(K, Digest)> = keys.filter(|(_, action)| once.insert(*action)).collect();
         let mut tally = Tally {
             n_keys: keys.len() as u64,
             ..Tally::default()
         };
-        let mut seen = Seen::default();
+        let mut known = Known::default();
         for batch in keys.chunks(BATCH) {
-            self.examine_batch(batch, depth, &mut seen, &mut tally)
+            self.examine_batch(batch, depth, &mut known, &mut tally)
                 .await;
         }
-        tally.n_objects = seen.objects.len() as u64;
-        tally.n_missing = seen.objects.values().filter(|is_there| !**is_there).count() as u64;
-        let good = seen.layers.values().filter(|fault| fault.is_none());
+        tally.n_objects = known.objects.len() as u64;
+        tally.n_missing = known
+            .objects
+            .values()
+            .filter(|is_there| !**is_there)
+            .count() as u64;
+        let good = known.layers.values().filter(|fault| fault.is_none());
         tally.n_layers = good.count() as u64;
         tally
     }
 
-    async fn examine_batch(
+    async fn examine_batch<K: Copy>(
         &self,
-        keys: &[CacheKey],
+        keys: &[(K, Digest)],
         depth: Depth,
-        seen: &mut Seen,
-        tally: &mut Tally,
+        seen: &mut Known,
+        tally: &mut Tally<K>,
     ) {
-        let mut actions: Vec<Digest> = keys.iter().map(action_key).collect();
+        let mut actions: Vec<Digest> = keys.iter().map(|(_, action)| *action).collect();
         actions.sort_unstable();
         let mut replies = self.replies(&actions).await;
-        for key in keys {
-            let action = action_key(key);
-            let reply = replies.remove(&action).unwrap_or(Err(Fault::Timeout));
-            if let Err(flaw) = self.examine_one(&action, reply, depth, seen, tally).await {
+        for (key, action) in keys {
+            let reply = replies.remove(action).unwrap_or(Err(Fault::Timeout));
+            if let Err(flaw) = self.examine_one(action, reply, depth, seen, tally).await {
                 tally.flaws.push((*key, flaw));
             }
         }
     }
 
-    async fn examine_one(
+    async fn examine_one<K>(
         &self,
         action: &Digest,
         reply: Reply,
         depth: Depth,
-        seen: &mut Seen,
-        tally: &mut Tally,
+        seen: &mut Known,
+        tally: &mut Tally<K>,
     ) -> Result<(), Flaw> {
         let body = reply.map_err(|_| Flaw::Unanswered)?.ok_or(Flaw::Absent)?;
         tally.n_records += 1;
@@ -168,11 +229,11 @@ impl RemoteCache {
         Ok(())
     }
 
-    fn verify_signature(
+    fn verify_signature<K>(
         &self,
         opened: &Opened,
         claimed: Option<&str>,
-        tally: &mut Tally,
+        tally: &mut Tally<K>,
     ) -> Result<(), Flaw> {
         let found = Found {
             own: &self.0.transport.address.namespace,
@@ -201,7 +262,7 @@ impl RemoteCache {
     }
 
     /// Asks for those objects of layers that were not asked for yet.
-    async fn look_for(&self, layers: &[RemoteLayer], seen: &mut Seen) -> Result<(), Fault> {
+    async fn look_for(&self, layers: &[RemoteLayer], seen: &mut Known) -> Result<(), Fault> {
         let named: BTreeMap<Digest, u64> = layers
             .iter()
             .flat_map(objects)
@@ -220,7 +281,7 @@ impl RemoteCache {
     }
 
     /// Fetches a layer to nowhere, which hashes every chunk and the whole.
-    async fn examine_layer(&self, layer: &RemoteLayer, seen: &mut Seen) -> Result<(), Flaw> {
+    async fn examine_layer(&self, layer: &RemoteLayer, seen: &mut Known) -> Result<(), Flaw> {
         if matches!(layer.form, LayerForm::Blob(_)) {
             return Ok(());
         }

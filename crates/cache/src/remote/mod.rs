@@ -51,7 +51,7 @@ pub use bucket::BucketConfig;
 pub use client::RemoteCache;
 pub use codec::{DecodeError, decode, encode};
 pub use config::{CacheAddress, RemoteConfig, RemoteError, RemoteLimits};
-pub use examine::{Depth, Flaw, Tally};
+pub use examine::{Depth, Flaw, Seen, Tally};
 pub use fetch::Lost;
 pub use lease::Beat;
 pub use log::{Followed, LogPart};

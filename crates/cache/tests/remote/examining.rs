@@ -1,6 +1,6 @@
 //! A cache that is looked at closely.
 
-use acetate_cache::remote::{Depth, Distrust, Flaw, Tally, Trust, action_key};
+use acetate_cache::remote::{Depth, Distrust, Flaw, Seen, Tally, Trust, action_key};
 use acetate_net::fake::Reply;
 
 use crate::scripted::{Scripted, Speaks};
@@ -97,4 +97,32 @@ async fn what_is_missing_or_damaged_is_found() {
         let tally = reader.examine(&keys[..2], Depth::Presence).await;
         assert_eq!(flaws(&tally), [Flaw::Unanswered, Flaw::Unanswered]);
     }
+}
+
+#[tokio::test]
+async fn keys_of_the_cache_itself_are_as_good_as_those_of_builds() {
+    let (ours, theirs) = (Party::new(), Party::new());
+    let server = filled(Speaks::Extensions, &ours, &theirs).await;
+    let reader = client(&server.url(), None, ours.preferred());
+    let keys = NAMES.map(definition);
+    let listed = keys.map(|key| action_key(&key));
+    let tally = reader.examine(&keys, Depth::Bytes).await;
+    let same = reader.examine_listed(&listed, Depth::Bytes).await;
+    assert_eq!(same.flaws, [(listed[3], Flaw::Absent)]);
+    assert_eq!(
+        (same.n_records, same.n_objects, same.n_layers),
+        (tally.n_records, tally.n_objects, tally.n_layers)
+    );
+    // One record is seen whether or not it is trusted.
+    let signer = |seen: Result<Seen, Flaw>| seen.unwrap().signer.map(|signer| signer.id);
+    assert_eq!(signer(reader.see(&listed[0]).await), Ok(ours.public.id()));
+    assert_eq!(
+        signer(reader.see(&listed[1]).await),
+        Err(Distrust::Unsigned)
+    );
+    assert_eq!(
+        signer(reader.see(&listed[2]).await),
+        Err(Distrust::UnknownKey)
+    );
+    assert_eq!(reader.see(&listed[3]).await, Err(Flaw::Absent));
 }

@@ -10,7 +10,7 @@ mod tests;
 
 use crate::environment::Environment;
 use acetate_engine::{CacheExport, CacheImport, CachePlace};
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use attributes::{Attributes, Kind, Side, shown};
 use std::time::Duration;
 
@@ -27,6 +27,47 @@ pub(crate) fn parse_all(
     let written: Vec<&CachePlace> = exports.iter().map(|export| &export.place).collect();
     let imports = all(Side::From, from, |given| import(given, &written, env))?;
     Ok((imports, exports))
+}
+
+/// What only builds have a use for.
+const OF_BUILDS: &[&str] = &[
+    "lease",
+    "mode",
+    "stages",
+    "mounts",
+    "sign",
+    "wait",
+    "ignore-error",
+];
+
+/// Reads the place of a flag that names one cache to be read or asked.
+pub(crate) fn place_from(flag: &str, text: &str, env: &Environment) -> Result<CacheImport> {
+    place_of(flag, Side::From, text, |given| import(given, &[], env))
+}
+
+/// Reads the place of a flag that names one cache to be written.
+pub(crate) fn place_to(flag: &str, text: &str, env: &Environment) -> Result<CacheExport> {
+    place_of(flag, Side::To, text, |given| {
+        if given.kind == Kind::Inline {
+            bail!("type=inline goes with builds only: it is a part of the image");
+        }
+        export(given, env)
+    })
+}
+
+fn place_of<T>(
+    flag: &str,
+    side: Side,
+    text: &str,
+    read: impl Fn(&Attributes) -> Result<T>,
+) -> Result<T> {
+    let parsed = Attributes::parse(side, text).and_then(|given| {
+        if let Some(key) = OF_BUILDS.iter().find(|key| given.get(key).is_some()) {
+            bail!("`{key}` goes with builds only, leave it out");
+        }
+        read(&given)
+    });
+    parsed.map_err(|error| anyhow!("{flag} {}: {error:#}", shown(text)))
 }
 
 fn all<T>(side: Side, texts: &[String], read: impl Fn(&Attributes) -> Result<T>) -> Result<Vec<T>> {

@@ -30,7 +30,7 @@ pub(crate) fn prune(
     flags: &PruneFlags,
     env: &Environment,
 ) -> Result<ExitCode, Failure> {
-    if !flags.force && !confirmed(flags.all)? {
+    if !flags.force && !confirmed(question(flags.all))? {
         println!("nothing was removed");
         return Ok(ExitCode::FAILURE);
     }
@@ -44,16 +44,20 @@ pub(crate) fn prune(
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stderr, reason = "a question to the user")]
-fn confirmed(all: bool) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        anyhow::bail!("prune asks before it removes; say --force where nobody can answer");
-    }
-    let what = if all {
+fn question(all: bool) -> &'static str {
+    if all {
         "all images and everything else"
     } else {
         "everything that no image needs and"
-    };
+    }
+}
+
+/// Asks whether to remove something.
+#[expect(clippy::print_stderr, reason = "a question to the user")]
+pub(crate) fn confirmed(what: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("prune asks before it removes; say --force where nobody can answer");
+    }
     eprint!("This removes {what} that is not in use. Go on? [y/N] ");
     std::io::stderr().flush().context("failed to ask")?;
     let mut answer = String::new();
@@ -109,7 +113,8 @@ fn usage_text(usage: &Usage) -> String {
     text
 }
 
-fn prune_text(report: &PruneReport) -> String {
+/// What a prune did.
+pub(crate) fn prune_text(report: &PruneReport) -> String {
     let mut text = format!(
         "removed {} blobs, {} layers, {} cache mounts, {} temporary files and {} records\n",
         report.blobs.n,

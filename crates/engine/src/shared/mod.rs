@@ -12,6 +12,7 @@ mod mounts;
 mod mounts_in;
 mod open;
 mod publisher;
+mod source;
 pub(crate) mod stories;
 mod wanted;
 
@@ -23,6 +24,7 @@ pub(crate) use mounts::UsedMounts;
 pub(crate) use mounts_in::MountsIn;
 pub(crate) use open::open;
 pub(crate) use publisher::{Made, Publisher, Reach};
+pub(crate) use source::{SourceError, layer_source};
 pub(crate) use wanted::is_recorded;
 
 use crate::{CacheExport, CacheImport};

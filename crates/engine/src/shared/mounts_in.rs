@@ -9,7 +9,7 @@ use acetate_cache::CacheKey;
 use acetate_cache::remote::{LayerForm, Lost};
 use acetate_oci::{Compression, Digest};
 use acetate_snapshot::{LayerInput, SnapshotError, Snapshots, Top};
-use acetate_store::{CachePlace, Store, StoreError};
+use acetate_store::{CacheMountName, CachePlace, Store, StoreError};
 use std::sync::Arc;
 
 /// Begins directories with what the caches of a build have for them.
@@ -92,9 +92,13 @@ impl MountsIn {
 
     /// Makes the directory of a vacancy, of the first cache that has it; returns the vacancy when
     /// none does. Others that want the same directory wait until this is dropped or done.
-    pub(crate) async fn fill(&self, identity: &Digest) -> Result<Option<Vacancy>, StoreError> {
-        let name = format!("cache-mount-{}", identity.hex());
-        let _alone = self.store.lock(&name).await?;
+    pub(crate) async fn fill(
+        &self,
+        identity: &Digest,
+        name: &CacheMountName,
+    ) -> Result<Option<Vacancy>, StoreError> {
+        let lock = format!("cache-mount-{}", identity.hex());
+        let _alone = self.store.lock(&lock).await?;
         let look = {
             let (this, identity) = (self.clone(), *identity);
             acetate_stdx::blocking(move || this.vacancy(&identity)).await?
@@ -105,7 +109,7 @@ impl MountsIn {
         };
         let hits = self.caches.lookup(&[CacheKey::mount(identity)]).await;
         for hit in hits.into_iter().flatten() {
-            match self.take(identity, vacancy.place(), &hit).await {
+            match self.take((identity, name), vacancy.place(), &hit).await {
                 Ok(()) => return Ok(None),
                 Err(error) => {
                     let cache = hit.cache.name();
@@ -118,7 +122,7 @@ impl MountsIn {
 
     async fn take(
         &self,
-        identity: &Digest,
+        (identity, name): (&Digest, &CacheMountName),
         place: CachePlace,
         hit: &SharedHit,
     ) -> Result<(), NotTaken> {
@@ -135,6 +139,7 @@ impl MountsIn {
         let blob = hit.cache.fetch(layer).await?;
         let this = self.clone();
         let (diff_id, identity, cache) = (layer.diff_id, *identity, hit.cache.name());
+        let name = name.clone();
         acetate_stdx::blocking(move || {
             let reader = this.store.blobs().open(&blob.digest)?;
             let input = LayerInput {
@@ -148,6 +153,7 @@ impl MountsIn {
             if this.snapshots.unpack(input, &path, &aside)? == Top::Untold {
                 return Err(NotTaken::Shape);
             }
+            new.describe(&name)?;
             if is_unsigned {
                 new.mark_unsigned()?;
             }

@@ -133,6 +133,13 @@ fn tar() -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
+fn called() -> acetate_store::CacheMountName {
+    acetate_store::CacheMountName {
+        id: "id".to_owned(),
+        begins: "empty 493 0 0".to_owned(),
+    }
+}
+
 fn id() -> Digest {
     Digest::of(b"mount")
 }
@@ -140,7 +147,7 @@ fn id() -> Digest {
 impl Ground {
     /// Whether the directory began with what the cache has.
     async fn is_filled(&self) -> bool {
-        let vacancy = self.mounts.fill(&id()).await.unwrap();
+        let vacancy = self.mounts.fill(&id(), &called()).await.unwrap();
         let claim = self
             .mounts
             .store
@@ -168,7 +175,7 @@ async fn a_directory_begins_with_what_a_cache_has_and_no_copy_is_kept() {
     assert_eq!(fact.unwrap().diff_id, Digest::of(&tar));
     // It is there now, and nothing is asked any more.
     assert_eq!(ground.mounts.vacancy(&id()).unwrap(), None);
-    assert_eq!(ground.mounts.fill(&id()).await.unwrap(), None);
+    assert_eq!(ground.mounts.fill(&id(), &called()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -218,5 +225,5 @@ async fn who_requires_signatures_takes_nothing_else_and_keeps_nothing_else() {
         matches!(vacancy, Some(Vacancy::Distrusted(_))),
         "{vacancy:?}"
     );
-    assert_eq!(open.mounts.fill(&id()).await.unwrap(), vacancy);
+    assert_eq!(open.mounts.fill(&id(), &called()).await.unwrap(), vacancy);
 }

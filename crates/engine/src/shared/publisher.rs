@@ -1,6 +1,7 @@
 //! Gives results to caches while the build goes on.
 
 use super::lease::Lease;
+use super::source::{SourceError, layer_source};
 use super::wanted::wanted;
 use super::{Export, content_key};
 use crate::CachePlace;
@@ -11,12 +12,11 @@ use crate::sight::SightError;
 use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published, Skip};
 use acetate_cache::{CacheKey, Fidelity, OpHistory, Past, PastInput, SharedCache};
 use acetate_graph::{BuildGraph, VertexId, op_key};
-use acetate_image::{ImageError, ImageLayer, ResolvedImage};
+use acetate_image::ResolvedImage;
 use acetate_oci::{Descriptor, Digest, Timestamp, chain_id};
 use acetate_snapshot::{Layer, Snapshot, SnapshotError, Snapshots};
 use acetate_store::Store;
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -341,43 +341,9 @@ impl Shared {
         let source = |(layer, created): (&Layer, &Timestamp)| {
             let sealed = self.snapshots.seal(layer)?;
             let base = self.bases.get(&sealed.diff_id).cloned();
-            let layer = ImageLayer {
-                descriptor: sealed.blob.clone(),
-                diff_id: sealed.diff_id,
-            };
-            Ok(LayerSource {
-                diff_id: sealed.diff_id,
-                size: match base {
-                    Some(_) => sealed.blob.size,
-                    None => self.tar_size(&layer)?,
-                },
-                created: *created,
-                base,
-                open: self.opener(layer),
-            })
+            Ok(layer_source(&self.store, &sealed, *created, base)?)
         };
         layers.map(source).collect()
-    }
-
-    /// The size of a tar: that of its blob, or counted where the blob is compressed.
-    fn tar_size(&self, layer: &ImageLayer) -> Result<u64, PublishError> {
-        if layer.descriptor.digest == layer.diff_id {
-            return Ok(layer.descriptor.size);
-        }
-        let mut tar = open(&self.store, layer)?;
-        io::copy(&mut tar, &mut io::sink()).map_err(PublishError::Read)
-    }
-
-    fn opener(&self, layer: ImageLayer) -> acetate_cache::remote::TarOpener {
-        let store = Arc::clone(&self.store);
-        Arc::new(move || open(&store, &layer).map_err(io::Error::other))
-    }
-}
-
-fn open(store: &Store, layer: &ImageLayer) -> Result<Box<dyn Read + Send>, PublishError> {
-    match layer.open(store)? {
-        Some(reader) => Ok(Box::new(reader)),
-        None => Err(PublishError::Gone(layer.descriptor.digest)),
     }
 }
 
@@ -388,10 +354,6 @@ enum PublishError {
     Sight(#[from] SightError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    #[error("failed to {0}")]
-    Image(#[from] ImageError),
-    #[error("failed to read a layer")]
-    Read(#[source] io::Error),
-    #[error("the blob `{0}` is gone")]
-    Gone(Digest),
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }

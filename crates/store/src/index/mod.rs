@@ -20,6 +20,7 @@ use self::batch::Batch;
 use self::owner::{Queue, State};
 use self::schema::Db;
 use crate::root::Root;
+use crate::survey::StoredRecord;
 use crate::{LayerId, StoreError, TOUCH_SECS};
 
 /// The index of a store.
@@ -188,6 +189,11 @@ impl Index {
     pub(crate) fn all_layers(&self) -> Result<Vec<LayerRow>, StoreError> {
         self.try_flush();
         Ok(self.query(read::all_layers)?.unwrap_or_default())
+    }
+
+    pub(crate) fn all_records(&self) -> Result<Vec<StoredRecord>, StoreError> {
+        self.try_flush();
+        Ok(self.query(read::all_records)?.unwrap_or_default())
     }
 
     pub(crate) fn record_layers(&self) -> Result<Vec<(Vec<LayerId>, i64)>, StoreError> {

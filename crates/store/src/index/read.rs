@@ -5,6 +5,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::rows::{BlobRef, Directory, FactKey, LayerRow, Record, RecordKey};
+use crate::survey::StoredRecord;
 use crate::{BootId, LayerId};
 
 /// A value and when it was last used.
@@ -75,6 +76,25 @@ pub(super) fn all_layers(conn: &mut Connection) -> rusqlite::Result<Vec<LayerRow
         ids.collect::<rusqlite::Result<Vec<_>>>()
     })?;
     Ok(layers(conn, &ids)?.into_iter().flatten().collect())
+}
+
+/// All records, in the order of their names.
+pub(super) fn all_records(conn: &mut Connection) -> rusqlite::Result<Vec<StoredRecord>> {
+    in_transaction(conn, |transaction| {
+        // The key stands behind the columns that `record_of` reads.
+        let mut statement =
+            transaction.prepare("SELECT payload, layers, used, key FROM records ORDER BY key")?;
+        let rows = statement.query_map([], |row| {
+            let (record, used) = record_of(row)?;
+            let key: [u8; 37] = row.get(3)?;
+            Ok(StoredRecord {
+                key: RecordKey::from_bytes(key),
+                record,
+                used,
+            })
+        })?;
+        rows.collect()
+    })
 }
 
 /// The layers of every record, with the record's time of use.

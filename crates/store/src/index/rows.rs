@@ -106,6 +106,16 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
+    pub(crate) fn from_bytes(bytes: [u8; 37]) -> Self {
+        let [rest @ .., a, b, c, d] = bytes;
+        let [key @ .., space] = rest;
+        Self {
+            key,
+            space,
+            output: u32::from_be_bytes([a, b, c, d]),
+        }
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; 37] {
         let mut bytes = [0; 37];
         bytes[..32].copy_from_slice(&self.key);

@@ -7,6 +7,7 @@ mod layers;
 mod open;
 mod prune;
 mod speed;
+mod survey;
 
 use std::path::Path;
 use std::sync::Arc;
