@@ -208,7 +208,7 @@ fn records_go_to_a_server_and_from_there_to_another_machine() {
 /// Lets a machine have the base image.
 fn take_base(world: &World, machine: &str) {
     let file = world.fresh("Dockerfile");
-    std::fs::write(&file, "FROM base\nRUN true\n").unwrap();
+    std::fs::write(&file, "FROM base\nRUN true\n").expect("a file is written");
     build_on(world, machine, &[&format!("--file={}", file.display())]);
 }
 

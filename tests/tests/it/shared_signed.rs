@@ -22,13 +22,13 @@ impl Site {
         let world = World::new(TWO_STAGES);
         let server = CacheServer::open(&world.dir().join("server"));
         let (key, list) = (world.dir().join("key"), world.dir().join("list"));
-        std::fs::write(&key, PRIVATE).unwrap();
-        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::write(&key, PRIVATE).expect("a key is written");
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("a mode");
         std::fs::write(
             &list,
             format!("# who signs\n{PUBLIC} main\n{OTHER} other\n"),
         )
-        .unwrap();
+        .expect("a list is written");
         Self {
             key: key.display().to_string(),
             list: list.display().to_string(),
@@ -42,7 +42,7 @@ impl Site {
         format!("--cache-from={url},trust={list}")
     }
 
-    fn from_anyone(&self, namespace: &str) -> String {
+    fn open_import(&self, namespace: &str) -> String {
         format!("--cache-from={}", self.server.url(namespace))
     }
 
@@ -79,7 +79,7 @@ fn what_main_signed_is_taken_and_what_others_wrote_is_not() {
 fn a_stolen_token_poisons_nobody_who_wants_signatures() {
     let site = Site::new();
     let (poison, _) = build_on(&site.world, "thief", &[&site.to("org")]);
-    let (victim, _) = build_on(&site.world, "careless", &[&site.from_anyone("org")]);
+    let (victim, _) = build_on(&site.world, "careless", &[&site.open_import("org")]);
     assert_eq!(victim.digest(), poison.digest(), "it is there to be taken");
     let (careful, outcome) = build_on(&site.world, "careful", &[&site.from("org")]);
     assert_eq!(outcome.cached(), Vec::<String>::new());
@@ -92,7 +92,7 @@ fn a_stolen_token_poisons_nobody_who_wants_signatures() {
     // Who signs puts a record in its place, and then all take that one.
     let flags = [site.from("org"), site.to_signed("org")];
     let (main, _) = build_on(&site.world, "main", &[&flags[0], &flags[1]]);
-    for from in [site.from("org"), site.from_anyone("org")] {
+    for from in [site.from("org"), site.open_import("org")] {
         let machine = format!("after {}", from.len());
         let (taken, outcome) = build_on(&site.world, &machine, &[&from]);
         assert_eq!(outcome.ran(), Vec::<String>::new());
@@ -118,7 +118,7 @@ fn a_signature_is_carried_from_cache_to_cache() {
 #[test]
 fn keys_that_cannot_be_used_end_the_build_before_it_begins() {
     let site = Site::new();
-    let unsigned = site.from_anyone("org");
+    let unsigned = site.open_import("org");
     let signed = site.to_signed("org");
     let refused = |flags: &[&str], words: &[&str]| {
         site.world.build(flags).fails(words);

@@ -156,6 +156,7 @@ struct S3 {
 
 impl S3 {
     /// None where `cargo xtask peers` did not build the program.
+    #[expect(clippy::print_stderr, reason = "a skip must be visible")]
     fn start() -> Option<Self> {
         let peers = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -330,7 +331,7 @@ async fn what_is_lost_or_damaged_in_a_bucket_is_noticed_and_mended() {
         let first = chunks[0].stored;
         let is_damaged =
             |came: &Result<Vec<u8>, Lost>| matches!(came, Err(Lost::Damaged(of)) if *of == first);
-        place.write(&key(0), &vec![7; 100]).await;
+        place.write(&key(0), &[7; 100]).await;
         let came = place.client().fetch_layer(layer, Vec::new(), nothing).await;
         assert!(is_damaged(&came), "{name}: {came:?}");
         place.write(&key(0), &vec![7; 4 << 20]).await;
