@@ -38,6 +38,8 @@ fn a_miss_is_explained_by_the_record_of_another_machine() {
     let text = explained(&world, "b", &with("--build-arg=VERSION=1.2"));
     assert!(text.contains("mode of `a.sh` was 0644, is 0664"), "{text}");
     assert!(text.contains(&server.url("org")), "it says whose: {text}");
+    let stats = server.get("/x/v1/org/stats");
+    assert!(stats.contains("files of the context changed"), "{stats}");
     // Values of variables are not shared, but that they differ is.
     let text = explained(&world, "c", &with("--build-arg=VERSION=secret-1.3"));
     assert!(text.contains("`ARG VERSION`"), "{text}");

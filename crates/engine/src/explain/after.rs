@@ -4,6 +4,7 @@ use super::cases::{Told, cases};
 use super::compare;
 use super::reason::{Explanation, Tense, explain};
 use super::teller::Teller;
+use super::told;
 use crate::runner::StepRunner;
 use crate::shared::stories::{self, SharedStories};
 use crate::{BuildEvent, BuildRequest};
@@ -64,11 +65,14 @@ pub(crate) async fn after(
         (told, new, shared)
     })
     .await;
-    let explanations = if request.explain {
-        explained(runner, request, told, &local).await
-    } else {
-        Vec::new()
-    };
+    let mut explanations = Vec::new();
+    if request.explain || runner.caches.has_server() {
+        explanations = explained(runner, request, told, &local).await;
+        told::tell(&runner.caches, &explanations).await;
+    }
+    if !request.explain {
+        explanations.clear();
+    }
     // Asked before they are given: a step must not be explained by itself.
     stories::share(runner, &shared).await;
     let keeping = move || {
@@ -99,7 +103,7 @@ async fn explained(
     };
     let cases = cases(&teller(runner), request, told, nearest, &has_record);
     let explanations = explain(cases, Tense::Past);
-    for explanation in &explanations {
+    for explanation in explanations.iter().filter(|_| request.explain) {
         runner
             .progress
             .emit(BuildEvent::Explained(explanation.clone()));

@@ -9,6 +9,7 @@ mod cases;
 mod listing;
 mod reason;
 mod teller;
+mod told;
 
 #[cfg(test)]
 mod tests;

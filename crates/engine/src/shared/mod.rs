@@ -95,6 +95,13 @@ impl SharedCaches {
         exports.any(|export| !is_import(&export.opened.cache))
     }
 
+    /// True when results are taken from a server, which shows why steps missed.
+    pub(crate) fn has_server(&self) -> bool {
+        self.imports
+            .iter()
+            .any(|import| import.opened.server.is_some())
+    }
+
     /// Asks all imports for all keys, one question to each; per key the hits in their order.
     pub(crate) async fn lookup(&self, keys: &[CacheKey]) -> Vec<Vec<SharedHit>> {
         let mut found: Vec<Vec<SharedHit>> = keys.iter().map(|_| Vec::new()).collect();

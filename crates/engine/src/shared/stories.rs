@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long giving and asking for stories may take: they are words, and nobody waits for them long.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many are given at once.
 const N_PARALLEL: usize = 8;
 /// A story that is larger is none of ours.
