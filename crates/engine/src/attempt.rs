@@ -66,7 +66,7 @@ impl StepRunner {
                     },
                 };
                 {
-                    let log = held.lease.as_ref().map(Lease::log);
+                    let log = held.lease.as_ref().and_then(Lease::log);
                     let setting = exec::Setting {
                         digest,
                         caches,

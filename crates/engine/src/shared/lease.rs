@@ -12,11 +12,15 @@ use acetate_cache::remote::{Beat, Claim, LeaseState, LogPart, RemoteCache, Strea
 use acetate_cache::{CacheKey, KeyKind, SharedCache};
 use acetate_graph::VertexId;
 use acetate_oci::{Digest, chain_id};
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How often the holder of a lease says that it lives.
 const BEAT: Duration = Duration::from_secs(5);
@@ -24,6 +28,8 @@ const BEAT: Duration = Duration::from_secs(5);
 const COLLECT: Duration = Duration::from_millis(150);
 /// Parts of a log that wait to be told; those that find no place are not told.
 const QUEUE: usize = 256;
+/// How long the last words of a step may take to those who wait for it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What a wait is longer than twice the time that the step took last: time to send its result.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -44,9 +50,12 @@ pub(crate) struct Lease {
     server: RemoteCache,
     key: CacheKey,
     name: String,
-    log: LeaseLog,
-    /// Says that the holder lives, and what it writes.
-    tasks: JoinSet<()>,
+    /// None once all was written.
+    log: Option<LeaseLog>,
+    /// Says that the holder lives.
+    living: JoinSet<()>,
+    /// Says what the step writes.
+    telling: JoinSet<()>,
 }
 
 /// Takes what a process writes, for those who wait elsewhere; never blocks.
@@ -173,26 +182,37 @@ async fn result(
 impl Lease {
     fn hold(server: RemoteCache, key: CacheKey, name: String) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(live(server.clone(), key, name.clone()));
-        tasks.spawn(tell(server.clone(), key, name.clone(), receiver));
+        let (mut living, mut telling) = (JoinSet::new(), JoinSet::new());
+        living.spawn(live(server.clone(), key, name.clone()));
+        telling.spawn(tell(server.clone(), key, name.clone(), receiver));
         Self {
             server,
             key,
             name,
-            log: LeaseLog(sender),
-            tasks,
+            log: Some(LeaseLog(sender)),
+            living,
+            telling,
         }
     }
 
     /// Takes what the process writes.
-    pub(crate) fn log(&self) -> LeaseLog {
+    pub(crate) fn log(&self) -> Option<LeaseLog> {
         self.log.clone()
+    }
+
+    /// Waits until all that the process wrote is told: once its record is there, nobody asks.
+    pub(crate) async fn flush(&mut self) {
+        self.log = None;
+        let told = self.telling.join_next();
+        if timeout(LAST_WORDS, told).await.is_err() {
+            tracing::debug!("the end of a log was not told in time");
+        }
     }
 
     /// Ends the lease: its record is there, or will not be.
     pub(crate) async fn end(mut self) {
-        self.tasks.shutdown().await;
+        self.telling.shutdown().await;
+        self.living.shutdown().await;
         self.server.give_up(&self.key, &self.name).await;
     }
 }
@@ -244,11 +264,8 @@ impl LeaseWait {
     /// Waits until the other machine is done, gone or too slow; shows what its step writes. Gives
     /// when this build stops waiting for this step altogether.
     pub(crate) async fn gone(&self) -> Instant {
-        let follow = async {
-            let show = |part: LogPart| self.show(part);
-            self.server.follow_log(&self.key, 0, show).await;
-            std::future::pending::<()>().await;
-        };
+        let show = |part: LogPart| self.show(part);
+        let mut follow = pin!(self.server.follow_log(&self.key, 0, show).fuse());
         let wait = async {
             while let Some(left) = self.until.checked_duration_since(Instant::now()) {
                 match self.server.wait(&self.key, left).await {
@@ -258,9 +275,18 @@ impl LeaseWait {
                 }
             }
         };
-        tokio::select! {
-            () = wait => {}
-            () = follow => {}
+        let mut wait = pin!(wait);
+        let is_over = tokio::select! {
+            () = &mut wait => true,
+            _ = &mut follow => false,
+        };
+        if is_over {
+            // The last words may still be on their way.
+            if !follow.is_terminated() && timeout(LAST_WORDS, follow).await.is_err() {
+                tracing::debug!("the end of a log did not come in time");
+            }
+        } else {
+            wait.await;
         }
         self.until
     }

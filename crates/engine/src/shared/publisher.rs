@@ -150,7 +150,10 @@ impl Publisher {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            let lease = made.lease.take();
+            let mut lease = made.lease.take();
+            if let Some(lease) = &mut lease {
+                lease.flush().await;
+            }
             let publication = if takers.is_empty() {
                 None
             } else {
