@@ -93,8 +93,9 @@ impl LayoutDir {
 
     /// Makes the directory an empty layout where it is none, so that it is one at any time.
     pub(super) fn prepare(&self) -> io::Result<()> {
-        fs::create_dir_all(self.blobs())?;
+        // First what nobody else's directory has: see [`Self::is_begun`].
         fs::create_dir_all(self.root.join(INGEST))?;
+        fs::create_dir_all(self.blobs())?;
         let (marker, index) = (self.root.join("oci-layout"), self.root.join("index.json"));
         if marker.exists() && index.exists() {
             return Ok(());
@@ -119,6 +120,20 @@ impl LayoutDir {
     /// True when the directory says that it is a layout, or holds what only layouts have.
     pub(super) fn is_layout(&self) -> io::Result<bool> {
         Ok(self.root.join("oci-layout").exists() || self.has_index()?)
+    }
+
+    /// True when there is nothing in it but what a cache begins with, in whatever order.
+    pub(super) fn is_begun(&self) -> io::Result<bool> {
+        let own = ["blobs", INGEST, INDEX_LOCK, "oci-layout", "index.json"];
+        let mut is_ours = false;
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            if !own.iter().any(|own| name == *own) {
+                return Ok(false);
+            }
+            is_ours |= name == INGEST || name == INDEX_LOCK;
+        }
+        Ok(is_ours || !self.has_files())
     }
 
     fn has_index(&self) -> io::Result<bool> {

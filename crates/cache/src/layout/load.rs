@@ -80,6 +80,13 @@ fn index(dir: &LayoutDir) -> Result<Index, Absent> {
     }
     let bytes = dir.index(MAX_MANIFEST).map_err(invalid)?;
     let Some(bytes) = bytes else {
+        if dir.is_begun()? {
+            // Another build makes it just now, or was killed while it did.
+            return match dir.index(MAX_MANIFEST).map_err(invalid)? {
+                Some(bytes) => parse(&bytes, "its `index.json`"),
+                None => Err(Absent::Directory),
+            };
+        }
         return Err(if dir.is_layout()? {
             Absent::Damaged("it has no `index.json`".to_owned())
         } else {
