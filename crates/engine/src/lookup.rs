@@ -28,14 +28,14 @@ pub(crate) async fn ask(engine: &Engine, graph: &BuildGraph, caches: &SharedCach
     let targets: Vec<VertexId> = graph.targets().iter().map(|edge| edge.vertex).collect();
     let forced = graph.vertices().iter().any(|vertex| vertex.meta.no_cache);
     if !forced {
-        let mut found = local(engine, graph, &targets);
+        let mut found = local(engine, graph, &targets, caches);
         add_shared(caches, graph, &targets, &mut found).await;
         if found.iter().all(|list| !list.is_empty()) {
             return Asked::of_targets(graph, targets, found);
         }
     }
     let all: Vec<VertexId> = graph.ids().collect();
-    let mut candidates = local(engine, graph, &all);
+    let mut candidates = local(engine, graph, &all, caches);
     let op_keys = op_key_all(graph);
     let shared_hints = add_shared_and_hints(caches, graph, &op_keys, &mut candidates).await;
     let mut pasts = OpHistory::new(Arc::clone(&engine.store)).find(&op_keys);
@@ -89,11 +89,18 @@ pub(crate) fn local_records(
     found
 }
 
-fn local(engine: &Engine, graph: &BuildGraph, vertices: &[VertexId]) -> Vec<Vec<Candidate>> {
+fn local(
+    engine: &Engine,
+    graph: &BuildGraph,
+    vertices: &[VertexId],
+    caches: &SharedCaches,
+) -> Vec<Vec<Candidate>> {
     let found = local_records(&engine.cache(), graph, vertices).into_iter();
-    found
-        .map(|list| list.into_iter().map(Candidate::Local).collect())
-        .collect()
+    let admitted = |list: Vec<CacheRecord>| {
+        let list = list.into_iter().filter(|record| caches.admits(record));
+        list.map(Candidate::Local).collect()
+    };
+    found.map(admitted).collect()
 }
 
 pub(crate) fn definitions(graph: &BuildGraph, vertices: &[VertexId]) -> Vec<CacheKey> {

@@ -271,7 +271,12 @@ impl StepRunner {
             .unwrap_or_default();
         let is_its_result =
             |record: &CacheRecord| record.layers.last().map(|layer| layer.id) == past.result;
-        found.into_iter().filter(is_its_result).collect()
+        let is_admitted = |record: &CacheRecord| self.caches.admits(record);
+        found
+            .into_iter()
+            .filter(is_its_result)
+            .filter(is_admitted)
+            .collect()
     }
 
     fn pasts_of(&self, vertex: VertexId) -> Pasts {

@@ -135,3 +135,16 @@ fn keys_that_cannot_be_used_end_the_build_before_it_begins() {
     std::fs::write(&site.key, "-----BEGIN OPENSSH PRIVATE KEY-----").unwrap();
     refused(&[&signed], &["a private key of OpenSSH"]);
 }
+
+#[test]
+fn what_came_unsigned_earlier_is_not_taken_from_the_own_store_either() {
+    let site = Site::new();
+    build_on(&site.world, "stranger", &[&site.to("org")]);
+    let (_, outcome) = build_on(&site.world, "victim", &[&site.open_import("org")]);
+    assert_eq!(outcome.ran(), Vec::<String>::new());
+    let (_, outcome) = build_on(&site.world, "victim", &[&site.from("org")]);
+    assert_eq!(outcome.cached(), Vec::<String>::new());
+    // What was made here is as good as signed.
+    let (_, outcome) = build_on(&site.world, "victim", &[&site.from("org")]);
+    assert_eq!(outcome.ran(), Vec::<String>::new());
+}

@@ -86,7 +86,8 @@ pub(crate) async fn offer_unneeded(runner: &StepRunner) {
     let records = local_records(&runner.cache, &runner.graph, &wanted);
     let mut unknown = Vec::new();
     for (vertex, records) in wanted.into_iter().zip(records) {
-        let record = records.into_iter().next();
+        let mut records = records.into_iter();
+        let record = records.find(|record| runner.caches.admits(record));
         let files = record
             .as_ref()
             .and_then(|record| runner.load_record(record));

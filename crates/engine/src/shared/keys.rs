@@ -3,6 +3,7 @@
 use crate::{BuildError, BuildRequest, CachePlace, SigningKey, Trust};
 use acetate_cache::remote::sign::{self, KeyError, TrustedKeys};
 use acetate_oci::Digest;
+use std::collections::BTreeSet;
 
 /// What the flags say about the keys of one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,26 @@ pub(super) fn check(request: &BuildRequest) -> Result<(), BuildError> {
         ));
     }
     Ok(())
+}
+
+/// The ids of the keys whose results alone are taken, also of those that are here already; none where
+/// no cache requires a signature.
+pub(super) fn required(request: &BuildRequest) -> Result<Option<BTreeSet<String>>, BuildError> {
+    let trusts = request.cache_from.iter().map(|import| &import.trust);
+    if !trusts
+        .clone()
+        .any(|trust| matches!(trust, Trust::Require(_)))
+    {
+        return Ok(None);
+    }
+    let mut ids = BTreeSet::new();
+    for trust in trusts {
+        if let Trust::Require(path) | Trust::Prefer(path) = trust {
+            let keys = TrustedKeys::load(path).map_err(|e| refuse("--cache-from: `trust`", &e))?;
+            ids.extend(keys.keys().iter().map(|trusted| trusted.key.id()));
+        }
+    }
+    Ok(Some(ids))
 }
 
 fn name(place: &CachePlace) -> String {

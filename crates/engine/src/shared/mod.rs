@@ -29,10 +29,11 @@ pub(crate) use wanted::is_recorded;
 
 use crate::{CacheExport, CacheImport};
 use acetate_cache::remote::RemoteCache;
-use acetate_cache::{CacheKey, SharedCache};
+use acetate_cache::{CacheKey, CacheRecord, Origin, SharedCache};
 use acetate_image::ResolvedImage;
 use futures_util::future::join_all;
 use inline::InlineExport;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The caches of one build.
@@ -46,6 +47,8 @@ pub(crate) struct SharedCaches {
     pub(crate) images: Vec<Arc<ResolvedImage>>,
     /// What the config of the image that is made is to hold.
     pub(crate) inline: Option<Arc<InlineExport>>,
+    /// The ids of the keys whose results alone are taken; none takes all.
+    pub(crate) required: Option<BTreeSet<String>>,
 }
 
 /// A cache that was opened. A place that is imported and exported with the same keys is
@@ -93,6 +96,17 @@ impl SharedCaches {
         };
         let mut exports = self.exports.iter();
         exports.any(|export| !is_import(&export.opened.cache))
+    }
+
+    /// Whether a record of the store may be used: one that was made here, or that came from elsewhere
+    /// and fulfils what the flags want of such records.
+    pub(crate) fn admits(&self, record: &CacheRecord) -> bool {
+        match (&self.required, &record.origin) {
+            (None, _) | (_, Origin::Local) => true,
+            (Some(ids), Origin::Imported { signer, .. }) => {
+                signer.as_ref().is_some_and(|signer| ids.contains(signer))
+            }
+        }
     }
 
     /// True when results are taken from a server, which shows why steps missed.

@@ -30,7 +30,10 @@ pub(crate) async fn open(
         images: Vec::new(),
         inline: None,
     };
-    let mut caches = SharedCaches::default();
+    let mut caches = SharedCaches {
+        required: keys::required(request)?,
+        ..SharedCaches::default()
+    };
     for spec in &request.cache_from {
         let keys = Keys::import(request, &spec.place, &spec.trust);
         let opened = opening.open("--cache-from", &spec.place, keys).await?;
