@@ -111,6 +111,11 @@ pub(crate) struct BuildFlags {
           value_parser = boolean)]
     pub(crate) pull: bool,
 
+    /// Which permissions files of local contexts have: exact, or git for those that git knows
+    /// (0755 and 0644), so that the umask of a checkout makes no difference
+    #[arg(long, value_name = "MODES", default_value = "exact")]
+    pub(crate) context_modes: String,
+
     /// The platforms of the image, such as linux/amd64
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     pub(crate) platform: Vec<String>,

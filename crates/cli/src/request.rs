@@ -6,7 +6,7 @@ use crate::{
     allow_flag, cache_flag, call_flag, context_flag, output_flag, resource_flag, secret_flag, size,
     ssh_flag, ulimit_flag,
 };
-use acetate_engine::{BuildRequest, Entitlement, Isolation, NetworkMode};
+use acetate_engine::{BuildRequest, Entitlement, HostModes, Isolation, NetworkMode};
 use acetate_oci::Platform;
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         cache_from,
         cache_to,
         pull: flags.pull,
+        context_modes: context_modes(&flags.context_modes)?,
         explain: flags.explain,
         isolation: isolation(&flags.isolation)?,
         max_parallel: flags.max_parallel.map(std::num::NonZero::get),
@@ -72,6 +73,14 @@ fn shm_size(text: &str) -> Result<u64> {
     match size::bytes(text) {
         Some(0) | None => bail!("--shm-size {text}: expected a size such as 128m or 1g"),
         Some(bytes) => Ok(bytes),
+    }
+}
+
+fn context_modes(text: &str) -> Result<HostModes> {
+    match text {
+        "exact" => Ok(HostModes::Exact),
+        "git" => Ok(HostModes::Git),
+        _ => bail!("--context-modes {text}: expected exact or git"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A cache that machines share: what one made, another takes.
 
-use acetate_tests::{CacheServer, Layout, Outcome, World};
+use acetate_tests::{CacheServer, Layout, Outcome, World, is_root, tool};
 use std::path::{Path, PathBuf};
 
 /// Two stages, of which the second takes one file of the first.
@@ -256,4 +256,90 @@ fn what_failed_later_leaves_what_went_well() {
     let mut command = world.command_in(&root(&world, "b"), &words(&flags));
     let failed = Outcome::read(&command.output().unwrap());
     assert_eq!(failed.cached().len(), 1, "{:?}", failed.steps);
+}
+
+#[test]
+fn only_the_stages_and_the_costs_that_are_named_are_given() {
+    let world = World::new(
+        "
+        //- Dockerfile
+        FROM base AS deps
+        RUN sleep 0.4; echo deps > /deps
+        FROM base AS build
+        RUN sleep 0.4; echo build > /build
+        RUN echo quick > /quick
+        FROM base
+        COPY --from=deps /deps /
+        COPY --from=build /build /quick /
+    ",
+    );
+    let server = server(&world);
+    let taken = |name: &str, more: &str| {
+        let url = server.url(name);
+        let to = format!("--cache-to=type=http,url={url},mode=max,{more}");
+        build_on(&world, &format!("giver-{name}"), &[&to]);
+        let from = format!("--cache-from={url}");
+        build_on(&world, &format!("taker-{name}"), &[&from])
+            .1
+            .cached()
+    };
+    assert_eq!(
+        taken("stages", "stages=DEPS"),
+        ["RUN sleep 0.4; echo deps > /deps"]
+    );
+    assert_eq!(
+        taken("costs", "min-cost=300ms"),
+        [
+            "RUN sleep 0.4; echo build > /build",
+            "RUN sleep 0.4; echo deps > /deps"
+        ]
+    );
+}
+
+#[test]
+fn checkouts_of_two_users_are_one_context() {
+    let fixture = "
+        //- Dockerfile
+        FROM base
+        COPY src/ /src/
+        RUN ls -lR /src > /list; cat /proc/sys/kernel/random/uuid > /id
+        //- src/a.sh mode=755
+        echo a
+        //- src/deep/b.txt
+        b
+    ";
+    let first = World::new(fixture);
+    let server = server(&first);
+    let flags = both(&server.url("org"));
+    let (made, _) = build_on(&first, "a", &words(&flags));
+    // Another directory, other times, another order of making, another owner.
+    let second = World::new(fixture);
+    tool(
+        "touch",
+        &[
+            "-d",
+            "@1000000000",
+            &second.context().join("src/a.sh").display().to_string(),
+        ],
+    );
+    if is_root() {
+        tool(
+            "chown",
+            &["-R", "12:34", &second.context().display().to_string()],
+        );
+    }
+    let (taken, outcome) = build_on(&second, "b", &words(&flags));
+    assert_eq!(outcome.ran(), Vec::<String>::new());
+    assert_eq!(taken.digest(), made.digest());
+    // Another umask makes other modes, which count unless git's are asked for.
+    let git = [&words(&flags)[..], &["--context-modes=git"]].concat();
+    let (made, _) = build_on(&first, "c", &git);
+    second.chmod("src/a.sh", 0o775);
+    second.chmod("src/deep/b.txt", 0o664);
+    second.chmod("src/deep", 0o775);
+    let (taken, outcome) = build_on(&second, "d", &git);
+    assert_eq!(outcome.ran(), Vec::<String>::new());
+    assert_eq!(taken.digest(), made.digest());
+    let (_, outcome) = build_on(&second, "e", &words(&flags));
+    assert_eq!(outcome.ran().len(), 2, "{:?}", outcome.ran());
 }

@@ -50,32 +50,7 @@ fn is_of_stage(graph: &BuildGraph, id: VertexId, stages: &[String]) -> bool {
     if stages.is_empty() {
         return true;
     }
-    let stage = stage_of(&graph.vertex(id).meta.name);
+    let meta = &graph.vertex(id).meta;
+    let stage = meta.instruction.as_ref().map(|it| it.stage.as_str());
     stage.is_some_and(|stage| stages.iter().any(|name| name.eq_ignore_ascii_case(stage)))
-}
-
-/// The stage in the name of a step: `build` in `[linux/amd64 build 2/4] RUN make`.
-fn stage_of(name: &str) -> Option<&str> {
-    let (prefix, _) = name.strip_prefix('[')?.split_once(']')?;
-    let mut words = prefix.split_whitespace().rev();
-    let count = words.next()?;
-    count.contains('/').then(|| words.next())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stage_stands_before_the_count() {
-        for (name, stage) in [
-            ("[build 2/4] RUN make", Some("build")),
-            ("[linux/amd64 build 2/4] RUN make", Some("build")),
-            ("[2/4] RUN make", None),
-            ("[internal] load build context", None),
-            ("RUN make", None),
-        ] {
-            assert_eq!(stage_of(name), stage, "{name}");
-        }
-    }
 }
