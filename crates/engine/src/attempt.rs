@@ -6,7 +6,7 @@ use crate::runner::StepRunner;
 use crate::shared::lease::Lease;
 use crate::steps::{StepError, exec, file, merge, source};
 use crate::waits::Held;
-use acetate_graph::{Op, Vertex};
+use acetate_graph::{ExecOp, Mount, MountSource, Op, Vertex};
 use acetate_oci::Digest;
 use acetate_scheduler::JobCtx;
 
@@ -66,7 +66,8 @@ impl StepRunner {
                     },
                 };
                 {
-                    let log = held.lease.as_ref().and_then(Lease::log);
+                    let log = held.lease.as_ref().filter(|_| !knows_secrets(op));
+                    let log = log.and_then(Lease::log);
                     let setting = exec::Setting {
                         digest,
                         caches,
@@ -82,4 +83,11 @@ impl StepRunner {
         };
         Ok(Attempt::Made(files))
     }
+}
+
+/// True for a process that is given secrets or agents: what it writes is shown here and nowhere else.
+fn knows_secrets(op: &ExecOp) -> bool {
+    let is_secret =
+        |mount: &Mount| matches!(mount.source, MountSource::Secret(_) | MountSource::Ssh(_));
+    !op.secret_env.is_empty() || op.mounts.iter().any(is_secret)
 }

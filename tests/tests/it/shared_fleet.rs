@@ -176,3 +176,34 @@ fn with_the_lease_off_nobody_waits() {
         .collect();
     assert_eq!(runs(&outcomes).values().copied().collect::<Vec<_>>(), [2]);
 }
+
+#[test]
+fn what_a_step_with_a_secret_writes_stays_on_its_machine() {
+    let world = World::of(
+        "
+        FROM base
+        ARG WHERE
+        COPY --from=base /data/a ${WHERE}
+        RUN --mount=type=secret,id=token sleep 1; cat /run/secrets/token; echo; sleep 1
+    ",
+    );
+    let server = CacheServer::open(&world.dir().join("server"));
+    std::fs::write(world.dir().join("token"), "hunter2").expect("a secret");
+    let secret = world.dir().join("token");
+    let mut flags = both(&server.url("org")).to_vec();
+    flags.push(format!("--secret=id=token,src={}", secret.display()));
+    flags.push("--build-arg=WHERE=/elsewhere-17".to_owned());
+    let (mut holder, _) = start(&world, "holder", &flags);
+    let mut seen = String::new();
+    holder.until("a step in flight", || {
+        let stats = server.get("/x/v1/org/stats");
+        seen += &stats;
+        stats.contains("type=secret")
+    });
+    let (other, _) = start(&world, "other", &flags);
+    assert!(holder.wait().ok().log().contains("hunter2"));
+    let other = other.wait().ok();
+    assert_eq!(other.ran(), Vec::<String>::new());
+    assert!(!other.log().contains("hunter2"), "{}", other.log());
+    assert!(!seen.contains("elsewhere-17"), "{seen}");
+}

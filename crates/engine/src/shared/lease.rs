@@ -10,7 +10,7 @@ use crate::progress::{Progress, vertex_digest};
 use crate::runner::StepRunner;
 use acetate_cache::remote::{Beat, Claim, LeaseState, LogPart, RemoteCache, Stream};
 use acetate_cache::{CacheKey, KeyKind, SharedCache};
-use acetate_graph::VertexId;
+use acetate_graph::{Vertex, VertexId};
 use acetate_oci::{Digest, chain_id};
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
@@ -92,7 +92,7 @@ pub(crate) async fn claim(
     };
     let key = CacheKey::definition(&runner.graph.key(id), 0);
     let claim = Claim {
-        name: runner.graph.vertex(id).meta.name.clone(),
+        name: shown(runner.graph.vertex(id)),
         expected_ms: runner.durations.get(id.idx()).copied().flatten(),
     };
     match server.claim(&key, &claim).await {
@@ -125,6 +125,13 @@ pub(crate) async fn claim(
             Claimed::Nothing
         }
     }
+}
+
+/// The name of a step for others: as it is written, since the values that are filled in are not
+/// shared.
+fn shown(vertex: &Vertex) -> String {
+    let instruction = vertex.meta.instruction.as_ref();
+    instruction.map_or_else(String::new, |it| format!("[{}] {}", it.stage, it.text))
 }
 
 /// The first server that lends, and that is given the result of this step.
