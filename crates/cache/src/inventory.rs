@@ -87,6 +87,7 @@ fn key_of(key: &RecordKey) -> Option<CacheKey> {
         2 => KeyKind::Hint,
         3 => KeyKind::Mount,
         4 => KeyKind::Story,
+        5 => KeyKind::Form,
         _ => return None,
     };
     let digest = Digest::from_bytes(key.key);

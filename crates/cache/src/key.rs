@@ -1,5 +1,6 @@
 //! The names of records.
 
+use acetate_graph::canonical::CanonicalHasher;
 use acetate_graph::{ContentKey, DefinitionKey, OpKey};
 use acetate_oci::Digest;
 use acetate_store::RecordKey;
@@ -17,6 +18,8 @@ pub enum KeyKind {
     Mount,
     /// What a step was made of, in words, for whoever explains a miss.
     Story,
+    /// No result: what a layer is when it is compressed in one exact way.
+    Form,
 }
 
 /// Names one entry: a key of the graph and the output of the vertex, or a cache mount.
@@ -73,6 +76,18 @@ impl CacheKey {
         }
     }
 
+    /// Names the compressed form of a layer by the digest of its tar, and by what names compressor,
+    /// version and level.
+    pub fn form(diff_id: &Digest, recipe: &str) -> Self {
+        let mut hasher = CanonicalHasher::new("acetate/form/v1");
+        hasher.digest(diff_id).text(recipe);
+        Self {
+            kind: KeyKind::Form,
+            digest: hasher.finish(),
+            output: 0,
+        }
+    }
+
     /// The key with these parts, as they were written down somewhere.
     pub(crate) fn from_parts(kind: KeyKind, digest: Digest, output: u32) -> Self {
         Self {
@@ -87,7 +102,7 @@ impl CacheKey {
         self.kind
     }
 
-    /// The key of the graph, or the identity of the cache mount.
+    /// The key of the graph, the identity of the cache mount, or what the form is of.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -105,6 +120,7 @@ impl CacheKey {
             KeyKind::Hint => 2,
             KeyKind::Mount => 3,
             KeyKind::Story => 4,
+            KeyKind::Form => 5,
         };
         RecordKey {
             space,

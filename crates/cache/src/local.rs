@@ -134,7 +134,11 @@ fn encode(kind: KeyKind, record: &CacheRecord) -> Result<Record, codec::CodecErr
     // A hint must outlive the layers of the record that it was written with.
     let layers: &[LayerRecord] = match kind {
         KeyKind::Hint => &[],
-        KeyKind::Definition | KeyKind::Content | KeyKind::Mount | KeyKind::Story => &record.layers,
+        KeyKind::Definition
+        | KeyKind::Content
+        | KeyKind::Mount
+        | KeyKind::Story
+        | KeyKind::Form => &record.layers,
     };
     let payload = Payload {
         created: layers

@@ -69,6 +69,7 @@ enum Kind {
     Hint,
     Mount,
     Story,
+    Form,
 }
 
 #[expect(
@@ -141,6 +142,7 @@ fn record_part(
             KeyKind::Hint => Kind::Hint,
             KeyKind::Mount => Kind::Mount,
             KeyKind::Story => Kind::Story,
+            KeyKind::Form => Kind::Form,
         },
         key: *key.digest(),
         output: key.output(),
@@ -230,6 +232,7 @@ impl Document {
                 Kind::Hint => KeyKind::Hint,
                 Kind::Mount => KeyKind::Mount,
                 Kind::Story => KeyKind::Story,
+                Kind::Form => KeyKind::Form,
             };
             let entry = Entry {
                 chain,

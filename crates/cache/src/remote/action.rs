@@ -41,6 +41,7 @@ pub fn action_key(key: &CacheKey) -> Digest {
         KeyKind::Hint => "hint",
         KeyKind::Mount => "mount",
         KeyKind::Story => "story",
+        KeyKind::Form => "form",
     };
     let command = Command {
         arguments: vec![

@@ -64,6 +64,9 @@ pub(super) fn expand(chunk: &Chunk, stored: &[u8]) -> Option<Vec<u8>> {
     if stored.len() != chunk.stored_size as usize || Digest::of(stored) != chunk.stored {
         return None;
     }
+    if chunk.is_plain() {
+        return (stored.len() == chunk.raw_size as usize).then(|| stored.to_vec());
+    }
     let raw = zstd::bulk::decompress(stored, chunk.raw_size as usize).ok()?;
     (raw.len() == chunk.raw_size as usize).then_some(raw)
 }

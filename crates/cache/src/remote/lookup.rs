@@ -82,14 +82,34 @@ impl RemoteCache {
     ///
     /// It takes no longer than the limit for look-ups; what is not answered until then is a miss.
     pub async fn lookup(&self, keys: &[CacheKey]) -> Vec<Option<RemoteHit>> {
-        if keys.is_empty() {
-            return Vec::new();
-        }
         let actions: Vec<Digest> = keys.iter().map(action_key).collect();
         let mut unique = actions.clone();
         unique.sort_unstable();
         unique.dedup();
-        let replies = self.replies(&unique).await;
+        let decoded = self.decide(&unique).await;
+        self.0.transport.count(|stats| {
+            for action in &unique {
+                decoded.get(action).unwrap_or(&Outcome::Late).count(stats);
+            }
+        });
+        hits(&actions, &decoded)
+    }
+
+    /// The same without counting: for what is no result of a step.
+    pub(super) async fn peek(&self, keys: &[CacheKey]) -> Vec<Option<RemoteHit>> {
+        let actions: Vec<Digest> = keys.iter().map(action_key).collect();
+        let mut unique = actions.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        hits(&actions, &self.decide(&unique).await)
+    }
+
+    /// Asks for all these actions, and decides what each answer is worth.
+    async fn decide(&self, unique: &[Digest]) -> HashMap<Digest, Outcome> {
+        if unique.is_empty() {
+            return HashMap::new();
+        }
+        let replies = self.replies(unique).await;
         let cache = self.clone();
         // Records of long chains are large, and a build has many.
         let decoded = acetate_stdx::offload(move || {
@@ -100,22 +120,13 @@ impl RemoteCache {
             decoded.collect::<HashMap<Digest, Outcome>>()
         });
         let decoded = decoded.await;
-        self.0.transport.count(|stats| {
-            for action in &unique {
-                decoded.get(action).unwrap_or(&Outcome::Late).count(stats);
-            }
-        });
         // In order, since of all that is not trusted one is told.
-        for action in &unique {
+        for action in unique {
             if let Some(outcome) = decoded.get(action) {
                 self.note(action, outcome);
             }
         }
-        let hits = actions.iter().map(|action| match decoded.get(action) {
-            Some(Outcome::Hit(hit)) => Some(hit.clone()),
-            _ => None,
-        });
-        hits.collect()
+        decoded
     }
 
     /// Remembers, and warns of, a record that is there and of no use.
@@ -247,6 +258,14 @@ impl RemoteCache {
         }
         .path()
     }
+}
+
+fn hits(actions: &[Digest], decoded: &HashMap<Digest, Outcome>) -> Vec<Option<RemoteHit>> {
+    let hits = actions.iter().map(|action| match decoded.get(action) {
+        Some(Outcome::Hit(hit)) => Some(hit.clone()),
+        _ => None,
+    });
+    hits.collect()
 }
 
 /// A request with a body of JSON. What is sent here always has one.

@@ -239,7 +239,7 @@ impl RemoteCache {
         Ok(layers)
     }
 
-    async fn send_trees(&self, layers: &[RemoteLayer]) -> Result<(), Skip> {
+    pub(super) async fn send_trees(&self, layers: &[RemoteLayer]) -> Result<(), Skip> {
         let trees: Vec<(Digest, Vec<u8>)> = layers
             .iter()
             .filter(|layer| !layer.chunks().is_empty())

@@ -51,10 +51,19 @@ pub struct Chunk {
     pub raw: Digest,
     /// The size of the piece itself in bytes.
     pub raw_size: u32,
-    /// The digest of the zstd frame, under which caches hold it.
+    /// The digest of the zstd frame, under which caches hold it; that of the piece where caches hold
+    /// the piece itself.
     pub stored: Digest,
-    /// The size of the zstd frame in bytes.
+    /// The size of what caches hold, in bytes.
     pub stored_size: u32,
+}
+
+impl Chunk {
+    /// True for a piece that caches hold as it is, since it is compressed already. No zstd frame is
+    /// the frame of itself.
+    pub fn is_plain(&self) -> bool {
+        self.raw == self.stored
+    }
 }
 
 impl RemoteLayer {

@@ -37,6 +37,12 @@ pub struct Stats {
     pub chunks_up: u64,
     /// Chunks that did not have to be sent, because they were there.
     pub chunks_deduped: u64,
+    /// Compressed forms of layers that came, or are known, instead of being made.
+    pub forms_taken: u64,
+    /// Compressed forms that were asked for and not there, or of no use.
+    pub forms_missed: u64,
+    /// Compressed forms that were given.
+    pub forms_given: u64,
     /// Layers that did not come whole.
     pub layers_lost: u64,
     /// Records that were written.

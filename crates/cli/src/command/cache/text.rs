@@ -85,6 +85,7 @@ pub(super) fn kind(kind: KeyKind) -> &'static str {
         KeyKind::Hint => "hint",
         KeyKind::Mount => "mount",
         KeyKind::Story => "story",
+        KeyKind::Form => "form",
     }
 }
 
