@@ -11,12 +11,15 @@ use crate::StoreError;
 ///
 /// A consumer that has read all bytes without an error has read the right ones.
 /// Bytes read before the end are not verified yet: act on them only after the end.
+/// One that this process has just written and hashed may be read without hashing it again, see
+/// [`Blobs::open_written`](crate::Blobs::open_written).
 #[derive(Debug)]
 pub struct BlobReader {
     file: File,
     digest: Digest,
     size: u64,
-    hasher: DigestHasher,
+    /// None where the bytes need not be verified.
+    hasher: Option<DigestHasher>,
 }
 
 impl BlobReader {
@@ -25,7 +28,17 @@ impl BlobReader {
             file,
             digest,
             size,
-            hasher: DigestHasher::new(),
+            hasher: Some(DigestHasher::new()),
+        }
+    }
+
+    /// Reads a file that is known to have the right bytes.
+    pub(crate) fn unchecked(file: File, digest: Digest, size: u64) -> Self {
+        Self {
+            file,
+            digest,
+            size,
+            hasher: None,
         }
     }
 
@@ -39,15 +52,6 @@ impl BlobReader {
         self.digest
     }
 
-    fn check(&self) -> io::Result<()> {
-        if self.hasher.clone().finish() == self.digest {
-            return Ok(());
-        }
-        Err(StoreError::Damaged {
-            digest: self.digest,
-        }
-        .into())
-    }
 }
 
 impl Read for BlobReader {
@@ -56,10 +60,17 @@ impl Read for BlobReader {
             return Ok(0);
         }
         let n = self.file.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
+        let Some(hasher) = &mut self.hasher else {
+            return Ok(n);
+        };
+        hasher.update(&buffer[..n]);
         // Some readers stop at the known size and never see the end: check with the last bytes.
-        if n == 0 || self.hasher.bytes_hashed() >= self.size {
-            self.check()?;
+        let is_end = n == 0 || hasher.bytes_hashed() >= self.size;
+        if is_end && hasher.clone().finish() != self.digest {
+            return Err(StoreError::Damaged {
+                digest: self.digest,
+            }
+            .into());
         }
         Ok(n)
     }

@@ -11,6 +11,7 @@ use crate::error::IoContext;
 use crate::live::Live;
 use crate::root::{Root, lock_dir, make_dir};
 use crate::temp::Temp;
+use crate::written::Written;
 use crate::{Object, StoreError};
 
 /// What is known about a blob before its bytes come.
@@ -64,6 +65,7 @@ pub struct BlobWriter {
     temp: Temp,
     root: Arc<Root>,
     live: Arc<Live>,
+    written: Arc<Written>,
 }
 
 #[derive(Debug)]
@@ -75,7 +77,11 @@ struct HashingFile {
 const N_BUFFER: usize = 128 << 10;
 
 impl BlobWriter {
-    pub(crate) fn new(root: Arc<Root>, live: Arc<Live>) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        root: Arc<Root>,
+        live: Arc<Live>,
+        written: Arc<Written>,
+    ) -> Result<Self, StoreError> {
         let temp = Temp::file(&root)?;
         let file = temp.file_ref().try_clone().context("write", temp.path())?;
         let sink = HashingFile {
@@ -88,6 +94,7 @@ impl BlobWriter {
             temp,
             root,
             live,
+            written,
         })
     }
 
@@ -125,7 +132,11 @@ impl BlobWriter {
                 continue;
             };
             self.live.write(&[Object::Blob(*digest)])?;
-            return self.temp.publish(&target).context("write", &target);
+            self.temp.publish(&target).context("write", &target)?;
+            // The handle is that of the file, whatever bears its name by now.
+            let file = self.temp.file_ref().metadata();
+            self.written.note(*digest, &file.context("look at", &target)?);
+            return Ok(());
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::blob_writer::{BlobWriter, Expect, Ingested};
 use crate::error::IoContext;
 use crate::live::Live;
 use crate::root::{Root, lock_dir, relative_blob};
+use crate::written::Written;
 use crate::{StoreError, TOUCH_SECS};
 
 /// The blobs of a store.
@@ -23,11 +24,16 @@ use crate::{StoreError, TOUCH_SECS};
 pub struct Blobs {
     root: Arc<Root>,
     live: Arc<Live>,
+    written: Arc<Written>,
 }
 
 impl Blobs {
     pub(crate) fn new(root: Arc<Root>, live: Arc<Live>) -> Self {
-        Self { root, live }
+        Self {
+            root,
+            live,
+            written: Arc::default(),
+        }
     }
 
     /// Tells the size in bytes of a blob that is there.
@@ -49,6 +55,21 @@ impl Blobs {
         };
         let path = self.path(digest);
         let metadata = file.metadata().context("look at", &path)?;
+        self.touch(&file, metadata.mtime());
+        Ok(Some(BlobReader::new(file, *digest, metadata.len())))
+    }
+
+    /// Opens a blob for reading that is not hashed again where this process wrote it, and nobody has
+    /// touched it since; every other blob is, as by [`Blobs::open`].
+    pub fn open_written(&self, digest: &Digest) -> Result<Option<BlobReader>, StoreError> {
+        let Some(file) = self.open_file(digest)? else {
+            return Ok(None);
+        };
+        let path = self.path(digest);
+        let metadata = file.metadata().context("look at", &path)?;
+        if self.written.is(digest, &metadata) {
+            return Ok(Some(BlobReader::unchecked(file, *digest, metadata.len())));
+        }
         self.touch(&file, metadata.mtime());
         Ok(Some(BlobReader::new(file, *digest, metadata.len())))
     }
@@ -78,7 +99,8 @@ impl Blobs {
 
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
-        BlobWriter::new(Arc::clone(&self.root), Arc::clone(&self.live))
+        let (root, live) = (Arc::clone(&self.root), Arc::clone(&self.live));
+        BlobWriter::new(root, live, Arc::clone(&self.written))
     }
 
     /// Stores everything that `reader` gives; atomic, idempotent, safe for many writers at once.

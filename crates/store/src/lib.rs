@@ -37,6 +37,7 @@ mod temp;
 mod trash;
 mod tree;
 mod usage;
+mod written;
 
 pub use blob_reader::BlobReader;
 pub use blob_writer::{BlobWriter, Expect, Ingested};

@@ -85,7 +85,7 @@ pub(super) fn open<'a>(
         Part::Bytes(bytes) => Ok((Box::new(bytes.as_slice()), bytes.len() as u64)),
         Part::Blob(digest, size) => {
             let what = || format!("layer `{digest}` in the store");
-            let Some(reader) = store.blobs().open(digest)? else {
+            let Some(reader) = store.blobs().open_written(digest)? else {
                 return Err(ImageError::NotFound { what: what() }.into());
             };
             if reader.size() != *size {

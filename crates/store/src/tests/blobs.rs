@@ -35,6 +35,34 @@ fn what_is_put_is_read_and_removed() {
 }
 
 #[test]
+fn what_this_process_wrote_is_hashed_again_once_anybody_changed_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let digest = store.blobs().put(b"our own bytes").unwrap().digest;
+    let read = |store: &Store| {
+        let mut bytes = Vec::new();
+        let mut reader = store.blobs().open_written(&digest).unwrap().unwrap();
+        reader.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    assert_eq!(read(&store).unwrap(), b"our own bytes");
+    let path = store.blobs().path(&digest);
+    // Time is told in ticks: what changes within one looks unchanged.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    flip_byte(&path, 3);
+    assert!(read(&store).is_err());
+    // Another file of that name.
+    let other = path.with_file_name("other");
+    std::fs::write(&other, b"our oWn bytes").unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    assert!(read(&store).is_err());
+    // One that another process wrote.
+    std::fs::write(&path, b"our own bytes").unwrap();
+    assert_eq!(read(&open(temp.path())).unwrap(), b"our own bytes");
+    flip_byte(&path, 3);
+    assert!(read(&open(temp.path())).is_err());
+}
+
+#[test]
 fn what_was_not_expected_is_not_kept() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
