@@ -145,9 +145,17 @@ impl Blobs {
         Ok(())
     }
 
-    /// Sees to it that the blob of every pulled layer is here, for an export.
-    pub(crate) async fn ensure_blobs(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
-        let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
+    /// Sees to it that the blob of every pulled layer is here, for an export; those layers excepted
+    /// of which it has another form.
+    pub(crate) async fn ensure_blobs(
+        &self,
+        snapshot: &Snapshot,
+        excepted: &BTreeSet<Digest>,
+    ) -> Result<(), FetchError> {
+        let is_needed = |layer: &&Layer| {
+            is_pulled(layer) && layer.diff_id().is_none_or(|id| !excepted.contains(&id))
+        };
+        let pulled = snapshot.layers().iter().filter(is_needed);
         self.fetch(pulled.cloned().collect()).await
     }
 

@@ -33,6 +33,8 @@ pub struct CacheExport {
     pub mounts_max: u64,
     /// The private key that signs what this build made.
     pub sign: Option<SigningKey>,
+    /// What is shared of the compressed layers that outputs consist of.
+    pub forms: CacheForms,
     /// How long the end of the build waits for what is still being sent.
     pub wait: Duration,
     /// Whether a fault of the cache is a warning; else it fails the build when all else is done.
@@ -56,6 +58,7 @@ impl CacheExport {
             mounts: Vec::new(),
             mounts_max: 2 << 30,
             sign: None,
+            forms: CacheForms::Blobs,
             wait: Duration::from_secs(60),
             ignore_error: true,
             compression: Compression::Gzip,
@@ -110,6 +113,18 @@ pub enum CacheMode {
     Min,
     /// Those of all steps.
     Max,
+}
+
+/// What a cache is given of the compressed layers that outputs consist of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheForms {
+    /// Nothing.
+    None,
+    /// What they are called: enough for whoever pushes to a registry that has them.
+    Names,
+    /// Their bytes, too, so that nobody compresses them again.
+    #[default]
+    Blobs,
 }
 
 /// Whose results are taken from a cache.

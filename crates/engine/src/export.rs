@@ -2,13 +2,14 @@
 
 use crate::images::{Assembled, FinishError};
 use crate::runner::StepRunner;
+use crate::shared::{Tars, UsedForm};
 use crate::{BuildError, BuildRequest, Destination, LayoutForm, OutputKind, OutputSpec};
 use acetate_image::{
     Destination as ImageDestination, DockerExporter, ExportReport, Exporter, Force, Image,
     LocalExporter, OciExporter, OciOutput, PlatformDirs, Recipe, Style, TarExporter, assemble,
     compress,
 };
-use acetate_oci::{Compression, Descriptor, Reference, Timestamp};
+use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,6 +66,31 @@ pub(crate) fn wants_blobs(request: &BuildRequest) -> bool {
         .any(|output| output.kind != OutputKind::CacheOnly)
 }
 
+/// How the outputs want layers to be compressed, and whether anything wants them uncompressed.
+pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
+    let mut recipes: Vec<Recipe> = Vec::new();
+    // What has a name can be built upon.
+    let mut tars = if request.tags.is_empty() {
+        Tars::Unneeded
+    } else {
+        Tars::Needed
+    };
+    for output in &request.outputs {
+        match output.kind {
+            OutputKind::Oci { compression, .. } | OutputKind::Docker { compression }
+                if compression != Compression::None =>
+            {
+                recipes.push(Recipe::new(compression));
+            }
+            OutputKind::CacheOnly => {}
+            _ => tars = Tars::Needed,
+        }
+    }
+    recipes.sort_unstable();
+    recipes.dedup();
+    (recipes, tars)
+}
+
 /// Writes every output; returns what the names lead to in the first that has names.
 pub(crate) async fn export(
     runner: &Arc<StepRunner>,
@@ -78,12 +104,21 @@ pub(crate) async fn export(
     for output in &request.outputs {
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
         let (output, tags, store) = (output.clone(), tags.to_vec(), Arc::clone(&runner.store));
+        let own_layers: Vec<Vec<Option<Digest>>> = assembled.iter().map(own_layers).collect();
+        let runner = Arc::clone(runner);
         let work = move || -> Result<Option<ExportReport>, BuildError> {
             let Some((exporter, recipe)) = exporter(&output, tags, times) else {
                 return Ok(None);
             };
             let images = match recipe {
-                Some((compression, style)) => compressed(&images, &store, compression, style)?,
+                Some((compression, style)) => {
+                    let forms = compressed(&images, &store, compression, style)?;
+                    let recipe = Recipe::new(compression);
+                    for ((plain, form), own) in images.iter().zip(&forms).zip(&own_layers) {
+                        note_forms(&runner, recipe, (plain, form), own);
+                    }
+                    forms
+                }
                 None => images,
             };
             Ok(Some(exporter.export(&images, &store)?))
@@ -95,6 +130,33 @@ pub(crate) async fn export(
         root = root.or(report.and_then(|report| report.descriptor));
     }
     Ok(root)
+}
+
+/// The layers of an image as results have them, by their digests.
+fn own_layers(assembled: &Assembled) -> Vec<Option<Digest>> {
+    let layers = assembled.files.snapshot.layers().iter();
+    layers.map(acetate_snapshot::Layer::diff_id).collect()
+}
+
+/// Notes which compressed layers an output consists of, but those that came compressed.
+fn note_forms(
+    runner: &StepRunner,
+    recipe: Recipe,
+    (plain, form): (&Image, &Image),
+    own: &[Option<Digest>],
+) {
+    for ((plain, form), own) in plain.layers.iter().zip(&form.layers).zip(own) {
+        let Some(own) = own.filter(|own| runner.blobs.base(own).is_none()) else {
+            continue;
+        };
+        if form.descriptor.digest != plain.descriptor.digest {
+            let used = UsedForm {
+                descriptor: form.descriptor.clone(),
+                layer: own,
+            };
+            runner.forms.note_used(plain.diff_id, recipe, used);
+        }
+    }
 }
 
 type Chosen = (Box<dyn Exporter>, Option<(Compression, Style)>);

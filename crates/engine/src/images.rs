@@ -3,7 +3,7 @@
 use crate::blobs::FetchError;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
-use crate::shared::offer_unneeded;
+use crate::shared::{Tars, offer_unneeded};
 use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, export, names};
 use acetate_cache::layout::INLINE_FIELD;
 use acetate_frontend::{ImageResult, Lowered};
@@ -12,6 +12,7 @@ use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
 use acetate_oci::{Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ async fn finish_images(
         offer_unneeded(runner).await;
         runner.publisher.prepared(INLINE_PATIENCE).await;
     }
-    let mut assembled = Vec::with_capacity(lowered.images.len());
+    let mut sealed_images = Vec::with_capacity(lowered.images.len());
     for image in &lowered.images {
         let target = image
             .output
@@ -108,8 +109,13 @@ async fn finish_images(
         }
         let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
         let layers = sealed.map_err(|error| lost_or(error, target))?;
+        sealed_images.push((image, target, files, layers));
+    }
+    let formed = bring_forms(runner, request, &sealed_images).await;
+    let mut assembled = Vec::with_capacity(lowered.images.len());
+    for (image, target, files, layers) in sealed_images {
         if export::wants_blobs(request) {
-            let fetched = runner.blobs.ensure_blobs(&files.snapshot).await;
+            let fetched = runner.blobs.ensure_blobs(&files.snapshot, &formed).await;
             fetched.map_err(|error| lost_or(error, target))?;
         } else if !tags.is_empty() {
             // A name keeps its image: all layers are here in some form.
@@ -148,6 +154,33 @@ async fn finish_images(
         names: tags.iter().map(ToString::to_string).collect(),
         digest,
     })
+}
+
+type SealedImage<'a> = (&'a ImageResult, Option<usize>, Files, Vec<ImageLayer>);
+
+/// Brings the compressed forms of layers that came from caches, and gives the layers that need not
+/// come uncompressed.
+async fn bring_forms(
+    runner: &StepRunner,
+    request: &BuildRequest,
+    images: &[SealedImage<'_>],
+) -> BTreeSet<Digest> {
+    let (recipes, tars) = export::recipes(request);
+    let mut imported = Vec::new();
+    for (_, _, files, layers) in images {
+        let pairs = files.snapshot.layers().iter().zip(layers);
+        let plain = pairs.filter(|(own, layer)| {
+            let is_plain = layer.descriptor.digest == layer.diff_id;
+            is_plain && runner.blobs.is_imported(own)
+        });
+        imported.extend(plain.map(|(_, layer)| layer.clone()));
+    }
+    let formed = runner.forms.bring(&imported, &recipes, tars).await;
+    match tars {
+        // They are here, and looked for once more.
+        Tars::Needed => BTreeSet::new(),
+        Tars::Unneeded => formed,
+    }
 }
 
 fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {

@@ -58,7 +58,9 @@ pub use acetate_scheduler::CancellationToken;
 pub use acetate_stdx::Redacted;
 pub use acetate_store::{PruneReport, Reason, Tally, Usage};
 pub use cache_place::cache_credential;
-pub use cache_spec::{CacheExport, CacheImport, CacheMode, CachePlace, SigningKey, Trust};
+pub use cache_spec::{
+    CacheExport, CacheForms, CacheImport, CacheMode, CachePlace, SigningKey, Trust,
+};
 pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;
 pub use engine::{Engine, PruneScope};

@@ -13,7 +13,7 @@ use crate::release::Releaser;
 use crate::same::Same;
 use crate::secrets::Secrets;
 use crate::shared::lease::Lease;
-use crate::shared::{Candidate, Made, Publisher, Reach, SharedCaches, UsedMounts, load};
+use crate::shared::{Candidate, Forms, Made, Publisher, Reach, SharedCaches, UsedMounts, load};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
 use crate::waits::Waits;
@@ -57,6 +57,7 @@ pub(crate) struct StepRunner {
     pub(crate) replaces: Vec<bool>,
     pub(crate) caches: SharedCaches,
     pub(crate) publisher: Publisher,
+    pub(crate) forms: Arc<Forms>,
     pub(crate) outcomes: Outcomes,
     /// Whether what this build did not need was offered to caches.
     pub(crate) has_offered: AtomicBool,

@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::release::Releaser;
 use crate::runner::StepRunner;
 use crate::secrets::Secrets;
-use crate::shared::{Candidate, Publisher, SharedCaches};
+use crate::shared::{Candidate, Forms, Publisher, SharedCaches};
 use crate::ssh::SshAgents;
 use crate::waits::Waits;
 use crate::{BuildError, BuildRequest};
@@ -79,6 +79,7 @@ impl Start<'_> {
             replaces: asked.replaces,
             caches: self.caches.clone(),
             publisher,
+            forms: Arc::new(Forms::new(store, self.caches)),
             outcomes: Outcomes::default(),
             has_offered: AtomicBool::new(false),
             is_alone: AtomicBool::new(false),

@@ -32,7 +32,7 @@ mod tarball;
 mod testing;
 
 pub use assemble::{Image, Style, assemble};
-pub use compress::{Force, LevelError, Recipe, compress, pack};
+pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
 pub use error::ImageError;
 pub use export::{
     Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,

@@ -51,7 +51,6 @@ impl BlobReader {
     pub fn digest(&self) -> Digest {
         self.digest
     }
-
 }
 
 impl Read for BlobReader {

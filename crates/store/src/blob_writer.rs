@@ -135,7 +135,8 @@ impl BlobWriter {
             self.temp.publish(&target).context("write", &target)?;
             // The handle is that of the file, whatever bears its name by now.
             let file = self.temp.file_ref().metadata();
-            self.written.note(*digest, &file.context("look at", &target)?);
+            self.written
+                .note(*digest, &file.context("look at", &target)?);
             return Ok(());
         }
     }

@@ -199,7 +199,12 @@ impl RemoteCache {
         let (read, sent) = tokio::join!(read, sent);
         let chunks = sent?;
         read.map_err(|error| Skip::Source(error.to_string()))?;
-        if chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum::<u64>() != size {
+        if chunks
+            .iter()
+            .map(|chunk| u64::from(chunk.raw_size))
+            .sum::<u64>()
+            != size
+        {
             return Err(Skip::Source("the blob has another size".to_owned()));
         }
         Ok(RemoteLayer {
@@ -215,7 +220,10 @@ impl RemoteCache {
             .into_iter()
             .map(|piece| acetate_stdx::offload(move || (plain(&piece), piece)));
         let objects: Vec<(Chunk, Vec<u8>)> = future::join_all(hashed).await;
-        let named: Vec<Named> = objects.iter().map(|(chunk, _)| stored_name(chunk)).collect();
+        let named: Vec<Named> = objects
+            .iter()
+            .map(|(chunk, _)| stored_name(chunk))
+            .collect();
         let mut missing = self.missing(&named).await?;
         let chunks: Vec<Chunk> = objects.iter().map(|(chunk, _)| *chunk).collect();
         let lacking: Vec<_> = objects

@@ -145,6 +145,7 @@ pub(super) const ATTRIBUTES: &[Rule] = &[
     rule("mounts", TO, REMOTE),
     rule("mounts-max", TO, REMOTE),
     rule("sign", TO, WRITTEN),
+    rule("forms", TO, REMOTE),
     rule("wait", TO, REMOTE),
     rule("ignore-error", TO, FALLIBLE),
     rule("compression", TO, &[Kind::Local]),

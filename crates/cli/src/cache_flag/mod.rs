@@ -36,6 +36,7 @@ const OF_BUILDS: &[&str] = &[
     "stages",
     "mounts",
     "sign",
+    "forms",
     "wait",
     "ignore-error",
 ];
@@ -127,6 +128,9 @@ fn export(given: &Attributes, env: &Environment) -> Result<CacheExport> {
     }
     if let Some(text) = given.get("sign") {
         export.sign = Some(value::signing_key(text, env)?);
+    }
+    if let Some(text) = given.get("forms") {
+        export.forms = value::forms(text)?;
     }
     if let Some(text) = given.get("wait") {
         export.wait = value::duration("wait", text)?;

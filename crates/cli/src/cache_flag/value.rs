@@ -3,7 +3,7 @@
 use crate::duration;
 use crate::environment::Environment;
 use crate::size;
-use acetate_engine::{CacheMode, SigningKey, Trust};
+use acetate_engine::{CacheForms, CacheMode, SigningKey, Trust};
 use acetate_oci::Compression;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
@@ -68,6 +68,15 @@ pub(super) fn mode(text: &str, is_inline: bool) -> Result<CacheMode> {
         "min" => Ok(CacheMode::Min),
         "max" => Ok(CacheMode::Max),
         other => bail!("`mode` is min or max, not `{other}`"),
+    }
+}
+
+pub(super) fn forms(text: &str) -> Result<CacheForms> {
+    match text {
+        "none" => Ok(CacheForms::None),
+        "names" => Ok(CacheForms::Names),
+        "blobs" => Ok(CacheForms::Blobs),
+        other => bail!("`forms` is none, names or blobs, not `{other}`"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The end of a build, as far as caches are concerned.
 
-use super::{Made, Reach, load, mounts};
+use super::{Made, Reach, forms_out, load, mounts};
 use crate::lookup::{definitions, local_records};
 use crate::progress::Progress;
 use crate::runner::StepRunner;
@@ -33,11 +33,15 @@ pub(crate) async fn finish(
         offer_unneeded(runner).await;
         let waits = runner.caches.exports.iter().map(|one| one.spec.wait);
         let patience = waits.max().unwrap_or(Duration::ZERO);
+        let began = tokio::time::Instant::now();
         let (n_left, ()) = tokio::join!(
             runner.publisher.drain(patience),
             mounts::share(runner, ending)
         );
-        if n_left > 0 {
+        if n_left == 0 {
+            // Behind the results, without which nobody asks for them.
+            forms_out::share(runner, ending, began).await;
+        } else {
             let secs = patience.as_secs();
             tracing::warn!(
                 "{n_left} results were not shared: sending them took longer than {secs} s"

@@ -32,11 +32,9 @@ pub(crate) fn load_shared(runner: &StepRunner, vertex: VertexId, hit: SharedHit)
     // What was found by content is news under this definition, for that cache, too.
     let reach = match hit.kind {
         KeyKind::Content => Reach::Local,
-        KeyKind::Definition
-        | KeyKind::Hint
-        | KeyKind::Mount
-        | KeyKind::Story
-        | KeyKind::Form => Reach::From(hit.cache, hit.hit.envelope),
+        KeyKind::Definition | KeyKind::Hint | KeyKind::Mount | KeyKind::Story | KeyKind::Form => {
+            Reach::From(hit.cache, hit.hit.envelope)
+        }
     };
     pass_on(runner, vertex, &files, duration_ms, reach);
     Some(files)

@@ -3,6 +3,8 @@
 mod candidate;
 mod content;
 mod finish;
+mod forms;
+mod forms_out;
 mod inline;
 mod keys;
 pub(crate) mod lease;
@@ -19,6 +21,7 @@ mod wanted;
 pub(crate) use candidate::{Candidate, SharedHit};
 pub(crate) use content::content_key;
 pub(crate) use finish::{Ending, finish, offer_unneeded};
+pub(crate) use forms::{Forms, Tars, UsedForm};
 pub(crate) use mount_fact::MOUNT_FACT;
 pub(crate) use mounts::UsedMounts;
 pub(crate) use mounts_in::MountsIn;

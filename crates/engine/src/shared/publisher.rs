@@ -16,7 +16,7 @@ use acetate_image::ResolvedImage;
 use acetate_oci::{Descriptor, Digest, Timestamp, chain_id};
 use acetate_snapshot::{Layer, Snapshot, SnapshotError, Snapshots};
 use acetate_store::Store;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,6 +50,29 @@ struct Wanting {
     export: Export,
     /// By vertex.
     wants: Vec<bool>,
+    /// The layers of results that the cache has, as far as this build knows.
+    given: Mutex<HashSet<Digest>>,
+}
+
+impl Wanting {
+    /// True for a result that the flag wants to be shared.
+    fn is_for(&self, made: &Made) -> bool {
+        self.wants.get(made.vertex.idx()).copied().unwrap_or(false)
+            && Duration::from_millis(made.duration_ms) >= self.export.spec.min_cost
+    }
+
+    /// True for a result that came from this very cache.
+    fn gave(&self, made: &Made) -> bool {
+        match &made.reach {
+            Reach::From(cache, _) => Arc::ptr_eq(cache, &self.export.opened.cache),
+            Reach::Ran | Reach::Anew | Reach::Local => false,
+        }
+    }
+
+    fn note_given(&self, layers: impl Iterator<Item = Digest>) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.extend(layers);
+    }
 }
 
 /// A result to be given to caches.
@@ -108,6 +131,7 @@ impl Publisher {
         let exports = exports.iter().map(|export| Wanting {
             wants: wanted(graph, &export.spec),
             export: export.clone(),
+            given: Mutex::default(),
         });
         let layers = images.flat_map(|image| image.diff_ids().iter().zip(image.layers()));
         let shared = Shared {
@@ -138,8 +162,19 @@ impl Publisher {
         exports.any(|one| one.wants.get(vertex.idx()).copied().unwrap_or(false))
     }
 
+    /// True when the cache with this index has a result that the flag wants shared and that this layer
+    /// is in.
+    pub(crate) fn has_given(&self, export: usize, layer: &Digest) -> bool {
+        let export = self.shared.exports.get(export);
+        export.is_some_and(|one| {
+            let given = one.given.lock().unwrap_or_else(PoisonError::into_inner);
+            given.contains(layer)
+        })
+    }
+
     /// Gives a result to whoever wants it; returns at once.
     pub(crate) fn offer(&self, mut made: Made) {
+        self.shared.note_known(&made);
         let takers = self.shared.takers(&made);
         if takers.is_empty() && made.lease.is_none() {
             return;
@@ -208,18 +243,22 @@ impl Publisher {
 }
 
 impl Shared {
+    /// Notes of which layers a cache has a result already, since that came from there.
+    fn note_known(&self, made: &Made) {
+        for one in self.exports.iter().filter(|one| one.is_for(made)) {
+            if one.gave(made) {
+                let layers = made.files.snapshot.layers().iter();
+                one.note_given(layers.filter_map(Layer::diff_id));
+            }
+        }
+    }
+
     /// The exports that a result is for.
     fn takers(&self, made: &Made) -> Vec<usize> {
         let is_for = |one: &Wanting| {
-            let spec = &one.export.spec;
-            let came_from = match &made.reach {
-                Reach::From(cache, _) => Arc::ptr_eq(cache, &one.export.opened.cache),
-                Reach::Ran | Reach::Anew | Reach::Local => false,
-            };
-            one.wants.get(made.vertex.idx()).copied().unwrap_or(false)
-                && Duration::from_millis(made.duration_ms) >= spec.min_cost
+            one.is_for(made)
                 // What was found under a content key is new under this definition key.
-                && (!came_from || made.inputs.is_some())
+                && (!one.gave(made) || made.inputs.is_some())
         };
         let exports = self.exports.iter().enumerate();
         exports
@@ -257,9 +296,12 @@ impl Shared {
             if matches!(export.spec.place, CachePlace::Inline) {
                 continue;
             }
-            let published = export.opened.cache.publish(publication).await;
-            if let Published::Skipped(skip) = published {
-                self.note_fault(export, "a result", &skip);
+            match export.opened.cache.publish(publication).await {
+                Published::Done(_) => {
+                    let layers = publication.layers.iter();
+                    self.exports[n].note_given(layers.map(|layer| layer.diff_id));
+                }
+                Published::Skipped(skip) => self.note_fault(export, "a result", &skip),
             }
         }
     }

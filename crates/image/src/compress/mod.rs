@@ -1,5 +1,6 @@
 //! Compressed forms of layers: made once, remembered by the store, the same on every machine.
 
+mod form;
 mod gzip;
 mod zstd;
 
@@ -9,6 +10,7 @@ use acetate_oci::{Compression, Descriptor, Digest, MediaType};
 use acetate_store::{BlobWriter, Expect, FactKey, Ingested, Object, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
+pub use self::form::{FormOrigin, StoredForm};
 use self::gzip::GzipWriter;
 use crate::ImageError;
 use crate::layer::{ImageLayer, LayerReader};
@@ -85,7 +87,7 @@ impl Recipe {
     }
 
     /// Names compressor, version and level: equal ids make equal bytes.
-    fn id(self) -> String {
+    pub fn id(self) -> String {
         match self.kind {
             Compression::None => "tar".to_owned(),
             Compression::Gzip => format!("{GZIP_ID}-l{}", self.level),
@@ -168,10 +170,11 @@ fn made_once(
     recipe: Recipe,
     make: impl FnOnce() -> Result<Ingested, ImageError>,
 ) -> Result<ImageLayer, ImageError> {
-    let key = FactKey::new(FACTS, format!("{} {diff_id}", recipe.id()).as_bytes());
+    let key = fact_key(diff_id, recipe);
     if let Some(fact) = remembered(store, &key)? {
         return Ok(described(diff_id, recipe, fact.digest, fact.size));
     }
+    tracing::debug!(layer = %diff_id, recipe = recipe.id(), "a layer is compressed");
     let made = make()?;
     let fact = Fact {
         digest: made.digest,
@@ -183,19 +186,32 @@ fn made_once(
     Ok(described(diff_id, recipe, made.digest, made.size))
 }
 
+fn fact_key(diff_id: &Digest, recipe: Recipe) -> FactKey {
+    FactKey::new(FACTS, format!("{} {diff_id}", recipe.id()).as_bytes())
+}
+
 /// A form made before whose blob is still there; it is pinned.
 fn remembered(store: &Store, key: &FactKey) -> Result<Option<Fact>, StoreError> {
-    let found = store.index().facts(std::slice::from_ref(key))?;
-    let Some(bytes) = found.into_iter().next().flatten() else {
-        return Ok(None);
-    };
-    let Ok(fact) = serde_json::from_slice::<Fact>(&bytes) else {
-        tracing::debug!("a fact about a compressed layer is unreadable, as from another version");
+    let Some(fact) = noted(store, key)? else {
         return Ok(None);
     };
     let there = store.live().pin(&[Object::Blob(fact.digest)])?;
     let whole = there == [true] && store.blobs().has(&fact.digest)? == Some(fact.size);
     Ok(whole.then_some(fact))
+}
+
+/// A form made before, wherever its blob is by now.
+fn noted(store: &Store, key: &FactKey) -> Result<Option<Fact>, StoreError> {
+    let found = store.index().facts(std::slice::from_ref(key))?;
+    let Some(bytes) = found.into_iter().next().flatten() else {
+        return Ok(None);
+    };
+    let fact = serde_json::from_slice::<Fact>(&bytes);
+    Ok(fact
+        .inspect_err(|error| {
+            tracing::debug!(%error, "a fact about a compressed layer cannot be read");
+        })
+        .ok())
 }
 
 fn make(store: &Store, layer: &ImageLayer, recipe: Recipe) -> Result<Ingested, ImageError> {

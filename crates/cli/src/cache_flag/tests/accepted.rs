@@ -85,6 +85,9 @@ fn caches_are_written_to_where_the_flag_says_and_how() {
             "https://h,sign=~/key,wait=0",
             r#"https://h sign=Some(File("~/key")) wait=0ns"#,
         ),
+        ("https://h,forms=none", "https://h forms=None"),
+        ("https://h,forms=names", "https://h forms=Names"),
+        ("https://h,forms=blobs", "https://h"),
         (
             "https://h,sign=env:KEY",
             "https://h sign=Some(Value([redacted]))",

@@ -83,6 +83,7 @@ impl Ground {
             mounts,
             mounts_max,
             sign,
+            forms,
             wait,
             ignore_error
         );

@@ -227,6 +227,10 @@ const UNWRITABLE: &[(&str, &str)] = &[
         "`min-cost` is a duration such as 5s or 1m30s, not `5`",
     ),
     (
+        "https://h,forms=all",
+        "`forms` is none, names or blobs, not `all`",
+    ),
+    (
         "https://h,mounts-max=much",
         "`mounts-max` is a size such as 500m or 8g, not `much`",
     ),
@@ -313,6 +317,7 @@ fn an_attribute_is_taken_exactly_where_it_has_an_effect() {
                 "lease" | "min-cost" | "wait" => "5s",
                 "mounts-max" => "1g",
                 "mode" => "min",
+                "forms" => "names",
                 "compression" => "zstd",
                 "compression-level" => "3",
                 "reset" | "use_path_style" | "ignore-error" | "force-compression"
