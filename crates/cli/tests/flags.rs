@@ -87,8 +87,8 @@ fn every_flag_of_build_is_in_its_help() {
 fn unfinished_and_unknown_flags_fail_by_name() {
     for (args, words) in [
         (
-            ["build", "--push", "."],
-            "ERROR: --push is not supported yet; write `-o type=oci,dest=FILE`",
+            ["build", "--load", "."],
+            "ERROR: --load is not supported yet; pipe `-o type=docker`",
         ),
         (
             ["build", "--no-such", "."],

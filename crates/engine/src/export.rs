@@ -3,41 +3,106 @@
 use crate::images::{Assembled, FinishError};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, Destination, LayoutForm, OutputKind, OutputSpec};
+use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, OutputSpec};
 use acetate_image::{
-    Destination as ImageDestination, DockerExporter, ExportReport, Exporter, Force, Image,
-    LocalExporter, OciExporter, OciOutput, PlatformDirs, Recipe, Style, TarExporter, assemble,
-    compress,
+    AnnotationLevel, Destination as ImageDestination, DockerExporter, ExportReport, Exporter,
+    Image, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble, compress,
 };
 use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Refuses what cannot come to a good end before anything is built.
 pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
     references(&request.tags)?;
-    let to_stdout = request
-        .outputs
-        .iter()
-        .filter(|output| output.dest == Some(Destination::Stdout))
-        .count();
-    if to_stdout > 1 {
+    let to_stdout = request.outputs.iter().filter(|output| output.is_stdout());
+    if to_stdout.count() > 1 {
         return Err(BuildError::request_with(
             "two outputs go to standard output",
             "give all but one a dest=FILE",
         ));
     }
-    let docker = request
-        .outputs
-        .iter()
-        .any(|o| matches!(o.kind, OutputKind::Docker { .. }));
-    if docker && request.platforms.len() > 1 {
+    let docker = |output: &OutputSpec| matches!(output, OutputSpec::DockerArchive(..));
+    if request.outputs.iter().any(docker) && request.platforms.len() > 1 {
         return Err(BuildError::request_with(
             "type=docker holds one platform",
             "use type=oci, or one --platform",
         ));
     }
+    for options in request.outputs.iter().filter_map(OutputSpec::image) {
+        names(options, &request.tags)?;
+        check_annotations(options, request)?;
+    }
     Ok(())
+}
+
+/// An annotation that nothing would carry is an error: it was meant to be found.
+fn check_annotations(options: &ImageOptions, request: &BuildRequest) -> Result<(), BuildError> {
+    for annotation in &options.annotations.0 {
+        let level = annotation.level;
+        if level.needs_index() && request.platforms.len() < 2 {
+            return Err(BuildError::request_with(
+                format!(
+                    "the annotation `{}` is for the {}, which an image of one platform does not have",
+                    annotation.key,
+                    level.name()
+                ),
+                "use `manifest:` or `manifest-descriptor:`, or build several platforms",
+            ));
+        }
+        let known = |platform| request.platforms.is_empty() || request.platforms.contains(platform);
+        if let Some(platform) = annotation
+            .platform
+            .as_ref()
+            .filter(|platform| !known(platform))
+        {
+            return Err(BuildError::request_with(
+                format!(
+                    "the annotation `{}` is for {platform}, which is not built",
+                    annotation.key
+                ),
+                "name one of --platform",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The names of an output: its own, else those of `--tag`.
+pub(crate) fn names(options: &ImageOptions, tags: &[String]) -> Result<Vec<Reference>, BuildError> {
+    if options.names.is_empty() {
+        return references(tags);
+    }
+    let mut found = Vec::new();
+    for name in &options.names {
+        // All names that the build was given, as other builders have it.
+        if name == "*" {
+            found.extend(references(tags)?);
+            continue;
+        }
+        let parsed = name.parse::<Reference>();
+        found.push(parsed.map_err(|error| BuildError::request(format!("name={name}: {error}")))?);
+    }
+    Ok(found)
+}
+
+/// The names under which the image is kept on this machine.
+pub(crate) fn kept(request: &BuildRequest) -> Result<Vec<Reference>, BuildError> {
+    let mut is_placed = false;
+    let mut found = Vec::new();
+    for output in &request.outputs {
+        if let OutputSpec::Image(options, place) = output {
+            is_placed = true;
+            if place.keep {
+                found.extend(names(options, &request.tags)?);
+            }
+        }
+    }
+    if !is_placed {
+        return references(&request.tags);
+    }
+    found.sort_by_key(ToString::to_string);
+    found.dedup();
+    Ok(found)
 }
 
 /// The names given, in full.
@@ -54,36 +119,32 @@ pub(crate) fn wants_image(request: &BuildRequest) -> bool {
     let written = request
         .outputs
         .iter()
-        .any(|output| output.kind != OutputKind::CacheOnly);
+        .any(|output| *output != OutputSpec::CacheOnly);
     written || (request.outputs.is_empty() && !request.tags.is_empty())
 }
 
 /// True when the blobs of all layers are needed, those of the base too.
 pub(crate) fn wants_blobs(request: &BuildRequest) -> bool {
-    request
-        .outputs
-        .iter()
-        .any(|output| output.kind != OutputKind::CacheOnly)
+    let wants =
+        |output: &OutputSpec| !matches!(output, OutputSpec::CacheOnly | OutputSpec::Image(..));
+    request.outputs.iter().any(wants)
 }
 
 /// How the outputs want layers to be compressed, and whether anything wants them uncompressed.
 pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
     let mut recipes: Vec<Recipe> = Vec::new();
     // What has a name can be built upon.
-    let mut tars = if request.tags.is_empty() {
-        Tars::Unneeded
-    } else {
-        Tars::Needed
+    let mut tars = match kept(request) {
+        Ok(names) if names.is_empty() => Tars::Unneeded,
+        _ => Tars::Needed,
     };
     for output in &request.outputs {
-        match output.kind {
-            OutputKind::Oci { compression, .. } | OutputKind::Docker { compression }
-                if compression != Compression::None =>
-            {
-                recipes.push(Recipe::new(compression));
-            }
-            OutputKind::CacheOnly => {}
-            _ => tars = Tars::Needed,
+        match output {
+            OutputSpec::CacheOnly => {}
+            output => match output.image().map(|options| options.recipe) {
+                Some(recipe) if recipe.compression() != Compression::None => recipes.push(recipe),
+                _ => tars = Tars::Needed,
+            },
         }
     }
     recipes.sort_unstable();
@@ -97,25 +158,25 @@ pub(crate) async fn export(
     assembled: &[Assembled],
     request: &BuildRequest,
     epoch: Option<i64>,
-    tags: &[Reference],
 ) -> Result<Option<Descriptor>, FinishError> {
     let mut root = None;
     let times = epoch.map(Timestamp::from_secs);
     for output in &request.outputs {
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
-        let (output, tags, store) = (output.clone(), tags.to_vec(), Arc::clone(&runner.store));
+        let names = output.image().map(|options| names(options, &request.tags));
+        let names = names.transpose()?.unwrap_or_default();
+        let (output, store) = (output.clone(), Arc::clone(&runner.store));
         let own_layers: Vec<Vec<Option<Digest>>> = assembled.iter().map(own_layers).collect();
         let runner = Arc::clone(runner);
         let work = move || -> Result<Option<ExportReport>, BuildError> {
-            let Some((exporter, recipe)) = exporter(&output, tags, times) else {
+            let Some(exporter) = exporter(&output, names, times) else {
                 return Ok(None);
             };
-            let images = match recipe {
-                Some((compression, style)) => {
-                    let forms = compressed(&images, &store, compression, style)?;
-                    let recipe = Recipe::new(compression);
+            let images = match output.image() {
+                Some(options) => {
+                    let forms = packed(&images, &store, options)?;
                     for ((plain, form), own) in images.iter().zip(&forms).zip(&own_layers) {
-                        note_forms(&runner, recipe, (plain, form), own);
+                        note_forms(&runner, options.recipe, (plain, form), own);
                     }
                     forms
                 }
@@ -159,90 +220,68 @@ fn note_forms(
     }
 }
 
-type Chosen = (Box<dyn Exporter>, Option<(Compression, Style)>);
-
 fn exporter(
     output: &OutputSpec,
     names: Vec<Reference>,
     times: Option<Timestamp>,
-) -> Option<Chosen> {
-    let dest = output.dest.as_ref();
-    Some(match output.kind {
-        OutputKind::Oci { form, compression } => {
-            let output = match form {
-                LayoutForm::Archive => OciOutput::Archive(destination(dest)),
-                LayoutForm::Directory => OciOutput::Directory(directory(dest)),
+) -> Option<Box<dyn Exporter>> {
+    Some(match output {
+        OutputSpec::Oci(options, place) => {
+            let output = match place {
+                LayoutPlace::Archive(dest) => OciOutput::Archive(destination(dest)),
+                LayoutPlace::Directory(path) => OciOutput::Directory(path.clone()),
             };
-            (
-                Box::new(OciExporter { output, names }),
-                Some((compression, Style::Oci)),
-            )
+            Box::new(OciExporter {
+                output,
+                names,
+                annotations: options.annotations.clone(),
+            })
         }
-        OutputKind::Docker { compression } => {
+        OutputSpec::DockerArchive(_, dest) => {
             let destination = destination(dest);
-            (
-                Box::new(DockerExporter { destination, names }),
-                Some((compression, Style::Docker)),
-            )
+            Box::new(DockerExporter { destination, names })
         }
-        OutputKind::Tar => {
-            let (destination, platform_dirs) = (destination(dest), PlatformDirs::IfMany);
-            (
-                Box::new(TarExporter {
-                    destination,
-                    platform_dirs,
-                    times,
-                }),
-                None,
-            )
-        }
-        OutputKind::Local => {
-            let (directory, platform_dirs) = (directory(dest), PlatformDirs::IfMany);
-            (
-                Box::new(LocalExporter {
-                    directory,
-                    platform_dirs,
-                    times,
-                }),
-                None,
-            )
-        }
-        OutputKind::CacheOnly => return None,
+        OutputSpec::Tar(dest, platform_dirs) => Box::new(TarExporter {
+            destination: destination(dest),
+            platform_dirs: *platform_dirs,
+            times,
+        }),
+        OutputSpec::Local(directory, platform_dirs, stale) => Box::new(LocalExporter {
+            directory: directory.clone(),
+            platform_dirs: *platform_dirs,
+            stale: *stale,
+            times,
+        }),
+        OutputSpec::Image(..) | OutputSpec::CacheOnly => return None,
     })
 }
 
-fn destination(dest: Option<&Destination>) -> ImageDestination {
+fn destination(dest: &Destination) -> ImageDestination {
     match dest {
-        Some(Destination::Path(path)) => ImageDestination::File(path.clone()),
-        Some(Destination::Stdout) | None => ImageDestination::stream(std::io::stdout()),
+        Destination::Path(path) => ImageDestination::File(path.clone()),
+        Destination::Stdout => ImageDestination::stream(std::io::stdout()),
     }
 }
 
-fn directory(dest: Option<&Destination>) -> PathBuf {
-    match dest {
-        Some(Destination::Path(path)) => path.clone(),
-        Some(Destination::Stdout) | None => PathBuf::from("."),
-    }
-}
-
-/// The same images with their plain layers compressed; layers that came compressed stay.
-fn compressed(
+/// The same images as an output wants them: with its compression, types and annotations.
+fn packed(
     images: &[Image],
     store: &acetate_store::Store,
-    compression: Compression,
-    style: Style,
+    options: &ImageOptions,
 ) -> Result<Vec<Image>, BuildError> {
-    let recipe = Recipe::new(compression);
     let one = |image: &Image| -> Result<Image, BuildError> {
         let layers = image.layers.iter();
-        let layers = layers.map(|layer| compress(store, layer, recipe, Force::Plain));
+        let layers = layers.map(|layer| compress(store, layer, options.recipe, options.force));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
-        Ok(assemble(
-            image.config.clone(),
-            image.config.history.clone(),
-            layers,
-            style,
-        )?)
+        let history = image.config.history.clone();
+        let image = assemble(image.config.clone(), history, layers, options.packaging)?;
+        let platform = image.platform();
+        let at = |level| options.annotations.of(level, &platform);
+        let (manifest, descriptor) = (
+            at(AnnotationLevel::Manifest),
+            at(AnnotationLevel::ManifestDescriptor),
+        );
+        Ok(image.annotated(manifest, descriptor))
     };
     images.iter().map(one).collect()
 }
@@ -250,58 +289,109 @@ fn compressed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Annotation, Annotations, Place};
+    use acetate_image::{PlatformDirs, Stale};
 
-    fn request(kinds: &[(OutputKind, Option<Destination>)]) -> BuildRequest {
-        let outputs = kinds
-            .iter()
-            .cloned()
-            .map(|(kind, dest)| OutputSpec { kind, dest });
+    fn request(outputs: Vec<OutputSpec>) -> BuildRequest {
         BuildRequest {
-            outputs: outputs.collect(),
+            outputs,
             ..BuildRequest::new(crate::ContextInput::Directory(".".into()))
         }
     }
 
+    fn refusal(request: &BuildRequest) -> String {
+        check(request).unwrap_err().to_string()
+    }
+
+    fn kept_here(names: &[&str], keep: bool) -> OutputSpec {
+        let options = ImageOptions {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..ImageOptions::default()
+        };
+        let place = Place {
+            keep,
+            push: None,
+            dangling: None,
+            canonical: false,
+        };
+        OutputSpec::Image(options, place)
+    }
+
     #[test]
     fn what_cannot_end_well_is_refused_before_anything_is_built() {
-        let stdout = (OutputKind::Tar, Some(Destination::Stdout));
-        let two = request(&[stdout.clone(), stdout.clone()]);
-        assert!(check(&two).unwrap_err().to_string().contains("two outputs"));
-        assert!(check(&request(&[stdout])).is_ok());
-        let docker = OutputKind::Docker {
-            compression: Compression::Gzip,
-        };
-        let mut docker = request(&[(docker, None)]);
+        let stdout = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany);
+        let two = request(vec![stdout.clone(), stdout.clone()]);
+        assert!(refusal(&two).contains("two outputs"));
+        assert!(check(&request(vec![stdout])).is_ok());
+        let dest = Destination::Path("x".into());
+        let docker = OutputSpec::DockerArchive(ImageOptions::default(), dest);
+        let mut docker = request(vec![docker]);
         assert!(check(&docker).is_ok());
         docker.platforms = ["linux/amd64", "linux/arm64"]
             .map(|p| p.parse().unwrap())
             .to_vec();
-        assert!(
-            check(&docker)
-                .unwrap_err()
-                .to_string()
-                .contains("one platform")
-        );
-        let mut tagged = request(&[]);
+        assert!(refusal(&docker).contains("one platform"));
+        let mut tagged = request(Vec::new());
         tagged.tags = vec!["UPPER CASE".to_owned()];
-        assert!(
-            check(&tagged)
-                .unwrap_err()
-                .to_string()
-                .starts_with("--tag: ")
-        );
+        assert!(refusal(&tagged).starts_with("--tag: "));
+        let named = request(vec![kept_here(&["a:1", "UPPER"], true)]);
+        assert!(refusal(&named).starts_with("name=UPPER: "));
+    }
+
+    #[test]
+    fn annotations_that_nothing_would_carry_are_refused() {
+        let with = |level, platform: Option<&str>| {
+            let annotation = Annotation {
+                level,
+                platform: platform.map(|text| text.parse().unwrap()),
+                key: "k".to_owned(),
+                value: "v".to_owned(),
+            };
+            let options = ImageOptions {
+                annotations: Annotations(vec![annotation]),
+                ..ImageOptions::default()
+            };
+            let place = LayoutPlace::Directory("x".into());
+            let mut request = request(vec![OutputSpec::Oci(options, place)]);
+            request.platforms = vec!["linux/amd64".parse().unwrap()];
+            request
+        };
+        let index = with(AnnotationLevel::Index, None);
+        assert!(refusal(&index).contains("an image of one platform does not have"));
+        let arm = with(AnnotationLevel::Manifest, Some("linux/arm64"));
+        assert!(refusal(&arm).contains("linux/arm64, which is not built"));
+        let amd = with(AnnotationLevel::Manifest, Some("linux/amd64"));
+        assert!(check(&amd).is_ok());
+    }
+
+    #[test]
+    fn an_image_is_kept_under_the_names_of_the_outputs_that_keep_it() {
+        let kept_of = |outputs| {
+            let mut request = request(outputs);
+            request.tags = vec!["tag".to_owned()];
+            let names = kept(&request).unwrap();
+            names.iter().map(Reference::familiar).collect::<Vec<_>>()
+        };
+        let tag = ["tag:latest"];
+        assert_eq!(kept_of(Vec::new()), tag);
+        assert_eq!(kept_of(vec![OutputSpec::CacheOnly]), tag);
+        assert_eq!(kept_of(vec![kept_here(&[], true)]), tag);
+        assert_eq!(kept_of(vec![kept_here(&[], false)]), [""; 0]);
+        let both = vec![kept_here(&["b", "a:1"], true), kept_here(&["*"], true)];
+        assert_eq!(kept_of(both), ["a:1", "b:latest", "tag:latest"]);
     }
 
     #[test]
     fn layers_are_sealed_and_fetched_only_for_whom_they_are_for() {
-        let nothing = request(&[]);
+        let nothing = request(Vec::new());
         assert!(!wants_image(&nothing) && !wants_blobs(&nothing));
-        let mut tagged = request(&[]);
+        let mut tagged = request(Vec::new());
         tagged.tags = vec!["x".to_owned()];
         assert!(wants_image(&tagged) && !wants_blobs(&tagged));
-        let cache = request(&[(OutputKind::CacheOnly, None)]);
+        let cache = request(vec![OutputSpec::CacheOnly]);
         assert!(!wants_image(&cache) && !wants_blobs(&cache));
-        let local = request(&[(OutputKind::Local, Some(Destination::Path("d".into())))]);
+        let local = OutputSpec::Local("d".into(), PlatformDirs::IfMany, Stale::Keep);
+        let local = request(vec![local]);
         assert!(wants_image(&local) && wants_blobs(&local));
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn finish(
     edges: &[VertexId],
     outputs: &[Output],
 ) -> Result<Finished, FinishError> {
-    let tags = export::references(&request.tags)?;
+    let tags = export::kept(request)?;
     if !export::wants_image(request) {
         return Ok(Finished::default());
     }
@@ -132,7 +132,7 @@ async fn finish_images(
         let image = put_together(image, &files, layers, lowered.epoch, inline)?;
         assembled.push(Assembled { image, files });
     }
-    let root = export::export(runner, &assembled, request, lowered.epoch, tags).await?;
+    let root = export::export(runner, &assembled, request, lowered.epoch).await?;
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }

@@ -34,6 +34,7 @@ mod names;
 mod obstacle;
 mod outcomes;
 mod output;
+mod output_spec;
 mod pin;
 mod progress;
 mod release;
@@ -53,6 +54,9 @@ pub use acetate_cache::remote::{CacheAddress, RemoteError as CacheAddressError};
 pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
+pub use acetate_image::{
+    Annotation, AnnotationLevel, Annotations, Force, Packaging, PlatformDirs, Recipe, Stale, Style,
+};
 pub use acetate_remote::CredentialError;
 pub use acetate_scheduler::CancellationToken;
 pub use acetate_stdx::Redacted;
@@ -67,8 +71,8 @@ pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
 pub use explain::{ExplainReport, Explanation, Reason as RunReason};
+pub use output_spec::{Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push};
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{
-    BuildRequest, ContextInput, Destination, DockerfileInput, Isolation, LayoutForm, OutputKind,
-    OutputSpec, SecretSource, SecretSpec, SshSpec,
+    BuildRequest, ContextInput, DockerfileInput, Isolation, SecretSource, SecretSpec, SshSpec,
 };

@@ -1,8 +1,8 @@
-use crate::{CacheExport, CacheImport};
+use crate::{CacheExport, CacheImport, OutputSpec};
 use acetate_files::HostModes;
 use acetate_frontend::Entitlement;
 use acetate_graph::{NetworkMode, Resources};
-use acetate_oci::{Compression, Platform};
+use acetate_oci::Platform;
 use acetate_stdx::Redacted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -166,54 +166,4 @@ pub enum Isolation {
     Native,
     /// An OCI runtime: crun, runc or youki.
     Oci,
-}
-
-/// One `--output`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputSpec {
-    /// What is written.
-    pub kind: OutputKind,
-    /// Where to; none where the kind needs no place.
-    pub dest: Option<Destination>,
-}
-
-/// What an output is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputKind {
-    /// An OCI layout.
-    Oci {
-        /// In one archive or as a directory.
-        form: LayoutForm,
-        /// How layers are compressed.
-        compression: Compression,
-    },
-    /// An archive for `docker load`.
-    Docker {
-        /// How layers are compressed.
-        compression: Compression,
-    },
-    /// The files of the image in one tar.
-    Tar,
-    /// The files of the image in a directory.
-    Local,
-    /// Nothing: the build only fills the cache.
-    CacheOnly,
-}
-
-/// How a layout is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayoutForm {
-    /// One tar.
-    Archive,
-    /// A directory.
-    Directory,
-}
-
-/// Where an output goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// A path.
-    Path(PathBuf),
-    /// Standard output.
-    Stdout,
 }

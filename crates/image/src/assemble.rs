@@ -1,5 +1,7 @@
 //! Puts config, history and layers together to an image.
 
+use std::collections::BTreeMap;
+
 use acetate_oci::{
     Compression, Descriptor, HistoryEntry, ImageConfig, Manifest, MediaType, Platform,
     canonical_json,
@@ -15,6 +17,25 @@ pub enum Style {
     Oci,
     /// Docker's schema 2, which knows no zstd.
     Docker,
+}
+
+/// How the documents of an image are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packaging {
+    /// Whose media types they use.
+    pub style: Style,
+    /// Whether layers of a base that are not to be distributed keep a type that says so
+    /// (`prefer-nondist-layers`); else they become layers like all others.
+    pub keep_nondistributable: bool,
+}
+
+impl From<Style> for Packaging {
+    fn from(style: Style) -> Self {
+        Self {
+            style,
+            keep_nondistributable: false,
+        }
+    }
 }
 
 /// An image: an immutable value whose documents are here and whose layers are in a store.
@@ -45,7 +66,7 @@ pub fn assemble(
     mut config: ImageConfig,
     history: Vec<HistoryEntry>,
     layers: Vec<ImageLayer>,
-    style: Style,
+    packaging: impl Into<Packaging>,
 ) -> Result<Image, ImageError> {
     let n_filled = history.iter().filter(|entry| !entry.empty_layer).count();
     if !history.is_empty() && n_filled != layers.len() {
@@ -60,7 +81,7 @@ pub fn assemble(
     config.history = history;
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     let config_bytes = canonical_json(&config);
-    finish(config, config_bytes, layers, style)
+    finish(config, config_bytes, layers, packaging.into())
 }
 
 impl Image {
@@ -83,8 +104,27 @@ impl Image {
             self.config.clone(),
             self.config_bytes.clone(),
             self.layers.clone(),
-            style,
+            style.into(),
         )
+    }
+
+    /// The same image with these annotations on its manifest and on what points at it.
+    #[must_use]
+    pub fn annotated(
+        mut self,
+        manifest: BTreeMap<String, String>,
+        descriptor: BTreeMap<String, String>,
+    ) -> Self {
+        if !manifest.is_empty() {
+            self.manifest.annotations.extend(manifest);
+            self.manifest_bytes = canonical_json(&self.manifest);
+            let media_type = self.descriptor.media_type.clone();
+            let platform = self.descriptor.platform.take();
+            self.descriptor = Descriptor::of(media_type, &self.manifest_bytes);
+            self.descriptor.platform = platform;
+        }
+        self.descriptor.annotations.extend(descriptor);
+        self
     }
 }
 
@@ -92,13 +132,13 @@ fn finish(
     config: ImageConfig,
     config_bytes: Vec<u8>,
     mut layers: Vec<ImageLayer>,
-    style: Style,
+    packaging: Packaging,
 ) -> Result<Image, ImageError> {
     for layer in &mut layers {
         let Descriptor { digest, size, .. } = layer.descriptor;
-        layer.descriptor = Descriptor::new(layer_type(layer, style)?, digest, size);
+        layer.descriptor = Descriptor::new(layer_type(layer, packaging)?, digest, size);
     }
-    let (config_type, manifest_type) = match style {
+    let (config_type, manifest_type) = match packaging.style {
         Style::Oci => (MediaType::OCI_CONFIG, MediaType::OCI_MANIFEST),
         Style::Docker => (MediaType::DOCKER_CONFIG, MediaType::DOCKER_MANIFEST),
     };
@@ -122,9 +162,13 @@ fn finish(
     })
 }
 
-fn layer_type(layer: &ImageLayer, style: Style) -> Result<MediaType, ImageError> {
-    Ok(match (style, layer.compression()?) {
+fn layer_type(layer: &ImageLayer, packaging: Packaging) -> Result<MediaType, ImageError> {
+    let compression = layer.compression()?;
+    let kept = packaging.keep_nondistributable && layer.descriptor.media_type.is_nondistributable();
+    Ok(match (packaging.style, compression) {
+        (Style::Oci, compression) if kept => MediaType::oci_nondistributable(compression),
         (Style::Oci, compression) => MediaType::oci_layer(compression),
+        (Style::Docker, Compression::Gzip) if kept => MediaType::DOCKER_FOREIGN_LAYER_GZIP,
         (Style::Docker, Compression::None) => MediaType::DOCKER_LAYER,
         (Style::Docker, Compression::Gzip) => MediaType::DOCKER_LAYER_GZIP,
         (Style::Docker, Compression::Zstd) => {

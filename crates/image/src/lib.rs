@@ -13,6 +13,7 @@
 //! **Not here.** HTTP itself (`acetate-net`), where blobs lie (`acetate-store`), layers as
 //! directories (`acetate-snapshot`), pushing to registries, signatures.
 
+mod annotations;
 mod assemble;
 mod choice;
 mod compress;
@@ -31,12 +32,13 @@ mod tarball;
 #[cfg(test)]
 mod testing;
 
-pub use assemble::{Image, Style, assemble};
+pub use annotations::{Annotation, AnnotationLevel, Annotations};
+pub use assemble::{Image, Packaging, Style, assemble};
 pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
 pub use error::ImageError;
 pub use export::{
     Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,
-    OciOutput, PlatformDirs, TarExporter,
+    OciOutput, PlatformDirs, Stale, TarExporter,
 };
 pub use layer::{ImageLayer, LayerReader, unpacked};
 pub use puller::Puller;

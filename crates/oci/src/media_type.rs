@@ -99,6 +99,21 @@ impl MediaType {
         }
     }
 
+    /// True for a layer that is not to be given to others, as of some proprietary bases.
+    pub fn is_nondistributable(&self) -> bool {
+        let text = self.as_str();
+        self.is_layer() && (text.contains(".nondistributable.") || text.contains(".foreign."))
+    }
+
+    /// The OCI type of a layer that is not to be given to others, for a compression.
+    pub fn oci_nondistributable(compression: Compression) -> Self {
+        Self(Cow::Borrowed(match compression {
+            Compression::None => "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            Compression::Gzip => "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+            Compression::Zstd => "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        }))
+    }
+
     /// The OCI layer type for a compression.
     pub fn oci_layer(compression: Compression) -> Self {
         match compression {

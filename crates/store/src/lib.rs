@@ -27,7 +27,6 @@ mod layers;
 mod live;
 mod object;
 mod prune;
-mod remove;
 mod root;
 mod scratch;
 mod store;

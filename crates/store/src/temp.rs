@@ -8,8 +8,8 @@ use acetate_stdx::lock::{FileLock, Sharing, Target};
 use crate::StoreError;
 use crate::error::IoContext;
 use crate::layer_id::random_bytes;
-use crate::remove::remove_tree;
 use crate::root::{PATIENCE, Root, make_dir};
+use acetate_stdx::remove_tree;
 
 /// A file or directory below `tmp/`, held under its lock and removed on drop.
 #[derive(Debug)]

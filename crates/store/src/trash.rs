@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::StoreError;
 use crate::error::IoContext;
 use crate::layer_id::random_bytes;
-use crate::remove::remove_tree;
 use crate::root::Root;
+use acetate_stdx::remove_tree;
 
 /// Moves an object into the trash and returns its new path.
 pub(crate) fn hide(root: &Root, path: &Path) -> Result<PathBuf, StoreError> {

@@ -8,6 +8,7 @@ use acetate_store::Store;
 
 use super::ExportError;
 use crate::ImageError;
+use crate::annotations::{AnnotationLevel, Annotations};
 use crate::assemble::Image;
 use crate::layout::{IMAGE_NAME, REF_NAME};
 use crate::tarball::{Member, MemberKind, NO_XATTRS, TarWriter};
@@ -43,7 +44,11 @@ pub(super) fn blobs(images: &[Image]) -> BTreeMap<Digest, Part> {
 }
 
 /// What the names lead to: the manifest of one image, else an index, which joins the blobs.
-pub(super) fn root(images: &[Image], blobs: &mut BTreeMap<Digest, Part>) -> Descriptor {
+pub(super) fn root(
+    images: &[Image],
+    annotations: &Annotations,
+    blobs: &mut BTreeMap<Digest, Part>,
+) -> Descriptor {
     if let [image] = images {
         return image.descriptor.clone();
     }
@@ -51,9 +56,17 @@ pub(super) fn root(images: &[Image], blobs: &mut BTreeMap<Digest, Part>) -> Desc
         .iter()
         .map(|image| image.descriptor.clone())
         .collect();
-    let bytes = canonical_json(&Index::oci(manifests));
-    let descriptor = Descriptor::of(MediaType::OCI_INDEX, &bytes);
+    let mut index = Index::oci(manifests);
+    index.annotations = annotations.at(AnnotationLevel::Index);
+    let is_docker = |image: &Image| image.descriptor.media_type == MediaType::DOCKER_MANIFEST;
+    if images.iter().all(is_docker) {
+        index.media_type = Some(MediaType::DOCKER_LIST);
+    }
+    let bytes = canonical_json(&index);
+    let media_type = index.media_type.unwrap_or(MediaType::OCI_INDEX);
+    let mut descriptor = Descriptor::of(media_type, &bytes);
     blobs.insert(descriptor.digest, Part::Bytes(bytes));
+    descriptor.annotations = annotations.at(AnnotationLevel::IndexDescriptor);
     descriptor
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::archive::{Part, blob_path, blobs, entries, root, write_tar};
 use super::oci::layout_files;
 use super::{Destination, ExportError, ExportReport, Exporter};
-use crate::assemble::{Image, Style};
+use crate::annotations::Annotations;
+use crate::assemble::Image;
 
 /// Writes docker archives: an OCI layout with a `manifest.json` beside it, one image each.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Exporter for DockerExporter {
     fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
         let image = match images {
             [] => return Err(ExportError::Empty),
-            [image] => image.in_style(Style::Docker)?,
+            [image] => image.clone(),
             images => {
                 return Err(ExportError::OnePlatform {
                     n_images: images.len(),
@@ -49,7 +50,7 @@ impl Exporter for DockerExporter {
         };
         let images = std::slice::from_ref(&image);
         let mut blobs = blobs(images);
-        let root = root(images, &mut blobs);
+        let root = root(images, &Annotations::default(), &mut blobs);
         let mut files = layout_files(blobs, &Index::oci(entries(&root, &self.names)));
         let manifest = Part::Bytes(canonical_json(&[loadable]));
         files.insert("manifest.json".to_owned(), manifest);

@@ -1,5 +1,6 @@
 //! `type=local`: the root file system as files of the caller.
 
+mod stale;
 mod writer;
 
 use std::path::PathBuf;
@@ -8,35 +9,52 @@ use acetate_oci::Timestamp;
 use acetate_store::Store;
 
 use self::writer::TreeWriter;
-use super::{ExportError, ExportReport, Exporter, PlatformDirs, directories};
+use super::{ExportError, ExportReport, Exporter, PlatformDirs, apart, directories};
 use crate::assemble::Image;
 use crate::flatten::{Flat, Node, flatten};
 
 /// Writes the flattened root file system into a directory.
 ///
 /// Modes and times are kept, owners and extended attributes are not: all belongs to the caller.
-/// Files that are there already and not in the image stay. Device nodes are left out with a
-/// warning. Nothing is written through a symbolic link that the directory holds.
+/// Whether files stay that are there already and not in the image is a choice. Device nodes are
+/// left out with a warning. Nothing is written through a symbolic link that the directory holds.
 #[derive(Debug)]
 pub struct LocalExporter {
     /// The directory; made when missing.
     pub directory: PathBuf,
     /// Whether trees lie in directories of their platforms.
     pub platform_dirs: PlatformDirs,
+    /// What becomes of files that the directory holds and no image has.
+    pub stale: Stale,
     /// The time of every file instead of its own (`SOURCE_DATE_EPOCH`).
     pub times: Option<Timestamp>,
+}
+
+/// What becomes of files that a directory holds and no image has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stale {
+    /// They stay (`mode=copy`).
+    #[default]
+    Keep,
+    /// They are removed once all images are known to be whole (`mode=delete`).
+    Delete,
 }
 
 impl Exporter for LocalExporter {
     fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
         let mut report = ExportReport::default();
         let dirs = directories(images, self.platform_dirs)?;
-        for (image, dir) in images.iter().zip(dirs) {
-            let flat = flatten(store, &image.layers)?;
+        let trees = images.iter().map(|image| flatten(store, &image.layers));
+        let trees = trees.collect::<Result<Vec<_>, _>>()?;
+        apart::check(images, &dirs, &trees)?;
+        if self.stale == Stale::Delete {
+            stale::remove(&self.directory, &dirs, &trees)?;
+        }
+        for (flat, dir) in trees.iter().zip(dirs) {
             let place = self.directory.join(dir);
             std::fs::create_dir_all(&place)
                 .map_err(ExportError::io("make the directory", &place))?;
-            let skipped = write_tree(TreeWriter::open(&place, self.times)?, &flat)?;
+            let skipped = write_tree(TreeWriter::open(&place, self.times)?, flat)?;
             if let Some(first) = skipped.first() {
                 let n = skipped.len();
                 let place = place.display();

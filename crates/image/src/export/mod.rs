@@ -1,5 +1,6 @@
 //! Writes images out of the store.
 
+mod apart;
 mod archive;
 mod destination;
 mod docker;
@@ -16,7 +17,7 @@ use acetate_store::{Store, StoreError};
 
 pub use self::destination::Destination;
 pub use self::docker::DockerExporter;
-pub use self::local::LocalExporter;
+pub use self::local::{LocalExporter, Stale};
 pub use self::oci::{OciExporter, OciOutput};
 pub use self::rootfs_tar::TarExporter;
 use crate::ImageError;
@@ -69,6 +70,18 @@ pub enum ExportError {
     SamePlatform {
         /// The platform.
         platform: String,
+    },
+    /// Images that are to be laid into one tree have a name in common that is no directory.
+    #[error(
+        "export `{path}` of `{first}` and of `{second}` to one place; leave `platform-split=false` away"
+    )]
+    Overlap {
+        /// The name.
+        path: String,
+        /// The platform that has it.
+        first: String,
+        /// The other one.
+        second: String,
     },
     /// The destination is in use, or is something else than expected.
     #[error("write to `{}`: {reason}", path.display())]
@@ -144,6 +157,8 @@ pub enum PlatformDirs {
     IfMany,
     /// Always (`platform-split=true`).
     Always,
+    /// Never (`platform-split=false`): the trees are laid into one, and may share directories only.
+    Never,
 }
 
 /// The directory of each image: `linux_amd64`, or empty where there is only one tree.
@@ -151,8 +166,10 @@ fn directories(images: &[Image], when: PlatformDirs) -> Result<Vec<String>, Expo
     if images.is_empty() {
         return Err(ExportError::Empty);
     }
-    if images.len() == 1 && when == PlatformDirs::IfMany {
-        return Ok(vec![String::new()]);
+    match when {
+        PlatformDirs::IfMany if images.len() == 1 => return Ok(vec![String::new()]),
+        PlatformDirs::Never => return Ok(vec![String::new(); images.len()]),
+        PlatformDirs::IfMany | PlatformDirs::Always => {}
     }
     let mut names: Vec<String> = Vec::new();
     for image in images {

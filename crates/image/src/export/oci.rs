@@ -12,6 +12,7 @@ use acetate_store::Store;
 use super::archive::{LAYOUT_FILE, Part, blob_path, blobs, copy, entries, root, write_tar};
 use super::destination::Partial;
 use super::{Destination, ExportError, ExportReport, Exporter};
+use crate::annotations::Annotations;
 use crate::assemble::Image;
 use crate::document::{self, Document, MANIFEST_LIMIT};
 use crate::layout::{IMAGE_NAME, REF_NAME};
@@ -35,6 +36,8 @@ pub struct OciExporter {
     pub output: OciOutput,
     /// The names that lead to the image.
     pub names: Vec<Reference>,
+    /// What is said of the index of several images; that of each image is on it already.
+    pub annotations: Annotations,
 }
 
 impl Exporter for OciExporter {
@@ -43,7 +46,7 @@ impl Exporter for OciExporter {
             return Err(ExportError::Empty);
         }
         let mut blobs = blobs(images);
-        let root = root(images, &mut blobs);
+        let root = root(images, &self.annotations, &mut blobs);
         let entries = entries(&root, &self.names);
         match &self.output {
             OciOutput::Archive(destination) => {

@@ -6,7 +6,7 @@ use std::io::Write;
 use acetate_oci::Timestamp;
 use acetate_store::Store;
 
-use super::{Destination, ExportError, ExportReport, Exporter, PlatformDirs, directories};
+use super::{Destination, ExportError, ExportReport, Exporter, PlatformDirs, apart, directories};
 use crate::assemble::Image;
 use crate::flatten::{Attributes, Device, Flat, InodeId, Node, flatten};
 use crate::tarball::{Member, MemberKind, TarWriter};
@@ -25,10 +25,10 @@ pub struct TarExporter {
 impl Exporter for TarExporter {
     fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
         let dirs = directories(images, self.platform_dirs)?;
-        let mut trees = Vec::new();
-        for (image, dir) in images.iter().zip(&dirs) {
-            trees.push((dir.as_str(), flatten(store, &image.layers)?));
-        }
+        let trees = images.iter().map(|image| flatten(store, &image.layers));
+        let trees = trees.collect::<Result<Vec<_>, _>>()?;
+        apart::check(images, &dirs, &trees)?;
+        let mut trees: Vec<(&str, Flat)> = dirs.iter().map(String::as_str).zip(trees).collect();
         // Sorted like everything else, whatever order the platforms were asked for in.
         trees.sort_by_key(|(dir, _)| *dir);
         self.destination.write(|out| {

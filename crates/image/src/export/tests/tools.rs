@@ -55,6 +55,7 @@ fn skopeo_reads_every_archive() {
     let oci = |output| OciExporter {
         output,
         names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
     };
     oci(OciOutput::Archive(Destination::File(path("o.tar"))))
         .export(images, &store)
@@ -104,6 +105,7 @@ fn umoci_unpacks_what_local_export_writes() {
     let exporter = OciExporter {
         output: OciOutput::Directory(layout.clone()),
         names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
     };
     exporter
         .export(std::slice::from_ref(&image), &store)
@@ -134,6 +136,7 @@ fn buildah_takes_archives() {
     let exporter = OciExporter {
         output: OciOutput::Archive(Destination::File(path.clone())),
         names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
     };
     exporter.export(&[image], &store).unwrap();
     let place = |name: &str| dir.path().join(name).display().to_string();
@@ -172,6 +175,7 @@ async fn archives_are_read_back() {
     let exporter = OciExporter {
         output: OciOutput::Archive(Destination::File(path("o.tar"))),
         names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
     };
     exporter.export(images, &store).unwrap();
     let docker = DockerExporter {
@@ -252,6 +256,7 @@ async fn a_real_registry_gives_what_skopeo_pushed() {
     let exporter = OciExporter {
         output: OciOutput::Directory(layout.clone()),
         names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
     };
     exporter
         .export(std::slice::from_ref(&image), &store)

@@ -9,6 +9,7 @@ fn export(dir: &Path, images: &[Image], names: &[&str], store: &Store) {
     let exporter = OciExporter {
         output: OciOutput::Directory(dir.to_owned()),
         names: names.iter().map(|name| name.parse().unwrap()).collect(),
+        annotations: crate::Annotations::default(),
     };
     exporter.export(images, store).unwrap();
 }

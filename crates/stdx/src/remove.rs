@@ -20,8 +20,19 @@ const MAX_ROUNDS: usize = 1 << 20;
 /// A step can make trees deeper than a process may open files, and directories that their owner
 /// cannot write: what lies too deep is moved to the top first, and modes are set where they are in
 /// the way. What vanishes meanwhile is fine.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let Some(top) = open_dir(CWD, path)? else {
+///
+/// # Errors
+/// When the operating system refuses to remove something; what is left stays.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    remove_tree_at(CWD, path)
+}
+
+/// Removes a directory below another and everything in it, as [`remove_tree`] does.
+///
+/// # Errors
+/// As [`remove_tree`]; also when the name is a link or no directory.
+pub fn remove_tree_at(parent: impl AsFd, name: impl Arg + Copy) -> io::Result<()> {
+    let Some(top) = open_dir(parent.as_fd(), name)? else {
         return Ok(());
     };
     let mut tree = Tree {
@@ -34,7 +45,7 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
         if tree.n_lifted > before {
             continue;
         }
-        match rustix::fs::unlinkat(CWD, path, AtFlags::REMOVEDIR) {
+        match rustix::fs::unlinkat(parent.as_fd(), name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
@@ -148,7 +159,7 @@ mod tests {
     /// Makes directories in each other, and a file in the last.
     fn deep(root: &Path, levels: usize, name: &str) {
         std::fs::create_dir(root).unwrap();
-        let mut dir = acetate_stdx::fs::open_dir(root).unwrap();
+        let mut dir = crate::fs::open_dir(root).unwrap();
         for _ in 0..levels {
             rustix::fs::mkdirat(&dir, name, Mode::RWXU).unwrap();
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
