@@ -78,10 +78,23 @@ pub(crate) struct BuildFlags {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) build_context: Vec<String>,
 
-    /// Where the result goes: a directory, `-` for a tar on standard output, or
-    /// type=oci|docker|tar|local|cacheonly[,dest=PATH][,tar=false][,compression=gzip|zstd|uncompressed]
+    /// Where the result goes, may be repeated: a directory, `-` for a tar on standard output, or
+    /// type=image|registry|oci|docker|tar|local|cacheonly[,name=NAME][,push=true][,dest=PATH]
+    /// [,tar=false][,compression=gzip|zstd|estargz|uncompressed][,compression-level=N]
+    /// [,mode=copy|delete][,platform-split=BOOL][,annotation.KEY=VALUE]
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Vec<String>,
+
+    /// Push the image to the registries of its names
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", default_value = "false", hide_default_value = true,
+          value_parser = boolean)]
+    pub(crate) push: bool,
+
+    /// Annotate the image: KEY=VALUE for its manifest, or with a TYPE of manifest, index,
+    /// manifest-descriptor or index-descriptor, each with [OS/ARCH] where wanted
+    #[arg(long, value_name = "[TYPE[,TYPE]:]KEY=VALUE")]
+    pub(crate) annotation: Vec<String>,
 
     /// Take results from a cache, may be repeated: https://HOST/NAMESPACE, an image, or
     /// type=http|local|registry|s3|gcs|azblob[,url=URL][,src=DIR][,ref=IMAGE][,bucket=NAME]
@@ -289,7 +302,7 @@ pub(crate) struct IgnoredFlags {
 }
 
 /// Reads a boolean in the spellings that Go programs take.
-fn boolean(text: &str) -> Result<bool, &'static str> {
+pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -336,7 +349,6 @@ pub(crate) struct PruneFlags {
 /// Flags that builders elsewhere have and this one does not yet, and what to do instead. They fail
 /// by name.
 const UNFINISHED: &[(&str, &str)] = &[
-    ("--annotation", "annotate the image after it is built"),
     ("--attest", "attach attestations after the image is built"),
     (
         "--load",
@@ -346,10 +358,6 @@ const UNFINISHED: &[(&str, &str)] = &[
     (
         "--provenance",
         "attach attestations after the image is built",
-    ),
-    (
-        "--push",
-        "write `-o type=oci,dest=FILE` and push it with another program",
     ),
     ("--sbom", "attach attestations after the image is built"),
 ];

@@ -2,6 +2,7 @@
 
 use crate::environment::Environment;
 use crate::flags::BuildFlags;
+use crate::output_flag::OutputFlags;
 use crate::{
     allow_flag, cache_flag, call_flag, context_flag, output_flag, resource_flag, secret_flag, size,
     ssh_flag, ulimit_flag,
@@ -16,6 +17,11 @@ use std::net::{IpAddr, Ipv4Addr};
 pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildRequest> {
     let context = context_flag::context(&flags.context)?;
     let network = network(&flags.network)?;
+    let outputs = output_flag::parse_all(&OutputFlags {
+        outputs: &flags.output,
+        push: flags.push,
+        annotations: &flags.annotation,
+    })?;
     let (cache_from, cache_to) = cache_flag::parse_all(&flags.cache_from, &flags.cache_to, env)?;
     Ok(BuildRequest {
         dockerfile: context_flag::dockerfile(flags.file.as_deref(), &context)?,
@@ -33,12 +39,8 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
             .map(|host| extra_host(host))
             .collect::<Result<_>>()?,
         tags: flags.tag.clone(),
-        outputs: flags
-            .output
-            .iter()
-            .map(|text| output_flag::parse(text))
-            .collect::<Result<_>>()?,
-        epoch: env.source_date_epoch.clone(),
+        outputs: outputs.specs,
+        epoch: outputs.epoch.or_else(|| env.source_date_epoch.clone()),
         secrets: secret_flag::parse_all(&flags.secret, env)?,
         ssh: ssh_flag::parse_all(&flags.ssh, env)?,
         allow: allow(&flags.allow, network)?,

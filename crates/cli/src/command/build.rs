@@ -11,7 +11,7 @@ use crate::flags::BuildFlags;
 use crate::notes;
 use crate::progress::Mode;
 use crate::request;
-use acetate_engine::{BuildReport, BuildRequest, Destination, Engine, Explanation};
+use acetate_engine::{BuildReport, BuildRequest, Engine, Explanation, OutputSpec};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
@@ -65,10 +65,7 @@ pub(crate) fn mode(flags: &BuildFlags, env: &Environment) -> Result<Mode> {
 
 /// An archive is no text: on a terminal it would only do harm.
 fn refuse_terminal(request: &BuildRequest) -> Result<()> {
-    let to_stdout = request
-        .outputs
-        .iter()
-        .any(|output| output.dest == Some(Destination::Stdout));
+    let to_stdout = request.outputs.iter().any(OutputSpec::is_stdout);
     if to_stdout && std::io::stdout().is_terminal() {
         bail!("refusing to write an archive to the terminal; use dest=FILE or redirect the output");
     }

@@ -1,0 +1,169 @@
+//! Outputs that are images.
+
+use super::attributes::Attributes;
+use super::{annotation, directory, stream};
+use acetate_engine::{
+    Force, ImageOptions, LayoutPlace, OutputSpec, Packaging, Place, Push, Recipe, Style,
+};
+use acetate_oci::Compression;
+use anyhow::{Context, Result, bail};
+
+/// `type=image` and `type=registry`, which is the first with `push=true` and nothing kept.
+pub(super) fn named(attributes: &mut Attributes, kind: &str) -> Result<OutputSpec> {
+    let is_registry = kind == "registry";
+    let wants_push = attributes.boolean("push")?.unwrap_or(is_registry);
+    let by_digest = attributes.boolean("push-by-digest")?.unwrap_or(false);
+    let insecure = attributes.boolean("registry.insecure")?.unwrap_or(false);
+    if !wants_push && (by_digest || insecure) {
+        bail!("`push-by-digest` and `registry.insecure` go with push=true");
+    }
+    // A store of ours is never unpacked into another.
+    attributes.boolean("unpack")?;
+    let place = Place {
+        keep: attributes.boolean("store")?.unwrap_or(!is_registry),
+        push: wants_push.then_some(Push {
+            by_digest,
+            insecure,
+        }),
+        dangling: attributes.text("dangling-name-prefix")?,
+        canonical: attributes.boolean("name-canonical")?.unwrap_or(false),
+    };
+    let options = options(attributes, Style::Oci)?;
+    if by_digest {
+        let tagged = |name: &&String| {
+            let last = name.rsplit('/').next().unwrap_or_default();
+            last.contains(':')
+        };
+        if let Some(name) = options.names.iter().find(tagged) {
+            bail!("push-by-digest=true gives no tag, and name={name} has one");
+        }
+    }
+    Ok(OutputSpec::Image(options, place))
+}
+
+/// `type=oci`.
+pub(super) fn layout(attributes: &mut Attributes) -> Result<OutputSpec> {
+    let place = match attributes.boolean("tar")? {
+        Some(false) => LayoutPlace::Directory(directory(attributes)?),
+        Some(true) | None => LayoutPlace::Archive(stream(attributes)?),
+    };
+    Ok(OutputSpec::Oci(options(attributes, Style::Oci)?, place))
+}
+
+/// `type=docker`.
+pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
+    let dest = stream(attributes)?;
+    Ok(OutputSpec::DockerArchive(
+        options(attributes, Style::Docker)?,
+        dest,
+    ))
+}
+
+/// `--push`: images that are kept are pushed, too; without any there is one more output.
+pub(super) fn push_all(specs: &mut Vec<OutputSpec>) {
+    let mut found = false;
+    for spec in specs.iter_mut() {
+        if let OutputSpec::Image(_, place) = spec {
+            found = true;
+            place.push.get_or_insert_default();
+        }
+    }
+    if !found {
+        let place = Place {
+            keep: false,
+            push: Some(Push::default()),
+            dangling: None,
+            canonical: false,
+        };
+        specs.push(OutputSpec::Image(ImageOptions::default(), place));
+    }
+}
+
+fn options(attributes: &mut Attributes, usual: Style) -> Result<ImageOptions> {
+    let mut annotations = Vec::new();
+    for (rest, value) in attributes.beginning("annotation") {
+        annotations.push(annotation::attribute(&rest, &value)?);
+    }
+    refuse_rewrite(attributes)?;
+    ignored(attributes)?;
+    let recipe = recipe(attributes)?;
+    let style = style(attributes, usual, &recipe, !annotations.is_empty())?;
+    let names = attributes.text("name")?.unwrap_or_default();
+    let names = names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let force = if attributes.boolean("force-compression")?.unwrap_or(false) {
+        Force::Other
+    } else {
+        Force::Plain
+    };
+    let keep_nondistributable = attributes.boolean("prefer-nondist-layers")?;
+    Ok(ImageOptions {
+        names: names.map(str::to_owned).collect(),
+        recipe,
+        force,
+        packaging: Packaging {
+            style,
+            keep_nondistributable: keep_nondistributable.unwrap_or(false),
+        },
+        annotations: acetate_engine::Annotations(annotations),
+    })
+}
+
+/// Files of new layers are clamped to `SOURCE_DATE_EPOCH`, which is always done.
+fn refuse_rewrite(attributes: &mut Attributes) -> Result<()> {
+    if attributes.boolean("rewrite-timestamp")? == Some(false) {
+        bail!("rewrite-timestamp=false is not supported, files are never newer than the epoch");
+    }
+    Ok(())
+}
+
+/// What other builders have dropped, too, or what has no other way here.
+fn ignored(attributes: &mut Attributes) -> Result<()> {
+    for key in ["buildinfo", "buildinfo-attrs", "danging-name-empty-only"] {
+        attributes.boolean(key)?;
+    }
+    Ok(())
+}
+
+fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
+    let compression = match attributes.text("compression")?.as_deref() {
+        None | Some("gzip") => Compression::Gzip,
+        Some("zstd") => Compression::Zstd,
+        Some("uncompressed") => Compression::None,
+        Some(other) => {
+            bail!("unknown compression `{other}`, expected gzip, zstd, estargz or uncompressed")
+        }
+    };
+    let recipe = Recipe::new(compression);
+    match attributes.number("compression-level")? {
+        Some(_) if compression == Compression::None => {
+            bail!("`compression-level` has no meaning with compression=uncompressed")
+        }
+        Some(level) => recipe.at_level(level).context("compression-level"),
+        None => Ok(recipe),
+    }
+}
+
+/// Docker's own types know neither zstd nor annotations.
+fn style(
+    attributes: &mut Attributes,
+    usual: Style,
+    recipe: &Recipe,
+    is_annotated: bool,
+) -> Result<Style> {
+    let needs_oci = [
+        (recipe.compression() == Compression::Zstd).then_some("compression=zstd"),
+        is_annotated.then_some("`annotation`"),
+    ];
+    let needs_oci = needs_oci.into_iter().flatten().next();
+    match (attributes.boolean("oci-mediatypes")?, needs_oci) {
+        (Some(false), Some(what)) => {
+            bail!("{what} needs OCI media types, and oci-mediatypes=false asks for Docker's")
+        }
+        (Some(false), None) => Ok(Style::Docker),
+        (Some(true), _) | (None, Some(_)) => Ok(Style::Oci),
+        (None, None) => Ok(usual),
+    }
+}

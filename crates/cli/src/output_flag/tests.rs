@@ -1,0 +1,237 @@
+use super::*;
+use acetate_engine::{
+    AnnotationLevel, Force, ImageOptions, LayoutPlace, Place, Push, Recipe, Style,
+};
+use acetate_oci::Compression;
+
+fn path(text: &str) -> Destination {
+    Destination::Path(PathBuf::from(text))
+}
+
+fn one(text: &str) -> OutputSpec {
+    parse(text).unwrap().0
+}
+
+fn all(outputs: &[&str], push: bool, annotations: &[&str]) -> Result<Outputs> {
+    let own = |texts: &[&str]| -> Vec<String> { texts.iter().map(|&t| t.to_owned()).collect() };
+    parse_all(&OutputFlags {
+        outputs: &own(outputs),
+        push,
+        annotations: &own(annotations),
+    })
+}
+
+fn docker() -> ImageOptions {
+    ImageOptions {
+        packaging: Style::Docker.into(),
+        ..ImageOptions::default()
+    }
+}
+
+#[test]
+fn reads_every_form() {
+    let if_many = PlatformDirs::IfMany;
+    let zstd = ImageOptions {
+        recipe: Recipe::new(Compression::Zstd).at_level(9).unwrap(),
+        force: Force::Other,
+        ..ImageOptions::default()
+    };
+    for (text, expected) in [
+        ("out", OutputSpec::Local("out".into(), if_many, Stale::Keep)),
+        ("-", OutputSpec::Tar(Destination::Stdout, if_many)),
+        (
+            "type=local,dest=d",
+            OutputSpec::Local("d".into(), if_many, Stale::Keep),
+        ),
+        (
+            "type=local,dest=d,mode=delete,platform-split=false",
+            OutputSpec::Local("d".into(), PlatformDirs::Never, Stale::Delete),
+        ),
+        (
+            "type=tar,dest=-",
+            OutputSpec::Tar(Destination::Stdout, if_many),
+        ),
+        (
+            "type=tar,dest=x,platform-split=1",
+            OutputSpec::Tar(path("x"), PlatformDirs::Always),
+        ),
+        (
+            "type=docker,dest=x.tar",
+            OutputSpec::DockerArchive(docker(), path("x.tar")),
+        ),
+        (
+            "type=docker,dest=x,oci-mediatypes=true",
+            OutputSpec::DockerArchive(ImageOptions::default(), path("x")),
+        ),
+        ("type=cacheonly", OutputSpec::CacheOnly),
+        (
+            "type=docker,rewrite-timestamp=true,dest=x",
+            OutputSpec::DockerArchive(docker(), path("x")),
+        ),
+        (
+            "type=local,\"dest=a,b\"",
+            OutputSpec::Local("a,b".into(), if_many, Stale::Keep),
+        ),
+        (
+            "type=oci,dest=d,tar=false,compression=zstd,compression-level=9,force-compression=true",
+            OutputSpec::Oci(zstd, LayoutPlace::Directory("d".into())),
+        ),
+    ] {
+        assert_eq!(one(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn images_have_names_and_places() {
+    let OutputSpec::Image(options, place) =
+        one("type=image,\"name=a:1, r.example/b\",push=true,name-canonical=true,unpack=false")
+    else {
+        panic!("an image");
+    };
+    assert_eq!(options.names, ["a:1", "r.example/b"]);
+    let expected = Place {
+        keep: true,
+        push: Some(Push::default()),
+        dangling: None,
+        canonical: true,
+    };
+    assert_eq!(place, expected);
+    let OutputSpec::Image(_, place) =
+        one("type=registry,name=r.example/a,push-by-digest=true,registry.insecure=true")
+    else {
+        panic!("an image");
+    };
+    let push = Push {
+        by_digest: true,
+        insecure: true,
+    };
+    assert_eq!((place.keep, place.push), (false, Some(push)));
+}
+
+#[test]
+fn push_reaches_images_that_are_kept_or_adds_one() {
+    let pushed = |outputs: &[&str]| -> Vec<bool> {
+        let specs = all(outputs, true, &[]).unwrap().specs;
+        let is_pushed = |spec: &OutputSpec| match spec {
+            OutputSpec::Image(_, place) => place.push.is_some(),
+            _ => false,
+        };
+        specs.iter().map(is_pushed).collect()
+    };
+    assert_eq!(pushed(&[]), [true]);
+    assert_eq!(pushed(&["type=image,name=x"]), [true]);
+    assert_eq!(pushed(&["type=oci,dest=x"]), [false, true]);
+}
+
+#[test]
+fn annotations_come_as_flags_and_as_attributes() {
+    let texts = ["a=1", "index,manifest[linux/arm64]:b=2=3"];
+    let outputs = [
+        "type=oci,dest=x,annotation.c=4,annotation-manifest-descriptor[linux/amd64].d.e=5",
+        "type=local,dest=y",
+    ];
+    let specs = all(&outputs, false, &texts).unwrap().specs;
+    let found: Vec<_> = specs[0].image().unwrap().annotations.0.iter().collect();
+    let shown: Vec<String> = found
+        .iter()
+        .map(|one| {
+            let platform = one.platform.as_ref().map(ToString::to_string);
+            let platform = platform.unwrap_or_default();
+            format!("{}[{platform}] {}={}", one.level.name(), one.key, one.value)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "manifest-descriptor[linux/amd64] d.e=5",
+            "manifest[] c=4",
+            "manifest[] a=1",
+            "index[] b=2=3",
+            "manifest[linux/arm64] b=2=3",
+        ]
+    );
+    assert_eq!(found[3].level, AnnotationLevel::Index);
+    for (text, words) in [
+        ("a", "expected [TYPE"),
+        ("config:a=1", "unknown annotation type `config`"),
+        ("index[linux/arm64]:a=1", "one for all platforms"),
+        ("manifest[x:a=1", "open bracket"),
+        ("manifest[x]:a=1", "the platform"),
+        (":a=1", "unknown annotation type ``"),
+        ("manifest:=1", "the key is empty"),
+    ] {
+        let error = all(&["type=oci,dest=x"], false, &[text]).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains(words), "{text}: {error}");
+    }
+    let error = all(&["out"], false, &["a=1"]).unwrap_err().to_string();
+    assert!(error.contains("goes with an image"), "{error}");
+}
+
+#[test]
+fn all_outputs_have_one_time() {
+    let with = |a: &str, b: &str| {
+        let text = |n: &str| format!("type=oci,dest=x,source-date-epoch={n}");
+        all(&[&text(a), &text(b), "out"], false, &[])
+    };
+    assert_eq!(with("7", "7").unwrap().epoch.as_deref(), Some("7"));
+    let error = with("7", "8").unwrap_err().to_string();
+    assert!(error.contains("source-date-epoch=7 and source-date-epoch=8"));
+}
+
+#[test]
+fn refuses_what_it_would_have_to_ignore() {
+    for (text, words) in [
+        ("type=nope", "unknown type `nope`"),
+        ("dest=x", "type is required"),
+        ("type=local", "dest=DIRECTORY is required"),
+        ("type=local,dest=d,mode=move", "expected copy or delete"),
+        (
+            "type=local,dest=/,mode=delete",
+            "holds the working directory",
+        ),
+        ("type=oci,tar=false", "dest=DIRECTORY is required"),
+        ("type=oci,tar=maybe", "true or false"),
+        (
+            "type=tar,compression=gzip",
+            "type=tar has no attribute `compression`; it has dest",
+        ),
+        (
+            "type=docker,dest=x,compression=zstd,oci-mediatypes=false",
+            "compression=zstd needs OCI",
+        ),
+        (
+            "type=oci,annotation.a=1,oci-mediatypes=false",
+            "`annotation` needs OCI media types",
+        ),
+        ("type=oci,compression=xz", "unknown compression `xz`"),
+        ("type=oci,compression-level=x", "is a number"),
+        (
+            "type=oci,compression-level=10",
+            "gzip has levels from 0 to 9",
+        ),
+        (
+            "type=oci,compression=uncompressed,compression-level=1",
+            "has no meaning",
+        ),
+        ("type=oci,rewrite-timestamp=false", "is not supported"),
+        ("type=tar,rewrite-timestamp=true", "has no attribute"),
+        ("type=oci,rewrite-timestamp=x", "true or false"),
+        ("type=oci,nam=x", "did you mean `name`?"),
+        ("type=image,push-by-digest=true,name=a", "go with push=true"),
+        (
+            "type=registry,push-by-digest=true,name=a:1",
+            "gives no tag, and name=a:1 has one",
+        ),
+        (
+            "type=cacheonly,dest=x",
+            "has no attribute `dest`; it has none",
+        ),
+        ("type=oci,dest", "has no value"),
+        ("type=oci,annotation=x", "names no key"),
+        ("type=oci,\"dest=a", "never closed"),
+    ] {
+        let error = format!("{:#}", parse(text).unwrap_err());
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}
