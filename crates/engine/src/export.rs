@@ -235,12 +235,14 @@ fn exporter(
                 output,
                 names,
                 annotations: options.annotations.clone(),
+                companions: Vec::new(),
             })
         }
-        OutputSpec::DockerArchive(_, dest) => {
-            let destination = destination(dest);
-            Box::new(DockerExporter { destination, names })
-        }
+        OutputSpec::DockerArchive(_, dest) => Box::new(DockerExporter {
+            destination: destination(dest),
+            names,
+            companions: Vec::new(),
+        }),
         OutputSpec::Tar(dest, platform_dirs) => Box::new(TarExporter {
             destination: destination(dest),
             platform_dirs: *platform_dirs,

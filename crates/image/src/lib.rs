@@ -15,6 +15,7 @@
 
 mod annotations;
 mod assemble;
+mod bundle;
 mod choice;
 mod compress;
 mod document;
@@ -34,6 +35,7 @@ mod testing;
 
 pub use annotations::{Annotation, AnnotationLevel, Annotations};
 pub use assemble::{Image, Packaging, Style, assemble};
+pub use bundle::{Bundle, Companion};
 pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
 pub use error::ImageError;
 pub use export::{

@@ -64,13 +64,16 @@ fn values_are_checked_before_anything_is_done() {
         (&["-o", "type=oci,tar=false"], "dest=DIRECTORY is required"),
         (
             &["-o", "type=oci,push=true"],
-            "attribute `push` is not supported yet",
+            "type=oci has no attribute `push`",
         ),
-        (&["-o", "type=registry"], "is not supported yet"),
-        (&["-o", "type=image"], "is not supported yet"),
+        (&["--push"], "needs a name"),
+        (&["-o", "type=registry"], "needs a name"),
         (
-            &["-o", "type=docker,compression=zstd,dest=x"],
-            "compression=zstd needs type=oci",
+            &[
+                "-o",
+                "type=docker,compression=zstd,dest=x,oci-mediatypes=false",
+            ],
+            "compression=zstd needs OCI media types",
         ),
         (&["-t", "Not A Name"], "Not A Name"),
         (&["-t", "UPPER"], "UPPER"),

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-use acetate_oci::{Descriptor, Digest, Index, MediaType, Reference, Timestamp, canonical_json};
+use acetate_oci::{Descriptor, Digest, Reference, Timestamp};
 use acetate_store::Store;
 
 use super::ExportError;
 use crate::ImageError;
-use crate::annotations::{AnnotationLevel, Annotations};
-use crate::assemble::Image;
+use crate::bundle::Bundle;
 use crate::layout::{IMAGE_NAME, REF_NAME};
 use crate::tarball::{Member, MemberKind, NO_XATTRS, TarWriter};
 
@@ -25,49 +24,18 @@ pub(super) enum Part {
     Blob(Digest, u64),
 }
 
-/// The blobs of some images by digest: documents from memory, layers from the store.
-pub(super) fn blobs(images: &[Image]) -> BTreeMap<Digest, Part> {
-    let mut blobs = BTreeMap::new();
-    for image in images {
-        let config = &image.manifest.config;
-        blobs.insert(config.digest, Part::Bytes(image.config_bytes.clone()));
-        blobs.insert(
-            image.descriptor.digest,
-            Part::Bytes(image.manifest_bytes.clone()),
-        );
-        for layer in &image.layers {
-            let Descriptor { digest, size, .. } = layer.descriptor;
-            blobs.insert(digest, Part::Blob(digest, size));
-        }
-    }
-    blobs
-}
-
-/// What the names lead to: the manifest of one image, else an index, which joins the blobs.
-pub(super) fn root(
-    images: &[Image],
-    annotations: &Annotations,
-    blobs: &mut BTreeMap<Digest, Part>,
-) -> Descriptor {
-    if let [image] = images {
-        return image.descriptor.clone();
-    }
-    let manifests = images
-        .iter()
-        .map(|image| image.descriptor.clone())
-        .collect();
-    let mut index = Index::oci(manifests);
-    index.annotations = annotations.at(AnnotationLevel::Index);
-    let is_docker = |image: &Image| image.descriptor.media_type == MediaType::DOCKER_MANIFEST;
-    if images.iter().all(is_docker) {
-        index.media_type = Some(MediaType::DOCKER_LIST);
-    }
-    let bytes = canonical_json(&index);
-    let media_type = index.media_type.unwrap_or(MediaType::OCI_INDEX);
-    let mut descriptor = Descriptor::of(media_type, &bytes);
-    blobs.insert(descriptor.digest, Part::Bytes(bytes));
-    descriptor.annotations = annotations.at(AnnotationLevel::IndexDescriptor);
-    descriptor
+/// The blobs of a bundle by digest: documents from memory, layers from the store.
+pub(super) fn blobs(bundle: &Bundle) -> BTreeMap<Digest, Part> {
+    let small = bundle.blobs.iter();
+    let documents = bundle.documents.iter();
+    let layers = bundle.layers.values().map(|layer| {
+        let Descriptor { digest, size, .. } = layer.descriptor;
+        (digest, Part::Blob(digest, size))
+    });
+    layers
+        .chain(small.map(|(digest, bytes)| (*digest, Part::Bytes(bytes.clone()))))
+        .chain(documents.map(|(entry, bytes)| (entry.digest, Part::Bytes(bytes.clone()))))
+        .collect()
 }
 
 /// The entries of `index.json`: one per name, or one without.

@@ -4,11 +4,12 @@ use acetate_oci::{Index, Reference, canonical_json};
 use acetate_store::Store;
 use serde::Serialize;
 
-use super::archive::{Part, blob_path, blobs, entries, root, write_tar};
+use super::archive::{Part, blob_path, blobs, entries, write_tar};
 use super::oci::layout_files;
 use super::{Destination, ExportError, ExportReport, Exporter};
 use crate::annotations::Annotations;
 use crate::assemble::Image;
+use crate::bundle::{Bundle, Companion};
 
 /// Writes docker archives: an OCI layout with a `manifest.json` beside it, one image each.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct DockerExporter {
     pub destination: Destination,
     /// The names under which the image is loaded.
     pub names: Vec<Reference>,
+    /// What speaks about the image and stands beside it.
+    pub companions: Vec<Companion>,
 }
 
 /// An element of `manifest.json`.
@@ -49,9 +52,10 @@ impl Exporter for DockerExporter {
                 .collect(),
         };
         let images = std::slice::from_ref(&image);
-        let mut blobs = blobs(images);
-        let root = root(images, &Annotations::default(), &mut blobs);
-        let mut files = layout_files(blobs, &Index::oci(entries(&root, &self.names)));
+        let bundle = Bundle::new(images, &self.companions, &Annotations::default());
+        let root = bundle.root.clone();
+        let index = Index::oci(entries(&root, &self.names));
+        let mut files = layout_files(blobs(&bundle), &index);
         let manifest = Part::Bytes(canonical_json(&[loadable]));
         files.insert("manifest.json".to_owned(), manifest);
         self.destination

@@ -9,11 +9,12 @@ use acetate_oci::{Descriptor, Digest, Index, Reference, canonical_json};
 use acetate_stdx::lock::{FileLock, Sharing, Target};
 use acetate_store::Store;
 
-use super::archive::{LAYOUT_FILE, Part, blob_path, blobs, copy, entries, root, write_tar};
+use super::archive::{LAYOUT_FILE, Part, blob_path, blobs, copy, entries, write_tar};
 use super::destination::Partial;
 use super::{Destination, ExportError, ExportReport, Exporter};
 use crate::annotations::Annotations;
 use crate::assemble::Image;
+use crate::bundle::{Bundle, Companion};
 use crate::document::{self, Document, MANIFEST_LIMIT};
 use crate::layout::{IMAGE_NAME, REF_NAME};
 
@@ -38,6 +39,8 @@ pub struct OciExporter {
     pub names: Vec<Reference>,
     /// What is said of the index of several images; that of each image is on it already.
     pub annotations: Annotations,
+    /// What speaks about the images and stands beside them.
+    pub companions: Vec<Companion>,
 }
 
 impl Exporter for OciExporter {
@@ -45,8 +48,8 @@ impl Exporter for OciExporter {
         if images.is_empty() {
             return Err(ExportError::Empty);
         }
-        let mut blobs = blobs(images);
-        let root = root(images, &self.annotations, &mut blobs);
+        let bundle = Bundle::new(images, &self.companions, &self.annotations);
+        let (root, blobs) = (bundle.root.clone(), blobs(&bundle));
         let entries = entries(&root, &self.names);
         match &self.output {
             OciOutput::Archive(destination) => {

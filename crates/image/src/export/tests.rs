@@ -87,6 +87,7 @@ fn oci_archive(images: &[Image], names: Vec<Reference>, store: &Store) -> (Vec<u
         output: OciOutput::Archive(destination),
         names,
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     let report = exporter.export(images, store).unwrap();
     let bytes = bytes.lock().unwrap().clone();
@@ -158,6 +159,7 @@ fn several_platforms_share_an_index() {
     let docker = DockerExporter {
         destination,
         names: names(&["app"]),
+        companions: Vec::new(),
     };
     let error = docker.export(&images, &store).unwrap_err().to_string();
     assert!(
@@ -183,6 +185,7 @@ fn docker_archives_name_their_parts() {
     let exporter = DockerExporter {
         destination,
         names: names(&["app:1"]),
+        companions: Vec::new(),
     };
     exporter
         .export(std::slice::from_ref(&image), &store)
@@ -229,6 +232,7 @@ fn directories_grow_by_names() {
             output: OciOutput::Directory(place.clone()),
             names: names(&[text]),
             annotations: crate::Annotations::default(),
+            companions: Vec::new(),
         };
         exporter
             .export(std::slice::from_ref(image), &store)
@@ -263,6 +267,7 @@ fn directories_grow_by_names() {
         output: OciOutput::Directory(place.clone()),
         names: Vec::new(),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     assert!(exporter.export(&[two], &store).is_err());
     assert_eq!(std::fs::read(place.join("index.json")).unwrap(), b"no json");
@@ -279,6 +284,7 @@ fn missing_layers_leave_no_archive() {
         output: OciOutput::Archive(Destination::File(path.clone())),
         names: Vec::new(),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     let error = exporter
         .export(std::slice::from_ref(&image), &store)
@@ -315,6 +321,7 @@ fn a_damaged_layer_is_not_exported() {
         output: OciOutput::Archive(Destination::File(path.clone())),
         names: Vec::new(),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     let error = exporter
         .export(&[image_of(layers, "linux/amd64")], &store)

@@ -21,6 +21,7 @@ fn layout(dir: &Path, images: &[Image], annotations: Annotations, store: &Store)
         output: OciOutput::Directory(path.clone()),
         names: Vec::new(),
         annotations,
+        companions: Vec::new(),
     };
     exporter.export(images, store).unwrap();
     path

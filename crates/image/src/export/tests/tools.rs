@@ -56,6 +56,7 @@ fn skopeo_reads_every_archive() {
         output,
         names: names(&["app:1"]),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     oci(OciOutput::Archive(Destination::File(path("o.tar"))))
         .export(images, &store)
@@ -66,6 +67,7 @@ fn skopeo_reads_every_archive() {
     let docker = DockerExporter {
         destination: Destination::File(path("d.tar")),
         names: names(&["app:1"]),
+        companions: Vec::new(),
     };
     docker.export(images, &store).unwrap();
     let root = dir.path().display();
@@ -106,6 +108,7 @@ fn umoci_unpacks_what_local_export_writes() {
         output: OciOutput::Directory(layout.clone()),
         names: names(&["app:1"]),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     exporter
         .export(std::slice::from_ref(&image), &store)
@@ -137,6 +140,7 @@ fn buildah_takes_archives() {
         output: OciOutput::Archive(Destination::File(path.clone())),
         names: names(&["app:1"]),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     exporter.export(&[image], &store).unwrap();
     let place = |name: &str| dir.path().join(name).display().to_string();
@@ -176,11 +180,13 @@ async fn archives_are_read_back() {
         output: OciOutput::Archive(Destination::File(path("o.tar"))),
         names: names(&["app:1"]),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     exporter.export(images, &store).unwrap();
     let docker = DockerExporter {
         destination: Destination::File(path("d.tar")),
         names: Vec::new(),
+        companions: Vec::new(),
     };
     docker.export(images, &store).unwrap();
     for name in ["o.tar", "d.tar"] {
@@ -257,6 +263,7 @@ async fn a_real_registry_gives_what_skopeo_pushed() {
         output: OciOutput::Directory(layout.clone()),
         names: names(&["app:1"]),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     exporter
         .export(std::slice::from_ref(&image), &store)

@@ -10,6 +10,7 @@ fn export(dir: &Path, images: &[Image], names: &[&str], store: &Store) {
         output: OciOutput::Directory(dir.to_owned()),
         names: names.iter().map(|name| name.parse().unwrap()).collect(),
         annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     exporter.export(images, store).unwrap();
 }
