@@ -48,7 +48,10 @@ impl Clients {
     ) -> Result<&reqwest::Client, NetError> {
         let (slot, builder) = match request.body {
             Some(Body::Source(_)) => (&self.sending, builder(limits)),
-            _ => (&self.asking, builder(limits).read_timeout(limits.idle_timeout)),
+            _ => (
+                &self.asking,
+                builder(limits).read_timeout(limits.idle_timeout),
+            ),
         };
         let made = slot.get_or_init(|| build(settle(builder)?));
         made.as_ref().map_err(|reason| NetError::Setup {
@@ -157,7 +160,12 @@ impl NetClient {
 
     /// Waits as before retry `n_failures`, for callers that resume what they were reading.
     pub async fn pause(&self, n_failures: u32) {
-        tokio::time::sleep(delay(&self.inner.limits, n_failures)).await;
+        tokio::time::sleep(self.backoff(n_failures)).await;
+    }
+
+    /// The wait before retry `n_failures`.
+    pub fn backoff(&self, n_failures: u32) -> Duration {
+        delay(&self.inner.limits, n_failures)
     }
 
     /// The wait before an answer's request is sent for the time `n_tries + 1`; none when another try
@@ -270,7 +278,8 @@ impl NetClient {
         let limits = &self.inner.limits;
         if url.scheme() == "http" {
             // Without roots to load this one is ready at once and works where none are installed.
-            let settle = |builder: reqwest::ClientBuilder| Ok(builder.no_proxy().tls_certs_only([]));
+            let settle =
+                |builder: reqwest::ClientBuilder| Ok(builder.no_proxy().tls_certs_only([]));
             return self.inner.plain.get(request, limits, settle);
         }
         match &self.trusted {

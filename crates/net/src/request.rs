@@ -90,6 +90,12 @@ impl Request {
         Ok(Self::new(Method::Get, parse(text)?))
     }
 
+    /// The same request by another method.
+    pub fn with_method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Adds a header that holds no secret; it follows redirects.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

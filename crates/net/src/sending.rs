@@ -44,7 +44,11 @@ impl Watched {
     pub(crate) async fn stalled(&self, limit: Duration) {
         loop {
             let before = (self.n_bytes(), self.is_complete());
-            let wait = if before.1 { limit * ANSWER_FACTOR } else { limit };
+            let wait = if before.1 {
+                limit * ANSWER_FACTOR
+            } else {
+                limit
+            };
             tokio::time::sleep(wait).await;
             if before == (self.n_bytes(), self.is_complete()) {
                 return;
@@ -67,7 +71,9 @@ pub(crate) fn stream(source: Arc<dyn BodySource>) -> (reqwest::Body, Watched) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let state = watched.clone();
     // It ends by itself when the connection does: the receiver is dropped then.
-    drop(tokio::task::spawn_blocking(move || feed(&*source, &state, &sender)));
+    drop(tokio::task::spawn_blocking(move || {
+        feed(&*source, &state, &sender)
+    }));
     let state = watched.clone();
     let pieces = futures_util::stream::unfold((receiver, state), |(mut receiver, state)| async {
         match receiver.recv().await {
@@ -80,8 +86,12 @@ pub(crate) fn stream(source: Arc<dyn BodySource>) -> (reqwest::Body, Watched) {
 
 fn next(piece: Option<Vec<u8>>, state: &Watched) -> std::io::Result<Vec<u8>> {
     // Ending early would look like a whole body to a server that is not told the length.
-    let piece = piece.ok_or_else(|| std::io::Error::other("the bytes to send could not be read"))?;
-    state.0.n_taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
+    let piece =
+        piece.ok_or_else(|| std::io::Error::other("the bytes to send could not be read"))?;
+    state
+        .0
+        .n_taken
+        .fetch_add(piece.len() as u64, Ordering::Relaxed);
     Ok(piece)
 }
 
@@ -103,10 +113,7 @@ enum Sent {
     NotWanted,
 }
 
-fn read(
-    source: &dyn BodySource,
-    sender: &mpsc::Sender<Option<Vec<u8>>>,
-) -> std::io::Result<Sent> {
+fn read(source: &dyn BodySource, sender: &mpsc::Sender<Option<Vec<u8>>>) -> std::io::Result<Sent> {
     let mut reader = source.open()?;
     let mut n_left = source.size();
     while n_left > 0 {
@@ -115,7 +122,10 @@ fn read(
         reader.by_ref().take(n_wanted).read_to_end(&mut piece)?;
         if piece.is_empty() {
             let reason = format!("they end {n_left} bytes early");
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, reason));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::UnexpectedEof,
+                reason,
+            ));
         }
         n_left -= piece.len() as u64;
         if sender.blocking_send(Some(piece)).is_err() {
@@ -124,4 +134,3 @@ fn read(
     }
     Ok(Sent::All)
 }
-

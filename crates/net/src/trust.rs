@@ -81,7 +81,9 @@ impl Trusted {
                 format!("read the authorities for `{host}`: {}", root_cause(&error))
             })?;
             if found.is_empty() {
-                return Err(format!("read the authorities for `{host}`: there is no PEM certificate"));
+                return Err(format!(
+                    "read the authorities for `{host}`: there is no PEM certificate"
+                ));
             }
             certificates.extend(found);
         }
