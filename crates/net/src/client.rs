@@ -10,7 +10,9 @@ use crate::error::root_cause;
 use crate::origin::{check, same_origin, shown};
 use crate::request::{Body, Method, Request};
 use crate::response::{Fetched, Response};
-use crate::{Limits, NetError};
+use crate::sending::{Watched, stream};
+use crate::trust::Trusted;
+use crate::{HostTrust, Limits, NetError};
 
 /// The HTTP client; clones share connections.
 ///
@@ -19,13 +21,43 @@ use crate::{Limits, NetError};
 #[derive(Clone, Debug)]
 pub struct NetClient {
     inner: Arc<Inner>,
+    trusted: Option<Arc<Trusted>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     limits: Limits,
-    tls: OnceLock<Result<reqwest::Client, String>>,
-    plain: OnceLock<Result<reqwest::Client, String>>,
+    tls: Clients,
+    plain: Clients,
+}
+
+/// A client for ordinary requests and one for large bodies, made when they are first needed.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    asking: OnceLock<Result<reqwest::Client, String>>,
+    /// Without the limit on silence, which would count the time that a body takes to be sent.
+    sending: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Clients {
+    fn get(
+        &self,
+        request: &Request,
+        limits: &Limits,
+        settle: impl FnOnce(reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, String>,
+    ) -> Result<&reqwest::Client, NetError> {
+        let (slot, builder) = match request.body {
+            Some(Body::Source(_)) => (&self.sending, builder(limits)),
+            _ => (
+                &self.asking,
+                builder(limits).read_timeout(limits.idle_timeout),
+            ),
+        };
+        let made = slot.get_or_init(|| build(settle(builder)?));
+        made.as_ref().map_err(|reason| NetError::Setup {
+            reason: reason.clone(),
+        })
+    }
 }
 
 /// How one try ended when it brought no answer.
@@ -42,9 +74,20 @@ impl NetClient {
         Self {
             inner: Arc::new(Inner {
                 limits,
-                tls: OnceLock::new(),
-                plain: OnceLock::new(),
+                tls: Clients::default(),
+                plain: Clients::default(),
             }),
+            trusted: None,
+        }
+    }
+
+    /// A client that treats one host differently; it shares everything else with this one.
+    ///
+    /// What a redirect leads to on other hosts is treated as by this client.
+    pub fn trusting(&self, trust: HostTrust) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            trusted: Some(Arc::new(Trusted::new(trust))),
         }
     }
 
@@ -66,7 +109,7 @@ impl NetClient {
             n_tries += 1;
             let last = n_tries > self.inner.limits.n_retries;
             let wait = match self.follow(request).await {
-                Ok(response) => match self.wait_for(&response, n_tries) {
+                Ok(response) => match self.wait_after(&response, n_tries) {
                     Some(wait) if !last => wait,
                     _ => return Ok(response),
                 },
@@ -81,6 +124,17 @@ impl NetClient {
             };
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Sends a request once, for callers that must look before they try again.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; transient ones too.
+    pub async fn attempt(&self, request: &Request) -> Result<Response, NetError> {
+        self.follow(request).await.map_err(|failed| match failed {
+            Failed::Final(error) => error,
+            Failed::Sending(error) => unreachable_error(request, 1, error),
+        })
     }
 
     /// Sends a request and reads its whole body of at most `limit` bytes; a body that stops early
@@ -106,11 +160,17 @@ impl NetClient {
 
     /// Waits as before retry `n_failures`, for callers that resume what they were reading.
     pub async fn pause(&self, n_failures: u32) {
-        tokio::time::sleep(delay(&self.inner.limits, n_failures)).await;
+        tokio::time::sleep(self.backoff(n_failures)).await;
     }
 
-    /// The wait that an answer asks for, if it is one to be tried again.
-    fn wait_for(&self, response: &Response, n_tries: u32) -> Option<Duration> {
+    /// The wait before retry `n_failures`.
+    pub fn backoff(&self, n_failures: u32) -> Duration {
+        delay(&self.inner.limits, n_failures)
+    }
+
+    /// The wait before an answer's request is sent for the time `n_tries + 1`; none when another try
+    /// would not help, or the server asks for a longer wait than the limits allow.
+    pub fn wait_after(&self, response: &Response, n_tries: u32) -> Option<Duration> {
         if !is_transient(response.status()) {
             return None;
         }
@@ -123,7 +183,7 @@ impl NetClient {
     async fn follow(&self, request: &Request) -> Result<Response, Failed> {
         let mut url = request.url.clone();
         for _ in 0..=self.inner.limits.n_redirects {
-            check(&url, self.inner.limits.plain_http).map_err(Failed::Final)?;
+            self.check(&url).map_err(Failed::Final)?;
             let response = self.send_once(request, &url).await?;
             match target(&response, request.method) {
                 None => return Ok(response),
@@ -143,8 +203,9 @@ impl NetClient {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
             Method::Post => reqwest::Method::POST,
+            Method::Patch => reqwest::Method::PATCH,
         };
-        let client = self.client_for(url).map_err(Failed::Final)?;
+        let client = self.client_for(request, url).map_err(Failed::Final)?;
         let mut builder = client.request(method, url.clone());
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
@@ -154,6 +215,7 @@ impl NetClient {
         {
             builder = builder.header("authorization", secret.expose());
         }
+        let mut watched = None;
         if let Some(body) = &request.body {
             builder = match body {
                 Body::Bytes(bytes) => builder.body(bytes.to_vec()),
@@ -164,10 +226,19 @@ impl NetClient {
                     })?;
                     builder.header("content-length", *size).body(file)
                 }
+                Body::Source(source) => {
+                    let (body, watch) = stream(Arc::clone(source));
+                    watched = Some(watch);
+                    builder.header("content-length", source.size()).body(body)
+                }
             };
         }
-        match builder.send().await {
-            Ok(response) => Ok(Response::new(response)),
+        let sent = match watched {
+            None => builder.send().await,
+            Some(watch) => self.watch(request, builder, watch).await?,
+        };
+        match sent {
+            Ok(response) => Ok(Response::new(response, self.inner.limits.idle_timeout)),
             // A header that is not text: the same on every try.
             Err(error) if error.is_builder() => {
                 Err(Failed::Final(unreachable_error(request, 1, error)))
@@ -176,19 +247,48 @@ impl NetClient {
         }
     }
 
-    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, NetError> {
+    /// Sends a large body for as long as its bytes move.
+    async fn watch(
+        &self,
+        request: &Request,
+        builder: reqwest::RequestBuilder,
+        watch: Watched,
+    ) -> Result<reqwest::Result<reqwest::Response>, Failed> {
+        tokio::select! {
+            sent = builder.send() => match watch.fault() {
+                // The other side sees a cut body; what cut it is the cause to report.
+                Some(reason) => Err(Failed::Final(NetError::Body { url: shown(&request.url), reason })),
+                None => Ok(sent),
+            },
+            () = watch.stalled(self.inner.limits.idle_timeout) => Err(Failed::Final(NetError::Stalled {
+                url: shown(&request.url),
+                n_bytes: watch.n_bytes(),
+            })),
+        }
+    }
+
+    fn check(&self, url: &Url) -> Result<(), NetError> {
+        match &self.trusted {
+            Some(trusted) if trusted.allows(url) => Ok(()),
+            _ => check(url, self.inner.limits.plain_http),
+        }
+    }
+
+    fn client_for(&self, request: &Request, url: &Url) -> Result<&reqwest::Client, NetError> {
         let limits = &self.inner.limits;
-        let slot = match url.scheme() {
+        if url.scheme() == "http" {
             // Without roots to load this one is ready at once and works where none are installed.
-            "http" => self
-                .inner
-                .plain
-                .get_or_init(|| build(builder(limits).no_proxy().tls_certs_only([]))),
-            _ => self.inner.tls.get_or_init(|| build(builder(limits))),
-        };
-        slot.as_ref().map_err(|reason| NetError::Setup {
-            reason: reason.clone(),
-        })
+            let settle =
+                |builder: reqwest::ClientBuilder| Ok(builder.no_proxy().tls_certs_only([]));
+            return self.inner.plain.get(request, limits, settle);
+        }
+        match &self.trusted {
+            Some(trusted) if trusted.is_for(url) => {
+                let settle = |builder| trusted.settle(builder);
+                trusted.clients.get(request, limits, settle)
+            }
+            _ => self.inner.tls.get(request, limits, Ok),
+        }
     }
 }
 
@@ -203,7 +303,6 @@ fn builder(limits: &Limits) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(&limits.user_agent)
         .connect_timeout(limits.connect_timeout)
-        .read_timeout(limits.idle_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
 }

@@ -57,9 +57,9 @@ pub enum NetError {
         n_bytes: u64,
         /// The innermost cause.
         reason: String,
-        /// The client's own error.
+        /// The client's own error, if it was not the time limit.
         #[source]
-        source: reqwest::Error,
+        source: Option<reqwest::Error>,
     },
     /// The body is larger than the caller allows.
     #[error("read the answer of `{url}`: larger than the limit of {limit} bytes")]
@@ -68,6 +68,22 @@ pub enum NetError {
         url: String,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// The server took no more of the body, or did not answer after it.
+    #[error("send to `{url}`: nothing moved for too long after {n_bytes} bytes")]
+    Stalled {
+        /// The address asked for.
+        url: String,
+        /// The bytes that had been taken.
+        n_bytes: u64,
+    },
+    /// The body to send could not be read.
+    #[error("send to `{url}`: the bytes to send could not be read: {reason}")]
+    Body {
+        /// The address asked for.
+        url: String,
+        /// The cause.
+        reason: String,
     },
     /// TLS could not be set up, for example because no root certificates are installed.
     #[error("set up the http client: {reason}")]
@@ -80,7 +96,10 @@ pub enum NetError {
 impl NetError {
     /// Whether the same request may succeed when it is sent again.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Interrupted { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Stalled { .. }
+        )
     }
 }
 

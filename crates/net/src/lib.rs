@@ -1,7 +1,8 @@
 //! The one HTTP client of the workspace: timeouts, retries, limits, redirects and redaction.
 //!
 //! **Main types.** [`NetClient`] sends a [`Request`] and gives a [`Response`], whose body is read in
-//! pieces, or a [`Fetched`], whose small body has been read whole; [`Limits`] holds every number.
+//! pieces, or a [`Fetched`], whose small body has been read whole; [`Limits`] holds every number;
+//! [`HostTrust`] says how one host is to be trusted, and reaches no other.
 //!
 //! **Invariants.** Making a client costs nothing until the first request. Credentials never follow
 //! a redirect to another origin and never appear in an error or a `Debug` text; neither do queries,
@@ -19,14 +20,17 @@ mod limits;
 mod origin;
 mod request;
 mod response;
+mod sending;
+mod trust;
 
 pub use client::NetClient;
 pub use error::NetError;
 pub use limits::{Limits, PlainHttp};
 pub use origin::{is_loopback, shown};
-pub use request::{Method, Request};
+pub use request::{BodySource, Method, Request};
 pub use reqwest::Url;
 pub use response::{Fetched, Headers, Response};
+pub use trust::{Authorities, ClientIdentity, HostTrust, Verify};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What is asked for.
 
 use std::fs::File;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use acetate_stdx::Redacted;
@@ -22,6 +23,8 @@ pub enum Method {
     Delete,
     /// Asks by a body; only for questions that may be asked twice.
     Post,
+    /// Adds to what is at the address; only by [`crate::NetClient::attempt`], which sends it once.
+    Patch,
 }
 
 impl Method {
@@ -31,12 +34,23 @@ impl Method {
     }
 }
 
+/// Gives the bytes of a large body, for every try anew.
+pub trait BodySource: std::fmt::Debug + Send + Sync {
+    /// How many bytes there are.
+    fn size(&self) -> u64;
+
+    /// The bytes from the first on; read on a thread that may block.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>>;
+}
+
 /// What is sent along.
 #[derive(Clone)]
 pub(crate) enum Body {
     Bytes(Arc<[u8]>),
     /// A file from its beginning, and how many bytes it has.
     File(Arc<File>, u64),
+    /// Bytes that are made as they are sent.
+    Source(Arc<dyn BodySource>),
 }
 
 impl Body {
@@ -44,6 +58,7 @@ impl Body {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(_, size) => *size,
+            Self::Source(source) => source.size(),
         }
     }
 }
@@ -75,6 +90,12 @@ impl Request {
         Ok(Self::new(Method::Get, parse(text)?))
     }
 
+    /// The same request by another method.
+    pub fn with_method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Adds a header that holds no secret; it follows redirects.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -100,6 +121,14 @@ impl Request {
         self
     }
 
+    /// Sets the body to the bytes of a source, which are read as they are sent.
+    ///
+    /// Such a request may take as long as it moves: see [`crate::Limits::idle_timeout`].
+    pub fn source(mut self, source: Arc<dyn BodySource>) -> Self {
+        self.body = Some(Body::Source(source));
+        self
+    }
+
     /// Changes the address, for example to add a query.
     pub fn edit_url(&mut self, edit: impl FnOnce(&mut Url)) {
         edit(&mut self.url);
@@ -116,11 +145,11 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body; empty where there is none, or where it is a file.
+    /// The body; empty where there is none, or where it is a file or a source.
     pub fn bytes(&self) -> &[u8] {
         match &self.body {
             Some(Body::Bytes(bytes)) => bytes,
-            Some(Body::File(..)) | None => &[],
+            Some(Body::File(..) | Body::Source(_)) | None => &[],
         }
     }
 

@@ -1,5 +1,7 @@
 //! What came back.
 
+use std::time::Duration;
+
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
@@ -32,6 +34,7 @@ pub struct Response {
     inner: reqwest::Response,
     headers: Headers,
     n_read: u64,
+    idle_timeout: Duration,
 }
 
 /// An answer whose body has been read whole.
@@ -48,12 +51,13 @@ pub struct Fetched {
 }
 
 impl Response {
-    pub(crate) fn new(inner: reqwest::Response) -> Self {
+    pub(crate) fn new(inner: reqwest::Response, idle_timeout: Duration) -> Self {
         let headers = Headers(inner.headers().clone());
         Self {
             inner,
             headers,
             n_read: 0,
+            idle_timeout,
         }
     }
 
@@ -84,22 +88,28 @@ impl Response {
     pub async fn chunk(
         &mut self,
     ) -> Result<Option<impl AsRef<[u8]> + Send + 'static + use<>>, NetError> {
-        match self.inner.chunk().await {
-            Ok(Some(bytes)) => {
+        let next = tokio::time::timeout(self.idle_timeout, self.inner.chunk());
+        match next.await {
+            Ok(Ok(Some(bytes))) => {
                 self.n_read += bytes.len() as u64;
                 Ok(Some(bytes))
             }
-            Ok(None) => Ok(None),
-            Err(error) => Err(NetError::Interrupted {
-                url: shown(self.inner.url()),
-                n_bytes: self.n_read,
-                reason: if error.is_timeout() {
-                    "no byte arrived within the time limit".to_owned()
-                } else {
-                    root_cause(&error)
-                },
-                source: error.without_url(),
-            }),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Err(error)) if !error.is_timeout() => {
+                Err(self.interrupted(root_cause(&error), Some(error)))
+            }
+            Ok(Err(_)) | Err(_) => {
+                Err(self.interrupted("no byte arrived within the time limit".to_owned(), None))
+            }
+        }
+    }
+
+    fn interrupted(&self, reason: String, source: Option<reqwest::Error>) -> NetError {
+        NetError::Interrupted {
+            url: shown(self.inner.url()),
+            n_bytes: self.n_read,
+            reason,
+            source: source.map(reqwest::Error::without_url),
         }
     }
 
