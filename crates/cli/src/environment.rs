@@ -51,6 +51,22 @@ impl Environment {
         self.those_of(FETCHING)
     }
 
+    /// What says how to be let into registries.
+    pub(crate) fn for_registries(&self) -> acetate_engine::RegistryEnvironment {
+        let path = |name: &str| {
+            let found = self.all.get(name).filter(|value| !value.is_empty());
+            found.map(std::path::PathBuf::from)
+        };
+        acetate_engine::RegistryEnvironment {
+            home: path("HOME"),
+            docker_config: path("DOCKER_CONFIG"),
+            registry_auth_file: path("REGISTRY_AUTH_FILE"),
+            xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
+            xdg_config_home: path("XDG_CONFIG_HOME"),
+            search_path: self.search_path.clone(),
+        }
+    }
+
     /// Those of the variables that are set.
     pub(crate) fn those_of(&self, names: &[&str]) -> Vec<(String, String)> {
         let found = names

@@ -3,6 +3,7 @@ use acetate_cache::SharedCache;
 use acetate_cache::remote::{Lost, RemoteLayer};
 use acetate_image::{ImageError, Puller, ResolvedImage};
 use acetate_oci::{Descriptor, Digest};
+use acetate_registry::Repository;
 use acetate_snapshot::{Layer, Snapshot};
 use acetate_store::{LayerId, Object, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -173,6 +174,17 @@ impl Blobs {
         is_pulled(layer) && diff_id.is_none_or(|diff_id| self.base(&diff_id).is_none())
     }
 
+    /// The repositories of the images that have this blob.
+    pub(crate) fn repositories(&self, blob: &Digest) -> Vec<Repository> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let offers = state.offers.get(blob).into_iter().flatten();
+        let images = offers.filter_map(|offer| match offer {
+            Offer::Image(image, _) => image.reference(),
+            Offer::Cache(..) => None,
+        });
+        images.map(|image| Repository::from(&image)).collect()
+    }
+
     /// Remembers the blobs that an output is about to be made of.
     pub(crate) fn uses(&self, blobs: impl Iterator<Item = Digest>) {
         self.state
@@ -210,7 +222,8 @@ impl Blobs {
             .collect()
     }
 
-    async fn fetch(&self, layers: Vec<Layer>) -> Result<(), FetchError> {
+    /// Brings the blobs of layers from wherever they can be had.
+    pub(crate) async fn fetch(&self, layers: Vec<Layer>) -> Result<(), FetchError> {
         let mut fetching = JoinSet::new();
         for layer in layers {
             let Some(sealed) = layer.sealed() else {
@@ -272,6 +285,6 @@ async fn take(puller: &Puller, offers: &[Offer], id: LayerId) -> Result<(), Fetc
 }
 
 /// Layers made here have their own directory; those known by ChainID came as a blob.
-fn is_pulled(layer: &Layer) -> bool {
+pub(crate) fn is_pulled(layer: &Layer) -> bool {
     matches!(layer.id(), LayerId::Chain(_))
 }

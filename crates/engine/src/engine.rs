@@ -10,6 +10,7 @@ use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
 use acetate_image::Puller;
 use acetate_net::{Limits, NetClient};
+use acetate_registry::{Access, Environment, Registries};
 use acetate_remote::Programs;
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{OverlayXattrs, SnapshotOptions, Snapshots};
@@ -33,6 +34,7 @@ pub struct Engine {
     pub(crate) store: Arc<Store>,
     pub(crate) snapshots: Snapshots,
     pub(crate) puller: Arc<Puller>,
+    pub(crate) registries: Arc<Registries>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How other programs are found, and what they are told of the environment.
     pub(crate) programs: Programs,
@@ -55,6 +57,7 @@ impl Engine {
         };
         let snapshots = Snapshots::with_options(Arc::clone(&store), options);
         let net = NetClient::new(Limits::default());
+        let registries = Arc::new(Registries::new(net.clone(), Access::anonymous()));
         let puller = Arc::new(Puller::new(Arc::clone(&store), net));
         let programs = Programs {
             search_path: search_path.to_owned(),
@@ -64,6 +67,7 @@ impl Engine {
             store,
             snapshots,
             puller,
+            registries,
             clock: Arc::new(SystemClock),
             programs,
         })
@@ -74,6 +78,17 @@ impl Engine {
     pub fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
         self.programs.environment = variables;
         self
+    }
+
+    /// Lets the engine into registries, with what the files say that the environment leads to.
+    ///
+    /// # Errors
+    /// A file of settings that is there and cannot be used.
+    pub fn with_registries(mut self, environment: &Environment) -> Result<Self, BuildError> {
+        let access = Access::standard(environment)?;
+        let net = NetClient::new(Limits::default());
+        self.registries = Arc::new(Registries::new(net, access));
+        Ok(self)
     }
 
     /// Builds what the request asks for.

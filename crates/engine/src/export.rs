@@ -1,14 +1,17 @@
 //! From a request's outputs to exporters.
 
 use crate::images::{Assembled, FinishError};
+use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, OutputSpec};
+use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, OutputSpec, Place};
 use acetate_image::{
     AnnotationLevel, Destination as ImageDestination, DockerExporter, ExportReport, Exporter,
-    Image, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble, compress,
+    Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble,
+    compress,
 };
 use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Refuses what cannot come to a good end before anything is built.
@@ -31,6 +34,16 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
     for options in request.outputs.iter().filter_map(OutputSpec::image) {
         names(options, &request.tags)?;
         check_annotations(options, request)?;
+    }
+    for output in &request.outputs {
+        if let OutputSpec::Image(options, Place { push: Some(_), .. }) = output
+            && names(options, &request.tags)?.is_empty()
+        {
+            return Err(BuildError::request_with(
+                "pushing needs a name",
+                "add -t HOST/NAME:TAG, or name=HOST/NAME:TAG to the output",
+            ));
+        }
     }
     Ok(())
 }
@@ -81,6 +94,17 @@ pub(crate) fn names(options: &ImageOptions, tags: &[String]) -> Result<Vec<Refer
         }
         let parsed = name.parse::<Reference>();
         found.push(parsed.map_err(|error| BuildError::request(format!("name={name}: {error}")))?);
+    }
+    Ok(found)
+}
+
+/// All names that the image gets, here and elsewhere.
+pub(crate) fn given(request: &BuildRequest) -> Result<Vec<Reference>, BuildError> {
+    let mut found = kept(request)?;
+    for options in request.outputs.iter().filter_map(OutputSpec::image) {
+        let own = names(options, &request.tags)?;
+        let new = own.into_iter().filter(|name| !found.contains(name));
+        found.extend(new.collect::<Vec<_>>());
     }
     Ok(found)
 }
@@ -140,7 +164,8 @@ pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
     };
     for output in &request.outputs {
         match output {
-            OutputSpec::CacheOnly => {}
+            // What goes to registries is looked for when it is pushed.
+            OutputSpec::CacheOnly | OutputSpec::Image(..) => {}
             output => match output.image().map(|options| options.recipe) {
                 Some(recipe) if recipe.compression() != Compression::None => recipes.push(recipe),
                 _ => tars = Tars::Needed,
@@ -162,6 +187,23 @@ pub(crate) async fn export(
     let mut root = None;
     let times = epoch.map(Timestamp::from_secs);
     for output in &request.outputs {
+        if let OutputSpec::Image(
+            options,
+            Place {
+                push: Some(how), ..
+            },
+        ) = output
+        {
+            let pushing = Pushing {
+                request,
+                options,
+                how: *how,
+                companions: &[],
+            };
+            let pushed = push::push(runner, assembled, &pushing).await?;
+            root = root.or(Some(pushed));
+            continue;
+        }
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
         let names = output.image().map(|options| names(options, &request.tags));
         let names = names.transpose()?.unwrap_or_default();
@@ -174,7 +216,7 @@ pub(crate) async fn export(
             };
             let images = match output.image() {
                 Some(options) => {
-                    let forms = packed(&images, &store, options)?;
+                    let forms = packed(&images, &store, options, &BTreeMap::new())?;
                     for ((plain, form), own) in images.iter().zip(&forms).zip(&own_layers) {
                         note_forms(&runner, options.recipe, (plain, form), own);
                     }
@@ -266,14 +308,23 @@ fn destination(dest: &Destination) -> ImageDestination {
 }
 
 /// The same images as an output wants them: with its compression, types and annotations.
-fn packed(
+///
+/// `forms` are those of layers, by what they hold, that are known although they may not be here.
+pub(crate) fn packed(
     images: &[Image],
     store: &acetate_store::Store,
     options: &ImageOptions,
+    forms: &BTreeMap<Digest, Descriptor>,
 ) -> Result<Vec<Image>, BuildError> {
+    let form = |layer: &ImageLayer| match forms.get(&layer.diff_id) {
+        Some(descriptor) => Ok(ImageLayer {
+            descriptor: descriptor.clone(),
+            diff_id: layer.diff_id,
+        }),
+        None => compress(store, layer, options.recipe, options.force),
+    };
     let one = |image: &Image| -> Result<Image, BuildError> {
-        let layers = image.layers.iter();
-        let layers = layers.map(|layer| compress(store, layer, options.recipe, options.force));
+        let layers = image.layers.iter().map(form);
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let history = image.config.history.clone();
         let image = assemble(image.config.clone(), history, layers, options.packaging)?;
@@ -291,7 +342,7 @@ fn packed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Annotation, Annotations, Place};
+    use crate::{Annotation, Annotations};
     use acetate_image::{PlatformDirs, Stale};
 
     fn request(outputs: Vec<OutputSpec>) -> BuildRequest {

@@ -151,7 +151,10 @@ async fn finish_images(
     let digest = root.map(|root| root.digest).or(only);
     Ok(Finished {
         images,
-        names: tags.iter().map(ToString::to_string).collect(),
+        names: export::given(request)?
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         digest,
     })
 }
@@ -183,7 +186,7 @@ async fn bring_forms(
     }
 }
 
-fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
+pub(crate) fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
     match (error, target) {
         (FetchError::Lost(_) | FetchError::Snapshot(SnapshotError::Lost(_)), Some(n)) => {
             FinishError::Lost(n)

@@ -37,6 +37,7 @@ mod output;
 mod output_spec;
 mod pin;
 mod progress;
+mod push;
 mod release;
 mod report;
 mod request;
@@ -57,6 +58,7 @@ pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_image::{
     Annotation, AnnotationLevel, Annotations, Force, Packaging, PlatformDirs, Recipe, Stale, Style,
 };
+pub use acetate_registry::Environment as RegistryEnvironment;
 pub use acetate_remote::CredentialError;
 pub use acetate_scheduler::CancellationToken;
 pub use acetate_stdx::Redacted;

@@ -130,6 +130,11 @@ impl Progress {
 }
 
 impl InternalStep {
+    /// Says something about the step in a line of its own.
+    pub(crate) fn note(&self, words: &str) {
+        self.progress.note(self.vertex, words);
+    }
+
     /// Ends the step as `result` says.
     pub(crate) fn end<T>(self, result: &Result<T, BuildError>) {
         let outcome = match result {

@@ -24,6 +24,7 @@ use acetate_exec::Executor;
 use acetate_frontend::{ImageNeed, RemoteNeed, SelectionSpec};
 use acetate_graph::{BuildGraph, Op, OpKey, SourceOp, Vertex, VertexId, op_key};
 use acetate_oci::Timestamp;
+use acetate_registry::Registries;
 use acetate_scheduler::{Class, JobCtx, Profile, Question, RunError, Runner};
 use acetate_snapshot::Snapshots;
 use acetate_store::{Object, Store};
@@ -38,6 +39,7 @@ pub(crate) struct StepRunner {
     pub(crate) store: Arc<Store>,
     pub(crate) snapshots: Snapshots,
     pub(crate) blobs: Arc<Blobs>,
+    pub(crate) registries: Arc<Registries>,
     pub(crate) cache: LocalCache,
     pub(crate) history: OpHistory,
     pub(crate) executor: Arc<dyn Executor>,

@@ -64,6 +64,7 @@ impl Start<'_> {
             store: Arc::clone(store),
             snapshots: engine.snapshots.clone(),
             blobs,
+            registries: Arc::clone(&engine.registries),
             cache: engine.cache(),
             history: OpHistory::new(Arc::clone(store)),
             executor: engine.executor(self.request.isolation, self.graph)?,

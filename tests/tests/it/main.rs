@@ -48,6 +48,7 @@ mod layers;
 mod outputs;
 mod progress;
 mod prune;
+mod push;
 mod registry;
 mod run_cache;
 mod run_cases;

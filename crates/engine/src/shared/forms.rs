@@ -128,10 +128,6 @@ impl Forms {
     /// The descriptors of forms that may be relied on without having their bytes, as for a registry
     /// that has them: those that were made or looked into here, and those that a trusted key signed.
     /// All caches are asked in one question.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for whoever pushes to registries")
-    )]
     pub(crate) async fn descriptors(
         &self,
         layers: &[Digest],

@@ -1,0 +1,137 @@
+//! What the layers of images are as they are pushed, known without their bytes where that is possible.
+
+use super::source::LayerSource;
+use crate::ImageOptions;
+use crate::export;
+use crate::images::{Assembled, FinishError, lost_or};
+use crate::runner::StepRunner;
+use acetate_image::{Force, Image, ImageLayer};
+use acetate_oci::{Compression, Descriptor, Digest};
+use acetate_registry::PushBlob;
+use acetate_snapshot::Layer;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Images as they are pushed.
+pub(super) struct Ready {
+    pub(super) images: Vec<Image>,
+    /// Their layers.
+    pub(super) blobs: Vec<PushBlob>,
+}
+
+/// Gives the images with layers in the form that they are pushed in.
+pub(super) async fn ready(
+    runner: &Arc<StepRunner>,
+    assembled: &[Assembled],
+    options: &ImageOptions,
+) -> Result<Ready, FinishError> {
+    let known = known(runner, assembled, options).await;
+    fetch_rest(runner, assembled, options, &known).await?;
+    let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
+    let (store, wanted) = (Arc::clone(&runner.store), options.clone());
+    let forms = known.clone();
+    let pack = move || export::packed(&images, &store, &wanted, &forms);
+    let images = acetate_stdx::blocking(pack).await?;
+    let mut blobs = BTreeMap::new();
+    for (one, image) in assembled.iter().zip(&images) {
+        let own = one.files.snapshot.layers().iter();
+        for ((layer, plain), form) in own.zip(&one.image.layers).zip(&image.layers) {
+            let blob = || blob(runner, (layer, plain, form), options);
+            blobs.entry(form.descriptor.digest).or_insert_with(blob);
+        }
+    }
+    Ok(Ready {
+        images,
+        blobs: blobs.into_values().collect(),
+    })
+}
+
+fn blob(
+    runner: &Arc<StepRunner>,
+    (layer, plain, form): (&Layer, &ImageLayer, &ImageLayer),
+    options: &ImageOptions,
+) -> PushBlob {
+    let digest = form.descriptor.digest;
+    let is_form = digest != plain.descriptor.digest;
+    PushBlob {
+        descriptor: form.descriptor.clone(),
+        source: Arc::new(LayerSource {
+            runner: Arc::clone(runner),
+            handle: tokio::runtime::Handle::current(),
+            digest,
+            layer: layer.clone(),
+            form: is_form.then(|| (plain.clone(), options.recipe)),
+        }),
+        mount_from: runner.blobs.repositories(&digest),
+    }
+}
+
+/// The forms of layers from caches that can be named without having them.
+async fn known(
+    runner: &Arc<StepRunner>,
+    assembled: &[Assembled],
+    options: &ImageOptions,
+) -> BTreeMap<Digest, Descriptor> {
+    let wanted: Vec<Digest> = absent(runner, assembled)
+        .map(|(_, plain)| plain.diff_id)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if wanted.is_empty() || options.recipe.compression() == Compression::None {
+        return BTreeMap::new();
+    }
+    let found = runner.forms.descriptors(&wanted, options.recipe).await;
+    let pairs = wanted.into_iter().zip(found);
+    pairs
+        .filter_map(|(layer, form)| Some((layer, form?)))
+        .collect()
+}
+
+/// Fetches what has to be compressed here.
+async fn fetch_rest(
+    runner: &Arc<StepRunner>,
+    assembled: &[Assembled],
+    options: &ImageOptions,
+    known: &BTreeMap<Digest, Descriptor>,
+) -> Result<(), FinishError> {
+    let unknown =
+        absent(runner, assembled).filter(|(_, plain)| !known.contains_key(&plain.diff_id));
+    let unknown: Vec<(Layer, ImageLayer)> = unknown
+        .map(|(layer, plain)| (layer.clone(), plain.clone()))
+        .collect();
+    let plain: Vec<ImageLayer> = unknown.iter().map(|(_, plain)| plain.clone()).collect();
+    let recipes = [options.recipe];
+    let tars = crate::shared::Tars::Unneeded;
+    let formed = runner.forms.bring(&plain, &recipes, tars).await;
+    let rest = unknown
+        .into_iter()
+        .filter(|(_, plain)| !formed.contains(&plain.diff_id))
+        .map(|(layer, _)| layer);
+    let mut rest: Vec<Layer> = rest.collect();
+    if options.force == Force::Other {
+        // All of them are compressed anew, those of bases, too.
+        let all = assembled.iter().flat_map(|one| one.files.snapshot.layers());
+        rest = all
+            .filter(|layer| crate::blobs::is_pulled(layer))
+            .cloned()
+            .collect();
+    }
+    let fetched = runner.blobs.fetch(rest).await;
+    fetched.map_err(|error| lost_or(error, (assembled.len() == 1).then_some(0)))
+}
+
+/// The layers that came from caches as plain tars and are not here.
+fn absent<'a>(
+    runner: &'a StepRunner,
+    assembled: &'a [Assembled],
+) -> impl Iterator<Item = (&'a Layer, &'a ImageLayer)> {
+    let pairs = assembled.iter().flat_map(|one| {
+        let layers = one.files.snapshot.layers().iter();
+        layers.zip(&one.image.layers)
+    });
+    pairs.filter(|(layer, plain)| {
+        let is_plain = plain.descriptor.digest == plain.diff_id;
+        let here = || matches!(runner.store.blobs().has(&plain.diff_id), Ok(Some(_)));
+        is_plain && runner.blobs.is_imported(layer) && !here()
+    })
+}
