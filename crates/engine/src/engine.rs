@@ -10,6 +10,7 @@ use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
 use acetate_image::Puller;
 use acetate_net::{Limits, NetClient};
+use acetate_registry::{Access, Registries};
 use acetate_remote::Programs;
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{OverlayXattrs, SnapshotOptions, Snapshots};
@@ -54,8 +55,8 @@ impl Engine {
             ..SnapshotOptions::default()
         };
         let snapshots = Snapshots::with_options(Arc::clone(&store), options);
-        let net = NetClient::new(Limits::default());
-        let puller = Arc::new(Puller::new(Arc::clone(&store), net));
+        let registries = Registries::new(NetClient::new(Limits::default()), Access::anonymous());
+        let puller = Arc::new(Puller::new(Arc::clone(&store), Arc::new(registries)));
         let programs = Programs {
             search_path: search_path.to_owned(),
             environment: Vec::new(),
@@ -73,6 +74,13 @@ impl Engine {
     /// proxies and certificates. They see no others.
     pub fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
         self.programs.environment = variables;
+        self
+    }
+
+    /// Is let into registries as `access` says; without this, as nobody.
+    pub fn with_access(mut self, access: Access) -> Self {
+        let registries = Registries::new(NetClient::new(Limits::default()), access);
+        self.puller = Arc::new(Puller::new(Arc::clone(&self.store), Arc::new(registries)));
         self
     }
 
