@@ -57,8 +57,8 @@ impl Engine {
         };
         let snapshots = Snapshots::with_options(Arc::clone(&store), options);
         let net = NetClient::new(Limits::default());
-        let registries = Arc::new(Registries::new(net.clone(), Access::anonymous()));
-        let puller = Arc::new(Puller::new(Arc::clone(&store), net));
+        let registries = Arc::new(Registries::new(net, Access::anonymous()));
+        let puller = Arc::new(Puller::new(Arc::clone(&store), Arc::clone(&registries)));
         let programs = Programs {
             search_path: search_path.to_owned(),
             environment: Vec::new(),
@@ -88,6 +88,10 @@ impl Engine {
         let access = Access::standard(environment)?;
         let net = NetClient::new(Limits::default());
         self.registries = Arc::new(Registries::new(net, access));
+        self.puller = Arc::new(Puller::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.registries),
+        ));
         Ok(self)
     }
 

@@ -5,8 +5,7 @@ use serde_json::Value;
 
 use crate::ImageError;
 
-/// The largest manifest or index that is read, in bytes, as in registries.
-pub(crate) const MANIFEST_LIMIT: u64 = 4 << 20;
+pub(crate) use acetate_registry::MANIFEST_LIMIT;
 /// The largest image configuration that is read, in bytes.
 pub(crate) const CONFIG_LIMIT: u64 = 8 << 20;
 /// The most layers an image may have; the file systems below allow fewer at a time.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use acetate_net::NetError;
+use acetate_registry::RegistryError;
 use acetate_store::StoreError;
 
 /// An image that could not be resolved or fetched.
@@ -36,14 +36,6 @@ pub enum ImageError {
         /// The names that exist, or digests where there are none.
         names: Vec<String>,
     },
-    /// The registry does not let us read; anonymous access is all that is tried.
-    #[error("read `{image}` without credentials: {reason}")]
-    Denied {
-        /// The image.
-        image: String,
-        /// The registry's words.
-        reason: String,
-    },
     /// Bytes, sizes or structure do not match what was promised.
     #[error("trust {what}: {reason}")]
     Corrupt {
@@ -60,19 +52,9 @@ pub enum ImageError {
         /// Why not.
         reason: String,
     },
-    /// The registry answered with a status that helps nobody.
-    #[error("read {what}: the registry answered {status}{reason}")]
-    Registry {
-        /// What was asked for.
-        what: String,
-        /// The HTTP status.
-        status: u16,
-        /// The registry's words, with a separator in front; may be empty.
-        reason: String,
-    },
-    /// No usable answer from the network.
+    /// The registry does not let us in, or does not answer as it should.
     #[error(transparent)]
-    Net(#[from] NetError),
+    Registry(RegistryError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +67,16 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<RegistryError> for ImageError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::NotFound { what } => Self::NotFound { what },
+            RegistryError::Corrupt { what, reason } => Self::Corrupt { what, reason },
+            error => Self::Registry(error),
+        }
+    }
 }
 
 impl ImageError {

@@ -10,8 +10,8 @@
 //! on the input only: not on threads, times or the order in which things finish. What an exporter
 //! writes appears under its name when it is whole.
 //!
-//! **Not here.** HTTP itself (`acetate-net`), where blobs lie (`acetate-store`), layers as
-//! directories (`acetate-snapshot`), pushing to registries, signatures.
+//! **Not here.** Registries (`acetate-registry`), where blobs lie (`acetate-store`), layers as
+//! directories (`acetate-snapshot`), signatures.
 
 mod annotations;
 mod assemble;
@@ -25,7 +25,6 @@ mod flatten;
 mod layer;
 mod layout;
 mod puller;
-mod registry;
 mod resolved;
 mod source;
 mod summary;

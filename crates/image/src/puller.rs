@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use acetate_net::NetClient;
 use acetate_oci::{Descriptor, Digest, Platform, Reference};
+use acetate_registry::{Name, Registries, Repository};
 use acetate_stdx::{OnceMap, blocking};
 use acetate_store::Store;
 
@@ -16,7 +16,6 @@ use crate::ImageError;
 use crate::choice::{candidates, offered};
 use crate::document::{self, Document};
 use crate::layout::{self, Layout};
-use crate::registry::Registries;
 use crate::resolved::{Loaded, Origin, ResolvedImage, parse_config};
 use crate::source::{ImageSource, LayoutSource};
 
@@ -31,7 +30,7 @@ const DOCUMENT_LIMIT: usize = 64;
 #[derive(Debug)]
 pub struct Puller {
     store: Arc<Store>,
-    registries: Registries,
+    registries: Arc<Registries>,
     fetches: OnceMap<Digest, ()>,
     layouts: OnceMap<PathBuf, Arc<Layout>>,
 }
@@ -54,10 +53,10 @@ enum PlatformCheck {
 
 impl Puller {
     /// A puller that keeps what it reads in `store`.
-    pub fn new(store: Arc<Store>, net: NetClient) -> Self {
+    pub fn new(store: Arc<Store>, registries: Arc<Registries>) -> Self {
         Self {
             store,
-            registries: Registries::new(net),
+            registries,
             fetches: OnceMap::new(),
             layouts: OnceMap::new(),
         }
@@ -93,7 +92,8 @@ impl Puller {
         if let Some(digest) = reference.digest() {
             return self.load(origin, digest, None).await;
         }
-        let served = self.registries.manifest(reference, None).await?;
+        let (repository, name) = (Repository::from(reference), Name::from(reference));
+        let served = self.registries.manifest(&repository, &name).await?;
         self.keep(&served.bytes).await?;
         let document = document::parse(&served.bytes, &format!("`{reference}`"))?;
         Ok(Loaded {

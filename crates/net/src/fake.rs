@@ -98,6 +98,15 @@ pub struct FakeServer {
 impl FakeServer {
     /// Starts a server whose answers come from `script(request, number of the request from 0)`.
     pub fn start(script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_cutting(|_| None, script)
+    }
+
+    /// As [`Self::start`]; where `cut` gives a number for the head of a request, the connection is
+    /// closed after so many bytes of its body, and nobody is asked for an answer.
+    pub fn start_cutting(
+        cut: impl Fn(&Seen) -> Option<u64> + Send + Sync + 'static,
+        script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
         let address = listener
             .local_addr()
@@ -105,13 +114,14 @@ impl FakeServer {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let (log, halt, script) = (Arc::clone(&seen), Arc::clone(&stop), Arc::new(script));
+        let cut = Arc::new(cut);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if halt.load(Ordering::Relaxed) {
                     return;
                 }
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                std::thread::spawn(move || serve(&stream, &log, &*script));
+                let (log, script, cut) = (Arc::clone(&log), Arc::clone(&script), Arc::clone(&cut));
+                std::thread::spawn(move || serve(&stream, &log, &*cut, &*script));
             }
         });
         Self {
@@ -151,9 +161,10 @@ impl Drop for FakeServer {
 fn serve(
     stream: &TcpStream,
     log: &Mutex<Vec<Seen>>,
+    cut: &(dyn Fn(&Seen) -> Option<u64> + Send + Sync),
     script: &(dyn Fn(&Seen, usize) -> Reply + Send + Sync),
 ) {
-    let Some(seen) = read_request(stream) else {
+    let Some((seen, is_cut)) = read_request(stream, cut) else {
         return;
     };
     let number = {
@@ -161,6 +172,9 @@ fn serve(
         log.push(seen.clone());
         log.len() - 1
     };
+    if is_cut {
+        return;
+    }
     let reply = script(&seen, number);
     std::thread::sleep(reply.silence);
     // The client may be gone already, which is its right.
@@ -169,7 +183,11 @@ fn serve(
     }
 }
 
-fn read_request(stream: &TcpStream) -> Option<Seen> {
+/// A request, and whether it was cut.
+fn read_request(
+    stream: &TcpStream,
+    cut: &(dyn Fn(&Seen) -> Option<u64> + Send + Sync),
+) -> Option<(Seen, bool)> {
     let mut reader = BufReader::new(stream.take(64 << 10));
     let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let first = lines.next()?;
@@ -189,11 +207,13 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
         body: Vec::new(),
     };
     let length = seen.header("content-length").map(str::parse::<u64>);
+    let end = cut(&seen);
     if let Some(Ok(length)) = length {
+        let length = length.min(end.unwrap_or(length));
         reader.get_mut().set_limit(length);
         reader.take(length).read_to_end(&mut seen.body).ok()?;
     }
-    Some(seen)
+    Some((seen, end.is_some()))
 }
 
 fn write_reply(mut stream: &TcpStream, seen: &Seen, reply: &Reply) -> std::io::Result<()> {

@@ -26,6 +26,9 @@ pub struct Access {
     pub helper_limit: Duration,
     /// How many blobs are sent at once.
     pub n_uploads: usize,
+    /// The bytes of a chunk, where blobs are to be sent in chunks from the beginning; without it they
+    /// are when a registry does not take them whole.
+    pub chunk_size: Option<u64>,
     /// Tells when tokens end.
     pub clock: Arc<dyn Clock>,
 }
@@ -40,6 +43,7 @@ impl Access {
             search_path: String::new(),
             helper_limit: HELPER_LIMIT,
             n_uploads: 4,
+            chunk_size: None,
             clock: Arc::new(SystemClock),
         }
     }

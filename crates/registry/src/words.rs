@@ -35,7 +35,10 @@ impl Registries {
                 Err(error) => error,
                 Ok(credential) => RegistryError::Denied {
                     what: site.purpose(),
-                    reason: words.unwrap_or_else(|| format!("the registry answered {status}")),
+                    reason: words.unwrap_or_else(|| match (status, &credential) {
+                        (401, None) => "the registry wants a login".to_owned(),
+                        _ => format!("the registry answered {status}"),
+                    }),
                     hint: hint(site.repository.domain(), credential.is_some()),
                 },
             },

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use acetate_oci::{Descriptor, Digest, Manifest};
+use acetate_registry::{Name, Repository};
 use acetate_stdx::blocking;
 use acetate_store::{Store, StoreError};
 
@@ -27,7 +28,8 @@ impl Puller {
         } else {
             let bytes = match origin {
                 Origin::Registry(image) => {
-                    self.registries.manifest(image, Some(digest)).await?.bytes
+                    let (repository, name) = (Repository::from(image), Name::Digest(digest));
+                    self.registries.manifest(&repository, &name).await?.bytes
                 }
                 Origin::Layout(layout) => {
                     read_from(Arc::clone(layout), digest, MANIFEST_LIMIT).await?
@@ -61,7 +63,13 @@ impl Puller {
             return Ok(bytes);
         }
         let bytes = match origin {
-            Origin::Registry(image) => self.registries.small_blob(image, &manifest.config).await?,
+            Origin::Registry(image) => {
+                let repository = Repository::from(image);
+                let registries = &self.registries;
+                registries
+                    .small_blob(&repository, &manifest.config, CONFIG_LIMIT)
+                    .await?
+            }
             Origin::Layout(layout) => read_from(Arc::clone(layout), digest, CONFIG_LIMIT).await?,
         };
         document::check_bytes(&bytes, &manifest.config)?;

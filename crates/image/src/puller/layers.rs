@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use acetate_oci::{Descriptor, Digest, Reference};
+use acetate_registry::{NoProgress, Piece, Repository};
 use acetate_stdx::blocking;
 use acetate_store::{BlobWriter, Expect, Object, Store, StoreError};
 use tokio::sync::mpsc;
@@ -11,7 +12,6 @@ use tokio::sync::mpsc;
 use super::Puller;
 use crate::ImageError;
 use crate::layout::Layout;
-use crate::registry::Piece;
 use crate::resolved::{Origin, ResolvedImage};
 
 /// Pieces that may wait between network and disk; each is some 16 KiB.
@@ -65,22 +65,45 @@ impl Puller {
     }
 
     async fn download(&self, image: &Reference, layer: &Descriptor) -> Result<(), ImageError> {
+        let repository = Repository::from(image);
+        loop {
+            let (writer, mirrors) = self.receive(&repository, layer).await?;
+            let expect = Expect::descriptor(layer);
+            let committed = blocking(move || writer.commit(expect)).await;
+            match committed {
+                Ok(_) => return Ok(()),
+                // What a mirror gave wrongly the registry may have.
+                Err(StoreError::WrongDigest { .. }) if !mirrors.is_empty() => {
+                    for mirror in mirrors {
+                        self.registries.distrust(&mirror);
+                    }
+                }
+                Err(error) => return Err(blame(error, layer)),
+            }
+        }
+    }
+
+    /// Receives a layer, and says which mirrors it came from.
+    async fn receive(
+        &self,
+        repository: &Repository,
+        layer: &Descriptor,
+    ) -> Result<(BlobWriter, Vec<String>), ImageError> {
         let writer = self.store.blobs().writer()?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let download = async {
             // The sender ends with the download, and the writer's loop with the sender.
             let sender = sender;
-            self.registries.blob(image, layer, &sender).await
+            let registries = &self.registries;
+            registries
+                .blob(repository, layer, &sender, &NoProgress)
+                .await
         };
         let (downloaded, written) =
             tokio::join!(download, blocking(move || write(writer, receiver)));
         // A full disk ends the download early: it is the cause to report.
         let writer = written?;
-        downloaded?;
-        let expect = Expect::descriptor(layer);
-        let committed = blocking(move || writer.commit(expect)).await;
-        committed.map_err(|error| blame(error, layer))?;
-        Ok(())
+        Ok((writer, downloaded?))
     }
 
     async fn copy(&self, layout: Arc<Layout>, layer: Descriptor) -> Result<(), ImageError> {

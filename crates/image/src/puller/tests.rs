@@ -2,22 +2,25 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use acetate_net::Limits;
 use acetate_net::fake::{FakeServer, Reply, Seen};
+use acetate_net::{Limits, NetClient};
 use acetate_oci::{Compression, Index, MediaType, canonical_json};
+
+use acetate_registry::RegistryError;
 
 use super::*;
 use crate::testing::{d, f, image_of, put_layer, sample, store};
 use crate::{Force, Image, ImageLayer, Recipe, compress};
 
-fn net() -> NetClient {
-    NetClient::new(Limits {
+fn net() -> Arc<Registries> {
+    let net = NetClient::new(Limits {
         first_backoff: Duration::from_millis(1),
         longest_backoff: Duration::from_millis(20),
         idle_timeout: Duration::from_secs(5),
         n_retries: 3,
         ..Limits::default()
-    })
+    });
+    Arc::new(Registries::new(net, acetate_registry::Access::anonymous()))
 }
 
 /// The files of a registry by path, without `/v2/app/`.
@@ -185,7 +188,10 @@ async fn logins_and_refusals_are_named() {
         Reply::new(401, "").header("WWW-Authenticate", "Basic realm=\"x\"")
     })
     .await;
-    assert!(matches!(&error, ImageError::Denied { .. }), "{error}");
+    assert!(
+        matches!(&error, ImageError::Registry(RegistryError::Denied { .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("wants a login"), "{error}");
     let error = failure(Files::new(), serve).await;
     assert!(matches!(&error, ImageError::NotFound { .. }), "{error}");
@@ -196,7 +202,7 @@ async fn logins_and_refusals_are_named() {
     assert!(error.to_string().contains("go away"), "{error}");
     let error = failure(Files::new(), |_, _| Reply::new(418, "")).await;
     assert!(
-        matches!(&error, ImageError::Registry { status: 418, .. }),
+        matches!(&error, ImageError::Registry(RegistryError::Refused { status: 418, .. })),
         "{error}"
     );
 }
@@ -293,7 +299,9 @@ async fn endless_cuts_end() {
     assert!(
         matches!(
             error,
-            ImageError::Net(acetate_net::NetError::Interrupted { .. })
+            ImageError::Registry(RegistryError::Net(
+                acetate_net::NetError::Interrupted { .. }
+            ))
         ),
         "{error}"
     );

@@ -198,7 +198,7 @@ pub(crate) fn hint(domain: &str, had_credential: bool) -> String {
     if had_credential {
         format!("the stored login may not do this, or is out of date: log in again with `{login}`")
     } else {
-        format!("log in with `{login}`")
+        format!("log in with `{login}`, if there is such a repository")
     }
 }
 

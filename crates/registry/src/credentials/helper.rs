@@ -182,6 +182,9 @@ fn wait(child: &mut Child, running: &Running) -> io::Result<bool> {
 }
 
 fn read(program: String, said: &Said) -> Result<Option<Credential>, HelperError> {
+    if said.stdout.len() as u64 >= MAX_OUTPUT {
+        return Err(HelperError::Answer { program });
+    }
     if said.is_ok {
         // The reason is left out: it could quote the secret.
         let Ok(answer) = serde_json::from_slice::<Answer>(&said.stdout) else {

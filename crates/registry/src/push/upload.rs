@@ -98,6 +98,11 @@ impl Registries {
             .map(Option::unwrap_or_default))
     }
 
+    fn chunk(&self, min_chunk: u64) -> Option<u64> {
+        let asked = self.access.chunk_size?;
+        Some(asked.max(min_chunk).max(1))
+    }
+
     async fn look(
         &self,
         site: &Site,
@@ -139,7 +144,7 @@ impl Registries {
                     blob,
                     progress,
                     what: blob.what(&site.repository),
-                    chunk: None,
+                    chunk: self.chunk(session.min_chunk),
                     n_failures: 0,
                 };
                 upload.run(site, session).await.map(|()| Pushed::Sent)

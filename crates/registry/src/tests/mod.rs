@@ -1,1 +1,9 @@
+//! The client against scripted registries, which are faulty in every way that is known.
 
+mod fixture;
+mod letting_in;
+mod mirrors;
+mod pulling;
+mod pushing;
+mod referring;
+mod uploads;

@@ -26,6 +26,12 @@ fn run(program: &str, args: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+fn registries() -> std::sync::Arc<acetate_registry::Registries> {
+    let net = NetClient::new(Limits::default());
+    let access = acetate_registry::Access::anonymous();
+    std::sync::Arc::new(acetate_registry::Registries::new(net, access))
+}
+
 /// What skopeo says of an image.
 fn inspect(image: &str) -> Option<Value> {
     // The configuration is the same whatever archive it stands in.
@@ -191,7 +197,7 @@ async fn archives_are_read_back() {
     docker.export(images, &store).unwrap();
     for name in ["o.tar", "d.tar"] {
         let fresh = Store::open(&path(&format!("store-{name}"))).unwrap();
-        let puller = Puller::new(Arc::clone(&fresh), NetClient::new(Limits::default()));
+        let puller = Puller::new(Arc::clone(&fresh), registries());
         let source = ImageSource::layout(path(name));
         let found = puller
             .resolve(&source, &Platform::new("linux", "amd64"))
@@ -287,7 +293,7 @@ async fn a_real_registry_gives_what_skopeo_pushed() {
             return;
         }
         let fresh = Store::open(&dir.path().join(tag)).unwrap();
-        let puller = Puller::new(Arc::clone(&fresh), NetClient::new(Limits::default()));
+        let puller = Puller::new(Arc::clone(&fresh), registries());
         let name = format!("{}/team/app:{tag}", registry.host);
         let source: ImageSource = name.parse().unwrap();
         let found = puller
