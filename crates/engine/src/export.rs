@@ -109,6 +109,42 @@ pub(crate) fn given(request: &BuildRequest) -> Result<Vec<Reference>, BuildError
     Ok(found)
 }
 
+/// Further names that hold the digest of the image, for outputs that ask for them.
+pub(crate) fn with_digest(
+    request: &BuildRequest,
+    digest: Digest,
+) -> Result<Vec<Reference>, BuildError> {
+    let mut found = Vec::new();
+    for output in &request.outputs {
+        let OutputSpec::Image(options, place) = output else {
+            continue;
+        };
+        let names = names(options, &request.tags)?;
+        if !place.keep {
+            continue;
+        }
+        if place.canonical {
+            found.extend(names.iter().map(|name| name.clone().with_digest(digest)));
+        }
+        if let Some(prefix) = place.dangling.as_ref().filter(|_| names.is_empty()) {
+            let name = prefix.parse::<Reference>();
+            let name = name.map_err(|error| {
+                BuildError::request(format!("dangling-name-prefix={prefix}: {error}"))
+            })?;
+            found.push(name.with_digest(digest));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the image is kept here under any name.
+pub(crate) fn keeps(request: &BuildRequest, kept: &[Reference]) -> bool {
+    let is_dangling = |output: &OutputSpec| {
+        matches!(output, OutputSpec::Image(_, Place { keep: true, dangling: Some(_), .. }))
+    };
+    !kept.is_empty() || request.outputs.iter().any(is_dangling)
+}
+
 /// The names under which the image is kept on this machine.
 pub(crate) fn kept(request: &BuildRequest) -> Result<Vec<Reference>, BuildError> {
     let mut is_placed = false;

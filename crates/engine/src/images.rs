@@ -117,7 +117,7 @@ async fn finish_images(
         if export::wants_blobs(request) {
             let fetched = runner.blobs.ensure_blobs(&files.snapshot, &formed).await;
             fetched.map_err(|error| lost_or(error, target))?;
-        } else if !tags.is_empty() {
+        } else if export::keeps(request, tags) {
             // A name keeps its image: all layers are here in some form.
             let fetched = runner.blobs.ensure_usable(&files.snapshot).await;
             fetched.map_err(|error| lost_or(error, target))?;
@@ -149,6 +149,10 @@ async fn finish_images(
         _ => None,
     };
     let digest = root.map(|root| root.digest).or(only);
+    if let Some(digest) = digest {
+        let names = export::with_digest(request, digest)?;
+        names::write(&runner.store, &names, &assembled)?;
+    }
     Ok(Finished {
         images,
         names: export::given(request)?

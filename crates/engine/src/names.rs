@@ -36,6 +36,9 @@ pub(crate) fn write(
     names: &[Reference],
     assembled: &[Assembled],
 ) -> Result<(), FinishError> {
+    if names.is_empty() {
+        return Ok(());
+    }
     let mut images = Vec::with_capacity(assembled.len());
     for Assembled { image, files } in assembled {
         for bytes in [&image.config_bytes, &image.manifest_bytes] {

@@ -41,7 +41,7 @@ pub use pull::{MANIFEST_LIMIT, Piece, Served};
 pub use push::{
     BlobSource, FileSource, MemorySource, Push, PushBlob, PushManifest, PushReport, Pushed,
 };
-pub use registries::Registries;
+pub use registries::{Insecure, Registries};
 pub use settings::{HostSettings, Mirror, Settings, SettingsError};
 
 #[cfg(test)]

@@ -31,6 +31,15 @@ pub struct Registries {
     pub(crate) fallbacks: tokio::sync::Mutex<()>,
 }
 
+/// How little is asked of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insecure {
+    /// Its certificate may prove nothing.
+    AnyCertificate,
+    /// It speaks without TLS.
+    PlainHttp,
+}
+
 /// A host, how it is spoken to, and what it asked for.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -95,6 +104,19 @@ impl Registries {
             sending: OnceMap::new(),
             fallbacks: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same, but for one registry whose certificate is not looked at, or that has none.
+    #[must_use]
+    pub fn trusting(&self, registry: &Repository, how: Insecure) -> Self {
+        let mut access = self.access.clone();
+        let settings = &mut access.settings.registries;
+        let settings = settings.entry(registry.domain().to_owned()).or_default();
+        match how {
+            Insecure::AnyCertificate => settings.insecure = true,
+            Insecure::PlainHttp => settings.http = Some(true),
+        }
+        Self::new(self.net.clone(), access)
     }
 
     /// Does not ask this mirror again: what it gave was wrong.

@@ -46,6 +46,7 @@ mod isolation;
 mod killed;
 mod layers;
 mod outputs;
+mod outputs_attributes;
 mod progress;
 mod prune;
 mod push;

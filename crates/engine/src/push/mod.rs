@@ -10,7 +10,8 @@ use crate::{BuildError, BuildRequest, ImageOptions, Push};
 use acetate_image::{Bundle, Companion, Image};
 use acetate_oci::{Descriptor, Reference};
 use acetate_registry::{
-    MemorySource, Progress, Push as Shipment, PushBlob, PushManifest, Repository,
+    Insecure, MemorySource, NoProgress, Progress, Push as Shipment, PushBlob, PushManifest,
+    PushReport, RegistryError, Repository,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,11 +49,7 @@ pub(crate) async fn push(
         }
         let step = runner.progress.internal(&format!("pushing {repository}"));
         let shipment = shipment(&bundle, blobs.clone(), tags);
-        let progress: Arc<dyn Progress> = Arc::new(acetate_registry::NoProgress);
-        let sent = runner
-            .registries
-            .push(&repository, &shipment, &progress)
-            .await;
+        let sent = send(runner, &repository, &shipment, pushing.how).await;
         let sent = sent.map_err(BuildError::from);
         if let Ok(report) = &sent {
             step.note(&format!(
@@ -67,6 +64,30 @@ pub(crate) async fn push(
         done.push(repository);
     }
     Ok(bundle.root)
+}
+
+/// Sends to one repository; to a registry that may be insecure first with TLS, then without.
+async fn send(
+    runner: &StepRunner,
+    repository: &Repository,
+    shipment: &Shipment,
+    how: Push,
+) -> Result<PushReport, RegistryError> {
+    let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+    if !how.insecure {
+        return runner.registries.push(repository, shipment, &progress).await;
+    }
+    let any = runner
+        .registries
+        .trusting(repository, Insecure::AnyCertificate);
+    match any.push(repository, shipment, &progress).await {
+        Err(RegistryError::Net(error)) => {
+            tracing::debug!(%error, %repository, "the registry is tried without TLS");
+            let plain = runner.registries.trusting(repository, Insecure::PlainHttp);
+            plain.push(repository, shipment, &progress).await
+        }
+        outcome => outcome,
+    }
 }
 
 fn shipment(bundle: &Bundle, blobs: Vec<PushBlob>, tags: Vec<String>) -> Shipment {
