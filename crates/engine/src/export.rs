@@ -140,7 +140,17 @@ pub(crate) fn with_digest(
 /// Whether the image is kept here under any name.
 pub(crate) fn keeps(request: &BuildRequest, kept: &[Reference]) -> bool {
     let is_dangling = |output: &OutputSpec| {
-        matches!(output, OutputSpec::Image(_, Place { keep: true, dangling: Some(_), .. }))
+        matches!(
+            output,
+            OutputSpec::Image(
+                _,
+                Place {
+                    keep: true,
+                    dangling: Some(_),
+                    ..
+                }
+            )
+        )
     };
     !kept.is_empty() || request.outputs.iter().any(is_dangling)
 }

@@ -10,7 +10,9 @@ const DOCKERFILE: &str = "
 #[test]
 fn an_image_is_kept_under_the_names_of_its_output() {
     let world = World::of(DOCKERFILE);
-    world.build(&["-o", "type=image,\"name=own:1,own:2\"", "-tflag"]).ok();
+    world
+        .build(&["-o", "type=image,\"name=own:1,own:2\"", "-tflag"])
+        .ok();
     for name in ["own:1", "own:2"] {
         world.acetate(&["run", name, "true"]).ok();
     }
@@ -21,8 +23,7 @@ fn an_image_is_kept_under_the_names_of_its_output() {
     let path = world.fresh("metadata.json");
     let file = format!("--metadata-file={}", path.display());
     world.build(&["-o", dangling, &file]).ok();
-    let told: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let digest = told["containerimage.digest"].as_str().unwrap();
     for name in ["can", "dang"] {
         let name = format!("{name}@{digest}");
@@ -77,7 +78,12 @@ fn what_contradicts_itself_is_refused_by_both_names() {
             "compression=zstd needs OCI media types, and oci-mediatypes=false",
         ),
         (
-            vec!["-o", "type=oci,source-date-epoch=1", "-o", "type=tar,source-date-epoch=2"],
+            vec![
+                "-o",
+                "type=oci,source-date-epoch=1",
+                "-o",
+                "type=tar,source-date-epoch=2",
+            ],
             "source-date-epoch=1 and source-date-epoch=2",
         ),
         (

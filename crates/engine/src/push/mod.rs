@@ -75,7 +75,10 @@ async fn send(
 ) -> Result<PushReport, RegistryError> {
     let progress: Arc<dyn Progress> = Arc::new(NoProgress);
     if !how.insecure {
-        return runner.registries.push(repository, shipment, &progress).await;
+        return runner
+            .registries
+            .push(repository, shipment, &progress)
+            .await;
     }
     let any = runner
         .registries

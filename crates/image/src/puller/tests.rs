@@ -202,7 +202,10 @@ async fn logins_and_refusals_are_named() {
     assert!(error.to_string().contains("go away"), "{error}");
     let error = failure(Files::new(), |_, _| Reply::new(418, "")).await;
     assert!(
-        matches!(&error, ImageError::Registry(RegistryError::Refused { status: 418, .. })),
+        matches!(
+            &error,
+            ImageError::Registry(RegistryError::Refused { status: 418, .. })
+        ),
         "{error}"
     );
 }
