@@ -57,6 +57,26 @@ impl Server {
     /// # Panics
     /// When it does not answer within ten seconds.
     pub fn registry(dir: &Path) -> Self {
+        Self::start(dir, "")
+    }
+
+    /// The same, which lets in only who has the password `secret` of the user `user`.
+    ///
+    /// # Panics
+    /// When it does not answer within ten seconds.
+    pub fn guarded_registry(dir: &Path) -> Self {
+        let users = dir.join("users");
+        // What `htpasswd -B` gives.
+        let line = "user:$2b$12$GULnMBLWe2whVDgulHjyludTh1YnUyEcWzFRD8LX4fe9JgKrx9S3u\n";
+        std::fs::write(&users, line).expect("the users are written");
+        let path = users.display();
+        Self::start(
+            dir,
+            &format!("auth: {{htpasswd: {{realm: r, path: {path}}}}}\n"),
+        )
+    }
+
+    fn start(dir: &Path, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|l| l.local_addr())
             .expect("a free port")
@@ -64,7 +84,7 @@ impl Server {
         let address = format!("127.0.0.1:{port}");
         let config = dir.join("registry.yml");
         let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n{more}",
             dir.join("registry").display()
         );
         std::fs::write(&config, text).expect("the registry's config is written");

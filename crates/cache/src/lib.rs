@@ -2,8 +2,8 @@
 //!
 //! **Main types.** [`CacheIndex`], the narrow trait; [`LocalCache`], which asks the local store;
 //! [`CacheKey`] and [`CacheRecord`]; [`SharedCache`], the trait of every cache outside of the store,
-//! [`remote::HttpCache`], which machines share over HTTP, [`layout::LayoutCache`], a directory, and
-//! [`layout::InlineCache`], the config of an image.
+//! [`remote::HttpCache`], which machines share over HTTP, [`layout::LayoutCache`], a directory,
+//! [`registry::RegistryCache`], a repository, and [`layout::InlineCache`], the config of an image.
 //!
 //! **Invariants.** A fault is a miss and one warning, never an error of the build. An index may forget
 //! anything at any time. A record that is handed out has all its layers, each trusted, at that moment;
@@ -20,6 +20,7 @@ mod key;
 pub mod layout;
 mod local;
 mod record;
+pub mod registry;
 pub mod remote;
 mod shared;
 pub mod story;

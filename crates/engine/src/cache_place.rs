@@ -19,7 +19,7 @@ impl CachePlace {
     pub fn address(&self) -> Result<Option<CacheAddress>, RemoteError> {
         match self {
             Self::Http { url, .. } => remote_config(url).address().map(Some),
-            Self::Bucket { .. } | Self::Layout { .. } | Self::Inline | Self::Image { .. } => {
+            Self::Bucket { .. } | Self::Layout { .. } | Self::Inline | Self::Registry { .. } => {
                 Ok(None)
             }
         }

@@ -1,5 +1,6 @@
 //! What `--cache-from` and `--cache-to` say.
 
+pub use acetate_cache::layout::Form as CacheForm;
 use acetate_oci::{Compression, Digest};
 use acetate_stdx::Redacted;
 use std::path::PathBuf;
@@ -39,7 +40,9 @@ pub struct CacheExport {
     pub wait: Duration,
     /// Whether a fault of the cache is a warning; else it fails the build when all else is done.
     pub ignore_error: bool,
-    /// How layers are kept where the cache is an image layout.
+    /// What the tag leads to where the cache is in a registry.
+    pub form: CacheForm,
+    /// How layers are kept where the cache is an image layout, or in a registry.
     pub compression: Compression,
     /// The level, where it is not the usual one.
     pub compression_level: Option<i32>,
@@ -61,6 +64,7 @@ impl CacheExport {
             forms: CacheForms::Blobs,
             wait: Duration::from_secs(60),
             ignore_error: true,
+            form: CacheForm::default(),
             compression: Compression::Gzip,
             compression_level: None,
             force_compression: false,
@@ -98,10 +102,13 @@ pub enum CachePlace {
     },
     /// `type=inline`, when exporting only: the records are kept in the config of the image.
     Inline,
-    /// An image whose config holds records, when importing only: `type=registry`, or a reference.
-    Image {
-        /// The name of the image.
+    /// `type=registry`, or a reference: a tag of a registry; when importing also an image whose config
+    /// holds records.
+    Registry {
+        /// The name of the cache, or of the image.
         reference: String,
+        /// Whether the registry may have no certificate, or none that proves anything.
+        insecure: bool,
     },
 }
 

@@ -65,7 +65,7 @@ pub use acetate_stdx::Redacted;
 pub use acetate_store::{PruneReport, Reason, Tally, Usage};
 pub use cache_place::cache_credential;
 pub use cache_spec::{
-    CacheExport, CacheForms, CacheImport, CacheMode, CachePlace, SigningKey, Trust,
+    CacheExport, CacheForm, CacheForms, CacheImport, CacheMode, CachePlace, SigningKey, Trust,
 };
 pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;

@@ -65,6 +65,7 @@ mod shared_fleet;
 mod shared_local;
 mod shared_mounts;
 mod shared_pairs;
+mod shared_registry;
 mod shared_signed;
 mod together;
 mod tools;

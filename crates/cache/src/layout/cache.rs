@@ -1,6 +1,5 @@
 //! [`LayoutCache`]: the directory as a cache of a build.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +15,14 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::catalog::Catalog;
 use super::dir::LayoutDir;
+use super::ledger::Ledger;
 use super::load::{Absent, load};
 use super::notes::{Notes, cause};
 use crate::remote::{Cause, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord};
-use crate::{CacheKey, CacheReport, Fidelity, SharedCache};
+use crate::{CacheKey, CacheReport, SharedCache};
 
 /// The largest tar of a layer that is fetched or published, in bytes.
-pub(super) const MAX_LAYER: u64 = 64 << 30;
+pub(crate) const MAX_LAYER: u64 = 64 << 30;
 
 /// Where records are in a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,12 +121,8 @@ pub(super) struct Loaded {
 /// What this build gives.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Records that were published, those that were there already among them.
-    pub(super) ours: Catalog,
-    /// Keys whose record is replaced, whoever wrote it.
-    pub(super) replaces: BTreeSet<CacheKey>,
-    /// Whether there is anything to write.
-    pub(super) has_news: bool,
+    /// The records.
+    pub(super) ledger: Ledger,
     /// Keeps others from removing what no index names yet.
     pub(super) blobs: Option<FileLock>,
     /// Why nothing is written any more.
@@ -177,10 +173,16 @@ impl LayoutCache {
     async fn find(&self, keys: &[CacheKey]) -> Vec<Option<RemoteHit>> {
         let loaded = self.loaded().await;
         let state = self.0.state();
-        let find = |key: &CacheKey| state.ours.get(key).or_else(|| loaded.catalog.get(key));
+        let find = |key: &CacheKey| {
+            state
+                .ledger
+                .ours
+                .get(key)
+                .or_else(|| loaded.catalog.get(key))
+        };
         let found: Vec<Option<RemoteRecord>> = keys.iter().map(find).collect();
         drop(state);
-        let hits = found.into_iter().map(|record| self.0.judge(record));
+        let hits = found.into_iter().map(|record| self.0.notes.judge(record));
         hits.collect()
     }
 }
@@ -229,25 +231,6 @@ impl Inner {
             let dir = self.dir.path().display();
             format!("nothing comes from the cache in `{dir}`: {absent}; {help}")
         });
-    }
-
-    /// Takes a record, unless a weaker sandbox made its result.
-    fn judge(&self, record: Option<RemoteRecord>) -> Option<RemoteHit> {
-        self.notes.count(|stats| match &record {
-            Some(record) if record.fidelity == Fidelity::Full => {
-                stats.hits += 1;
-                stats.saved_ms += record.duration_ms;
-            }
-            Some(_) => stats.reduced += 1,
-            None => stats.misses += 1,
-        });
-        let record = record.filter(|record| record.fidelity == Fidelity::Full)?;
-        Some(RemoteHit {
-            signer: None,
-            envelope: None,
-            record,
-            namespace: None,
-        })
     }
 
     /// The directory under its one name, by which facts about it are remembered.

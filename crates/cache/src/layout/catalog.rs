@@ -8,14 +8,14 @@ use crate::remote::{LayerForm, RemoteLayer, RemoteRecord};
 use crate::{CacheKey, Fidelity, KeyKind};
 
 /// More layers than any image has.
-pub(super) const MAX_LAYERS: usize = 1000;
+pub(crate) const MAX_LAYERS: usize = 1000;
 
 /// Records, their layers, and where the bytes of those are.
 ///
 /// Most records of a build are one layer longer than another, so a chain is its last layer and the
 /// chain below: memory and files grow with the number of steps, not with its square.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     layers: Interned<Layer>,
     links: Interned<Link>,
     /// How many layers the chain that ends with a link has.
@@ -27,37 +27,37 @@ pub(super) struct Catalog {
 
 /// A layer as a record knows it; the same tar may have been made at two times.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     /// The digest of the tar.
-    pub(super) diff_id: Digest,
+    pub(crate) diff_id: Digest,
     /// The size of the tar in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// When it was made.
-    pub(super) created: Timestamp,
+    pub(crate) created: Timestamp,
     /// The blob of a base image, which lies where that image is.
-    pub(super) base: Option<Descriptor>,
+    pub(crate) base: Option<Descriptor>,
 }
 
 /// A chain: the last layer, and the chain below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// The layer.
-    pub(super) layer: usize,
+    pub(crate) layer: usize,
     /// The chain below; it always has a smaller number.
-    pub(super) below: Option<usize>,
+    pub(crate) below: Option<usize>,
 }
 
 /// A record, its chain being a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The chain; none for scratch and for hints.
-    pub(super) chain: Option<usize>,
+    pub(crate) chain: Option<usize>,
     /// How long the step ran, in milliseconds.
-    pub(super) duration_ms: u64,
+    pub(crate) duration_ms: u64,
     /// What kind of sandbox made it.
-    pub(super) fidelity: Fidelity,
+    pub(crate) fidelity: Fidelity,
     /// The results that it was made of.
-    pub(super) made_of: Vec<Digest>,
+    pub(crate) made_of: Vec<Digest>,
 }
 
 /// Values with numbers, each value once.
@@ -88,32 +88,32 @@ impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
 
 impl Catalog {
     /// How many records there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
     /// The keys, in order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &CacheKey> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &CacheKey> {
         self.records.keys()
     }
 
     /// The records, in the order of their keys.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&CacheKey, &Entry)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&CacheKey, &Entry)> {
         self.records.iter()
     }
 
     /// True when there is a record of the key.
-    pub(super) fn holds(&self, key: &CacheKey) -> bool {
+    pub(crate) fn holds(&self, key: &CacheKey) -> bool {
         self.records.contains_key(key)
     }
 
     /// The layer of a number that a link gave.
-    pub(super) fn layer(&self, number: usize) -> &Layer {
+    pub(crate) fn layer(&self, number: usize) -> &Layer {
         &self.layers.values[number]
     }
 
     /// The numbers of the links of a chain, bottom to top.
-    pub(super) fn chain(&self, last: Option<usize>) -> Vec<usize> {
+    pub(crate) fn chain(&self, last: Option<usize>) -> Vec<usize> {
         let above = |number: &usize| self.links.values[*number].below;
         let mut numbers: Vec<usize> = std::iter::successors(last, above).collect();
         numbers.reverse();
@@ -121,22 +121,22 @@ impl Catalog {
     }
 
     /// The link of a number.
-    pub(super) fn link(&self, number: usize) -> Link {
+    pub(crate) fn link(&self, number: usize) -> Link {
         self.links.values[number]
     }
 
     /// The blobs that lie beside the records.
-    pub(super) fn blobs(&self) -> &BTreeMap<Digest, Descriptor> {
+    pub(crate) fn blobs(&self) -> &BTreeMap<Digest, Descriptor> {
         &self.blobs
     }
 
     /// True for a blob that lies beside the records.
-    pub(super) fn owns(&self, blob: &Digest) -> bool {
+    pub(crate) fn owns(&self, blob: &Digest) -> bool {
         self.blobs.values().any(|own| own.digest == *blob)
     }
 
     /// The layers of a record, bottom to top.
-    pub(super) fn layers_of(&self, key: &CacheKey) -> Option<Vec<&Layer>> {
+    pub(crate) fn layers_of(&self, key: &CacheKey) -> Option<Vec<&Layer>> {
         let chain = self.records.get(key)?.chain;
         let numbers = self.chain(chain).into_iter();
         Some(
@@ -147,7 +147,7 @@ impl Catalog {
     }
 
     /// The record of a key; none also where the bytes of a layer are nowhere.
-    pub(super) fn get(&self, key: &CacheKey) -> Option<RemoteRecord> {
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<RemoteRecord> {
         let entry = self.records.get(key)?;
         let layers = self.layers_of(key)?.into_iter();
         let layers = layers.map(|layer| {
@@ -168,7 +168,7 @@ impl Catalog {
     }
 
     /// Adds a link; none when the chain would be too long or names what is not there.
-    pub(super) fn add_link(&mut self, layer: Layer, below: Option<usize>) -> Option<usize> {
+    pub(crate) fn add_link(&mut self, layer: Layer, below: Option<usize>) -> Option<usize> {
         let depth = match below {
             Some(below) => *self.depths.get(below)? + 1,
             None => 1,
@@ -185,19 +185,19 @@ impl Catalog {
     }
 
     /// Says where the bytes of a tar are.
-    pub(super) fn put_blob(&mut self, diff_id: Digest, blob: Descriptor) {
+    pub(crate) fn put_blob(&mut self, diff_id: Digest, blob: Descriptor) {
         self.blobs.insert(diff_id, blob);
     }
 
     /// Puts a record whose chain was added before; one of the same key is replaced.
-    pub(super) fn put(&mut self, key: CacheKey, entry: Entry) {
+    pub(crate) fn put(&mut self, key: CacheKey, entry: Entry) {
         self.records.insert(key, entry);
     }
 
     /// Puts a result under its keys; a hint has no layers.
     ///
     /// Gives false, and puts nothing, when there are too many layers.
-    pub(super) fn put_result(&mut self, keys: &[CacheKey], layers: &[Layer], of: &Entry) -> bool {
+    pub(crate) fn put_result(&mut self, keys: &[CacheKey], layers: &[Layer], of: &Entry) -> bool {
         let mut chain = None;
         for layer in layers {
             chain = self.add_link(layer.clone(), chain);
@@ -223,7 +223,7 @@ impl Catalog {
     }
 
     /// Takes records of another catalog, and the places of their layers' bytes that are not known.
-    pub(super) fn adopt<'k>(&mut self, other: &Self, keys: impl Iterator<Item = &'k CacheKey>) {
+    pub(crate) fn adopt<'k>(&mut self, other: &Self, keys: impl Iterator<Item = &'k CacheKey>) {
         // A chain below always has the smaller number, so one walk finds all of them translated.
         let mut numbers: Vec<usize> = Vec::with_capacity(other.links.values.len());
         for link in &other.links.values {
@@ -249,7 +249,7 @@ impl Catalog {
 
     /// Drops blobs that are gone, then records of which a layer is nowhere; gives how many records
     /// that were.
-    pub(super) fn drop_lost(&mut self, is_there: impl Fn(&Descriptor) -> bool) -> usize {
+    pub(crate) fn drop_lost(&mut self, is_there: impl Fn(&Descriptor) -> bool) -> usize {
         self.blobs.retain(|_, blob| is_there(blob));
         let mut whole: Vec<bool> = Vec::with_capacity(self.links.values.len());
         for link in &self.links.values {

@@ -1,22 +1,18 @@
 //! The end of a build: its records join those of the layout.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use acetate_oci::{Descriptor, Digest, Index, Manifest, MediaType, canonical_json};
+use acetate_oci::{Descriptor, Digest, Index, MediaType, canonical_json};
 use serde_json::Value;
 
 use super::cache::{Inner, LayoutCache, LayoutOptions, Reset, State};
 use super::catalog::Catalog;
-use super::document::{Detail, write};
-use super::load::{Absent, CONFIG_TYPE, MAX_MANIFEST, REF_NAME, load};
-use crate::CacheKey;
+use super::ledger::Others;
+use super::load::{Absent, MAX_MANIFEST, REF_NAME, load};
+use super::parcel::{self, Form, Parcel, Split, TooMany};
 use crate::remote::Cause;
-
-/// Annotations of layers, by the names that BuildKit gave them.
-const UNCOMPRESSED: &str = "containerd.io/uncompressed";
-const CREATED: &str = "buildkit/createdat";
 
 /// Why records were not written.
 enum Unwritten {
@@ -51,13 +47,7 @@ impl LayoutCache {
 
 impl Inner {
     fn try_close(&self, options: LayoutOptions) -> Result<(), Unwritten> {
-        let State {
-            ours,
-            replaces,
-            blobs,
-            has_news,
-            ..
-        } = {
+        let State { ledger, blobs, .. } = {
             let mut state = self.state();
             let stopped = state.stopped;
             let next = State {
@@ -66,7 +56,7 @@ impl Inner {
             };
             std::mem::replace(&mut *state, next)
         };
-        if ours.len() == 0 || (options.reset == Reset::Keep && !has_news) {
+        if ledger.ours.len() == 0 || (options.reset == Reset::Keep && !ledger.has_news) {
             // All that was published is there already.
             return Ok(());
         }
@@ -81,7 +71,11 @@ impl Inner {
             // It was warned of where it is worth that, and is made anew.
             Err(_) => Catalog::default(),
         };
-        let mut merged = merge(&current, &ours, &replaces, options.reset);
+        let others = match options.reset {
+            Reset::Keep => Others::Stay,
+            Reset::Drop => Others::Go,
+        };
+        let mut merged = ledger.merged_with(&current, others);
         let n_lost = merged.drop_lost(|blob| self.dir.has(blob));
         if n_lost > 0 {
             tracing::debug!(
@@ -106,24 +100,11 @@ impl Inner {
 
     /// Writes config and manifest, and lets the tag name them; gives the index.
     fn put_tag(&self, records: &Catalog) -> Result<Index, Unwritten> {
-        // Only what the records need.
-        let mut needed = Catalog::default();
-        needed.adopt(records, records.keys());
-        let blobs = needed.blobs();
-        let places = blobs.keys().enumerate().map(|(n, diff_id)| (*diff_id, n));
-        let places: BTreeMap<Digest, usize> = places.collect();
-        let document = write(&needed, &places, Detail::All);
         let too_large = "there are too many; use `reset=true`, or another directory";
         let too_large = || Unwritten::Other(Cause::Full, too_large);
-        let config = document.to_bytes().ok_or_else(too_large)?;
-        let manifest = Manifest::oci(
-            Descriptor::of(MediaType::new(CONFIG_TYPE), &config),
-            layers(&needed),
-        );
-        let manifest = canonical_json(&manifest);
-        if manifest.len() as u64 > MAX_MANIFEST {
-            return Err(too_large());
-        }
+        let parcel = parcel::pack(records, Form::Manifest, Split::Never, &[]);
+        let Parcel { config, root, .. } = parcel.map_err(|TooMany| too_large())?;
+        let (config, manifest) = (config.1, root);
         let mut entry = Descriptor::of(MediaType::OCI_MANIFEST, &manifest);
         let tag = self.place.tag.clone();
         entry.annotations.insert(REF_NAME.to_owned(), tag);
@@ -170,53 +151,6 @@ impl Inner {
         }
         self.dir.sweep(|digest| named.contains(digest))
     }
-}
-
-/// The records that the tag holds from now on.
-fn merge(
-    current: &Catalog,
-    ours: &Catalog,
-    replaces: &BTreeSet<CacheKey>,
-    reset: Reset,
-) -> Catalog {
-    let mut merged = Catalog::default();
-    let stays = |key: &&CacheKey| match reset {
-        Reset::Keep => true,
-        // Of what this build has given as well, the earlier may be the one to stay.
-        Reset::Drop => ours.holds(key),
-    };
-    merged.adopt(current, current.keys().filter(stays));
-    for (diff_id, blob) in ours.blobs() {
-        merged.put_blob(*diff_id, blob.clone());
-    }
-    let added: Vec<CacheKey> = ours
-        .keys()
-        .filter(|key| replaces.contains(key) || !merged.holds(key))
-        .copied()
-        .collect();
-    merged.adopt(ours, added.iter());
-    merged
-}
-
-/// The layers of the manifest, in the order of the digests of their tars.
-fn layers(catalog: &Catalog) -> Vec<Descriptor> {
-    let mut created = BTreeMap::new();
-    for key in catalog.keys() {
-        for layer in catalog.layers_of(key).into_iter().flatten() {
-            let first = created.entry(layer.diff_id).or_insert(layer.created);
-            *first = (*first).min(layer.created);
-        }
-    }
-    let layers = catalog.blobs().iter().map(|(diff_id, blob)| {
-        let mut layer = blob.clone();
-        let notes = &mut layer.annotations;
-        notes.insert(UNCOMPRESSED.to_owned(), diff_id.to_string());
-        if let Some(created) = created.get(diff_id) {
-            notes.insert(CREATED.to_owned(), created.to_string());
-        }
-        layer
-    });
-    layers.collect()
 }
 
 /// The index with the tag's entry; all else in it stays, whatever it is.

@@ -9,14 +9,14 @@ use super::catalog::{Catalog, Entry, Layer};
 use crate::{CacheKey, Fidelity, KeyKind};
 
 /// A document of more bytes is refused, and not written either.
-pub(super) const MAX_DOCUMENT: u64 = 16 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// The document: layers, chains of them, and records that name chains, by numbers.
 ///
 /// Equal records give equal bytes, in whatever order they came together.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Document {
+pub(crate) struct Document {
     layers: Vec<LayerPart>,
     chains: Vec<LinkPart>,
     records: Vec<RecordPart>,
@@ -82,7 +82,7 @@ fn is_zero(n: &u64) -> bool {
 
 /// What of a record is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(crate) enum Detail {
     /// All.
     All,
     /// Not what differs between two builds of the same: how long steps ran, and when.
@@ -91,7 +91,7 @@ pub(super) enum Detail {
 
 /// Writes the records of a catalog; `places` tells where among the layers of the manifest the tar
 /// of a digest is.
-pub(super) fn write(
+pub(crate) fn write(
     catalog: &Catalog,
     places: &BTreeMap<Digest, usize>,
     detail: Detail,
@@ -172,13 +172,13 @@ fn layer_part(layer: &Layer, places: &BTreeMap<Digest, usize>, detail: Detail) -
 
 impl Document {
     /// The bytes, as canonical JSON; none when there are too many of them.
-    pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
+    pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
         let bytes = canonical_json(self);
         (bytes.len() as u64 <= MAX_DOCUMENT).then_some(bytes)
     }
 
     /// The layers whose blobs are in the manifest, and their places in it.
-    pub(super) fn places(&self) -> impl Iterator<Item = (&Digest, usize)> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Digest, usize)> {
         let layers = self.layers.iter();
         layers.filter_map(|layer| Some((&layer.diff_id, layer.blob?)))
     }
@@ -187,7 +187,7 @@ impl Document {
     /// layer of a place was made where the document does not.
     ///
     /// `None` when a number names nothing.
-    pub(super) fn read(
+    pub(crate) fn read(
         self,
         blobs: &[Descriptor],
         created: impl Fn(usize) -> Timestamp,

@@ -1,21 +1,15 @@
 //! Layers that come out of a layout.
 
-use std::io::{self, Read, Write};
-use std::sync::{Arc, mpsc};
+use std::io;
+use std::sync::Arc;
 
-use acetate_oci::{Compression, Descriptor, Digest, DigestHasher};
-use acetate_store::{BlobRef, BlobWriter, Expect, StoreError};
+use acetate_oci::{Descriptor, Digest};
+use acetate_store::BlobRef;
 
 use super::cache::{Inner, LayoutCache, MAX_LAYER};
+use super::intake::{self, Known, Refused, local};
 use super::verified;
 use crate::remote::{Cause, LayerForm, Lost, RemoteLayer};
-
-/// Bytes read at a time.
-const PIECE: usize = 1 << 20;
-/// Pieces that wait to be hashed.
-const QUEUE: usize = 4;
-/// For a tar of fewer bytes a thread is not worth it.
-const SMALL: u64 = 4 << 20;
 
 impl LayoutCache {
     /// Brings the blob of a layer into the store, as it is compressed here.
@@ -51,18 +45,13 @@ impl LayoutCache {
 
 impl Inner {
     fn owns(&self, loaded: &super::catalog::Catalog, blob: &Digest) -> bool {
-        loaded.owns(blob) || self.state().ours.owns(blob)
+        loaded.owns(blob) || self.state().ledger.ours.owns(blob)
     }
 
     fn bring(&self, layer: &RemoteLayer, blob: &Descriptor) -> Result<BlobRef, Lost> {
-        let brought = BlobRef {
-            media_type: blob.media_type.clone(),
-            digest: blob.digest,
-            size: blob.size,
-        };
-        let is_known = verified::holds(&self.store, &blob.digest, &layer.diff_id).map_err(local)?;
-        if is_known && verified::is_here(&self.store, &blob.digest).map_err(local)? {
-            return Ok(brought);
+        let known = intake::known(&self.store, layer, blob)?;
+        if known == Known::Here {
+            return Ok(intake::blob_ref(blob));
         }
         let opened = self.dir.open_blob(&blob.digest);
         let opened = opened.map_err(|error| self.unreadable(&error))?;
@@ -73,39 +62,14 @@ impl Inner {
         if size != blob.size || (is_plain && size != layer.size) {
             return Err(self.damaged(&blob.digest));
         }
-        let writer = self.store.blobs().writer().map_err(local)?;
-        let mut copy = Copy::new(file, writer);
-        let check = match blob.media_type.compression() {
-            // Its digest says all, and is checked in any case.
-            _ if is_known => Ok(true),
-            None => Ok(false),
-            Some(how) => is_tar(&mut copy, how, layer),
-        };
-        let is_right = match check.and_then(|is_right| copy.finish().map(|()| is_right)) {
-            Ok(is_right) => is_right,
-            // What cannot be unpacked is no layer; that the disk is full is another matter.
-            Err(error) => match copy.fault.take() {
-                Some(Side::Store(error)) => return Err(Lost::Local(error)),
-                Some(Side::Layout(error)) => return Err(self.unreadable(&error)),
-                None => {
-                    tracing::debug!(%error, blob = %blob.digest, "a layer cannot be unpacked");
-                    false
-                }
-            },
-        };
-        if !is_right {
-            return Err(self.damaged(&blob.digest));
+        match intake::take_in(&self.store, layer, blob, known, file) {
+            Ok(()) => {}
+            Err(Refused::Wrong) => return Err(self.damaged(&blob.digest)),
+            Err(Refused::Reader(error)) => return Err(self.unreadable(&error)),
+            Err(Refused::Store(error)) => return Err(Lost::Local(error)),
         }
-        match copy.writer.commit(Expect::descriptor(blob)) {
-            Ok(_) => {}
-            Err(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }) => {
-                return Err(self.damaged(&blob.digest));
-            }
-            Err(error) => return Err(local(error)),
-        }
-        verified::note(&self.store, &blob.digest, &layer.diff_id);
         self.notes.count(|stats| stats.bytes_down += blob.size);
-        Ok(brought)
+        Ok(intake::blob_ref(blob))
     }
 
     /// Remembers that a blob is of no use, and warns once.
@@ -126,101 +90,5 @@ impl Inner {
             format!("a layer in the cache in `{dir}` cannot be read: {error}")
         });
         Lost::Cache(cause)
-    }
-}
-
-fn local(error: StoreError) -> Lost {
-    Lost::Local(io::Error::other(error))
-}
-
-/// Unpacks a blob while it is copied, and tells whether it gives the tar of the layer.
-fn is_tar(copy: &mut Copy, how: Compression, layer: &RemoteLayer) -> io::Result<bool> {
-    let mut tar = acetate_image::unpacked(copy, how)?.take(layer.size + 1);
-    let hasher = if layer.size > SMALL {
-        hash_aside(&mut tar)?
-    } else {
-        let mut hasher = DigestHasher::new();
-        io::copy(&mut tar, &mut hasher)?;
-        hasher
-    };
-    Ok(hasher.bytes_hashed() == layer.size && hasher.finish() == layer.diff_id)
-}
-
-/// Hashes on a thread of its own what is read here, so that one large layer keeps two cores at work.
-fn hash_aside(reader: &mut impl Read) -> io::Result<DigestHasher> {
-    let (full, pieces) = mpsc::sync_channel::<Vec<u8>>(QUEUE);
-    let (empty, spare) = mpsc::channel::<Vec<u8>>();
-    std::thread::scope(|scope| {
-        let hashing = scope.spawn(move || {
-            let mut hasher = DigestHasher::new();
-            for piece in pieces {
-                hasher.update(&piece);
-                // Nobody takes it when the reader has come to its end.
-                drop(empty.send(piece));
-            }
-            hasher
-        });
-        let reading = loop {
-            let mut piece = spare
-                .try_recv()
-                .unwrap_or_else(|_| Vec::with_capacity(PIECE));
-            piece.clear();
-            match reader.take(PIECE as u64).read_to_end(&mut piece) {
-                Ok(0) => break Ok(()),
-                Ok(_) => drop(full.send(piece)),
-                Err(error) => break Err(error),
-            }
-        };
-        drop(full);
-        let hasher = hashing.join().expect("hashing does not panic");
-        reading.map(|()| hasher)
-    })
-}
-
-/// Gives the bytes of a file to a reader and writes them to the store on the way.
-struct Copy {
-    file: std::fs::File,
-    writer: BlobWriter,
-    /// What failed that has nothing to do with the bytes.
-    fault: Option<Side>,
-}
-
-enum Side {
-    Layout(io::Error),
-    Store(io::Error),
-}
-
-impl Copy {
-    fn new(file: std::fs::File, writer: BlobWriter) -> Self {
-        Self {
-            file,
-            writer,
-            fault: None,
-        }
-    }
-
-    /// Copies what no reader wanted.
-    fn finish(&mut self) -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
-        while self.read(&mut piece)? > 0 {}
-        Ok(())
-    }
-
-    fn failed(&mut self, side: Side) -> io::Error {
-        self.fault = Some(side);
-        io::Error::other("the layer cannot be copied")
-    }
-}
-
-impl Read for Copy {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = match self.file.read(buffer) {
-            Ok(n) => n,
-            Err(error) => return Err(self.failed(Side::Layout(error))),
-        };
-        if let Err(error) = self.writer.write_all(&buffer[..n]) {
-            return Err(self.failed(Side::Store(error)));
-        }
-        Ok(n)
     }
 }

@@ -2,25 +2,21 @@
 
 use std::io;
 
-use acetate_oci::{Descriptor, Digest, Index, Manifest, Timestamp};
-use serde::de::DeserializeOwned;
+use acetate_oci::{Descriptor, Digest, Index};
 
 use super::catalog::Catalog;
 use super::dir::LayoutDir;
-use super::document::{Document, MAX_DOCUMENT};
+use super::document::MAX_DOCUMENT;
+use super::parcel::{self, parse};
 
-/// The type of the config whose manifest holds our records.
-pub(super) const CONFIG_TYPE: &str = "application/vnd.acetate.cache.config.v1+json";
-/// What all versions of it begin with.
-const ANY_CONFIG: &str = "application/vnd.acetate.cache.config.";
 /// Annotation of an index entry: its tag.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// An index or a manifest of more bytes is refused, as registries do.
-pub(super) const MAX_MANIFEST: u64 = 4 << 20;
+pub(crate) const MAX_MANIFEST: u64 = 4 << 20;
 
 /// Why there are no records to be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Absent {
+pub(crate) enum Absent {
     /// There is no directory.
     #[error("there is no such directory")]
     Directory,
@@ -52,26 +48,12 @@ pub(super) fn load(dir: &LayoutDir, tag: &str, digest: Option<&Digest>) -> Resul
     };
     let name = format!("the manifest `{manifest}`");
     let bytes = document(dir, &manifest, MAX_MANIFEST, &name)?;
-    let value: serde_json::Value = parse(&bytes, &name)?;
-    if value.get("layers").is_none() {
-        // An index, as other programs write their caches.
-        return Err(Absent::Foreign(name));
-    }
-    let manifest: Manifest = parse(&bytes, &name)?;
-    let kind = &manifest.config.media_type;
-    if kind.as_str() != CONFIG_TYPE {
-        return Err(if kind.as_str().starts_with(ANY_CONFIG) {
-            Absent::Newer(kind.to_string())
-        } else {
-            Absent::Foreign(name)
-        });
-    }
+    let found = parcel::find(&bytes, &name)?;
     let name = "the config that holds the records";
-    let bytes = document(dir, &manifest.config.digest, MAX_DOCUMENT, name)?;
-    let document: Document = parse(&bytes, name)?;
-    // Our layouts always say when a layer was made.
-    let catalog = document.read(&manifest.layers, |_| Timestamp::from_secs(0));
-    catalog.ok_or_else(|| Absent::Damaged(format!("{name} names what is not there")))
+    let config = document(dir, &found.config.digest, MAX_DOCUMENT, name)?;
+    let part = |part: &Descriptor| document(dir, &part.digest, MAX_DOCUMENT, name);
+    let parts = found.parts.iter().map(part).collect::<Result<_, _>>()?;
+    found.open(config, parts)
 }
 
 fn index(dir: &LayoutDir) -> Result<Index, Absent> {
@@ -114,12 +96,6 @@ fn document(dir: &LayoutDir, digest: &Digest, limit: u64, name: &str) -> Result<
         return Err(Absent::Damaged(format!("{name} is damaged")));
     }
     Ok(bytes)
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T, Absent> {
-    // Nesting is limited by the parser.
-    let parsed = serde_json::from_slice(bytes);
-    parsed.map_err(|error| Absent::Damaged(format!("{name} cannot be understood ({error})")))
 }
 
 fn invalid(error: io::Error) -> Absent {

@@ -14,16 +14,21 @@
 //! (`acetate-engine`). docs/cache-local.md tells users about it.
 
 mod cache;
-mod catalog;
+pub(crate) mod catalog;
 mod close;
 mod dir;
 mod document;
 mod fetch;
 mod inline;
-mod load;
-mod notes;
-mod publish;
-mod verified;
+pub(crate) mod intake;
+pub(crate) mod ledger;
+pub(crate) mod load;
+pub(crate) mod notes;
+pub(crate) mod parcel;
+pub(crate) mod publish;
+pub(crate) mod verified;
 
+pub(crate) use cache::MAX_LAYER;
 pub use cache::{LayoutCache, LayoutOptions, LayoutPlace, Missing, Reset};
 pub use inline::{INLINE_FIELD, InlineCache};
+pub use parcel::Form;

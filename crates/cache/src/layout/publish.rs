@@ -3,12 +3,12 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use acetate_image::{Force, ImageError, ImageLayer, pack};
+use acetate_image::{Force, ImageError, ImageLayer, Recipe, pack};
 use acetate_oci::{Descriptor, Digest};
 use acetate_store::{Store, StoreError};
 
 use super::cache::{Inner, LayoutCache, LayoutOptions, Loaded, MAX_LAYER};
-use super::catalog::{Entry, Layer, MAX_LAYERS};
+use super::catalog::MAX_LAYERS;
 use super::notes::cause;
 use super::verified;
 use crate::remote::{Cause, Existing, LayerSource, Publication, Published, Put, Skip};
@@ -21,15 +21,7 @@ impl LayoutCache {
     /// Writes what the directory lacks of the layers, and keeps the records in mind.
     pub(super) async fn give(&self, publication: &Publication) -> Published {
         let outcome = self.try_give(publication).await;
-        let n_keys = publication.keys.len() as u64;
-        self.0.notes.count(|stats| match &outcome {
-            Ok(puts) => {
-                let n_written = puts.iter().filter(|put| **put == Put::Written).count() as u64;
-                stats.published += n_written;
-                stats.kept += n_keys - n_written;
-            }
-            Err(_) => stats.skipped += n_keys,
-        });
+        self.0.notes.count_given(publication.keys.len(), &outcome);
         match outcome {
             Ok(puts) => Published::Done(puts),
             Err(skip) => {
@@ -58,7 +50,11 @@ impl LayoutCache {
                 self.place(source, &loaded, options).await?;
             }
         }
-        self.remember(publication, &loaded, &puts);
+        let placed = |diff_id: &Digest| self.0.placed.get(diff_id);
+        let mut state = self.0.state();
+        let ledger = &mut state.ledger;
+        ledger.remember(publication, &loaded.catalog, &puts, placed);
+        drop(state);
         Ok(puts)
     }
 
@@ -145,52 +141,6 @@ impl LayoutCache {
         };
         self.0.placed.get_or_try_init(&source.diff_id, write).await
     }
-
-    /// Keeps the records until the build ends.
-    fn remember(&self, publication: &Publication, loaded: &Loaded, puts: &[Put]) {
-        let layers: Vec<Layer> = publication.layers.iter().map(layer).collect();
-        let of = Entry {
-            chain: None,
-            duration_ms: publication.duration_ms,
-            fidelity: publication.fidelity.clone(),
-            made_of: publication.made_of.clone(),
-        };
-        let with = |wanted: Put| {
-            let keys = publication.keys.iter().zip(puts);
-            keys.filter(move |(_, put)| **put == wanted)
-                .map(|(key, _)| *key)
-                .collect::<Vec<CacheKey>>()
-        };
-        let (written, kept) = (with(Put::Written), with(Put::Kept));
-        let mut state = self.0.state();
-        for layer in &layers {
-            if let Some(blob) = self.0.placed.get(&layer.diff_id) {
-                state.ours.put_blob(layer.diff_id, blob);
-            }
-        }
-        state.ours.put_result(&written, &layers, &of);
-        let fresh = kept.iter().filter(|key| !state.ours.holds(key)).copied();
-        let fresh: Vec<CacheKey> = fresh.collect();
-        if !fresh.is_empty() {
-            state.ours.adopt(&loaded.catalog, fresh.iter());
-        }
-        state.has_news |= !written.is_empty();
-        // What was there was to be replaced, or is of no use. What was not there, and is when the
-        // build ends, stays: all go on from the first result.
-        let replaced = written
-            .into_iter()
-            .filter(|key| publication.existing == Existing::Replace || loaded.catalog.holds(key));
-        state.replaces.extend(replaced);
-    }
-}
-
-fn layer(source: &LayerSource) -> Layer {
-    Layer {
-        diff_id: source.diff_id,
-        size: source.size,
-        created: source.created,
-        base: source.base.clone(),
-    }
 }
 
 impl Inner {
@@ -237,7 +187,8 @@ impl Inner {
         }
         let unusable = |error: ImageError| Skip::Source(error.to_string());
         for _ in 0..2 {
-            let form = form(&self.store, source, options).map_err(unusable)?;
+            let form =
+                form(&self.store, source, options.recipe, options.force).map_err(unusable)?;
             let blob = form.descriptor;
             match self.copy(&blob) {
                 Ok(true) => {
@@ -285,13 +236,14 @@ fn is_damage(error: &io::Error) -> bool {
     matches!(inner, Some(StoreError::Damaged { .. }))
 }
 
-/// The form of a layer in the store that the directory is given.
-fn form(
+/// The form of a layer in the store that a cache is given.
+pub(crate) fn form(
     store: &Store,
     source: &LayerSource,
-    options: LayoutOptions,
+    recipe: Recipe,
+    force: Force,
 ) -> Result<ImageLayer, ImageError> {
-    if options.force == Force::Plain
+    if force == Force::Plain
         && let Some(descriptor) = verified::find(store, &source.diff_id)?
     {
         return Ok(ImageLayer {
@@ -299,5 +251,5 @@ fn form(
             diff_id: source.diff_id,
         });
     }
-    pack(store, &source.diff_id, || (source.open)(), options.recipe)
+    pack(store, &source.diff_id, || (source.open)(), recipe)
 }

@@ -9,14 +9,14 @@ const UNPACKED: &str = "unpacked-layer";
 const SPOILT: &str = "spoilt-layer";
 
 /// Notes that a blob was unpacked and gave a tar, or was made from it.
-pub(super) fn note(store: &Store, blob: &Digest, diff_id: &Digest) {
+pub(crate) fn note(store: &Store, blob: &Digest, diff_id: &Digest) {
     let key = FactKey::new(UNPACKED, blob.as_bytes());
     let value = diff_id.as_bytes().to_vec();
     store.index().put_facts(vec![(key, value)]);
 }
 
 /// True when it is known that a blob unpacks to a tar.
-pub(super) fn holds(store: &Store, blob: &Digest, diff_id: &Digest) -> Result<bool, StoreError> {
+pub(crate) fn holds(store: &Store, blob: &Digest, diff_id: &Digest) -> Result<bool, StoreError> {
     if blob == diff_id {
         return Ok(true);
     }
@@ -30,7 +30,7 @@ pub(super) fn holds(store: &Store, blob: &Digest, diff_id: &Digest) -> Result<bo
 }
 
 /// A blob in the store that is known to unpack to a tar; it is pinned.
-pub(super) fn find(store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>, StoreError> {
+pub(crate) fn find(store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>, StoreError> {
     for row in store.index().layers_by_diff(diff_id)? {
         let Some(blob) = row.blob else {
             continue;
@@ -45,26 +45,26 @@ pub(super) fn find(store: &Store, diff_id: &Digest) -> Result<Option<Descriptor>
 }
 
 /// True when a blob is in the store; it is pinned then.
-pub(super) fn is_here(store: &Store, blob: &Digest) -> Result<bool, StoreError> {
+pub(crate) fn is_here(store: &Store, blob: &Digest) -> Result<bool, StoreError> {
     let pinned = store.live().pin(&[Object::Blob(*blob)])?;
     Ok(pinned == [true] && store.blobs().has(blob)?.is_some())
 }
 
 /// Notes that what lies in some layout as a blob is of no use as this tar, so that a build which
 /// writes there replaces it, though it looks as it should.
-pub(super) fn note_spoilt(store: &Store, place: &str, blob: &Digest) {
+pub(crate) fn note_spoilt(store: &Store, place: &str, blob: &Digest) {
     store
         .index()
         .put_facts(vec![(spoilt_key(place, blob), Vec::new())]);
 }
 
 /// Forgets that, when the blob was written anew.
-pub(super) fn forget_spoilt(store: &Store, place: &str, blob: &Digest) {
+pub(crate) fn forget_spoilt(store: &Store, place: &str, blob: &Digest) {
     store.index().drop_fact(&spoilt_key(place, blob));
 }
 
 /// True when a blob of a layout was found to be of no use.
-pub(super) fn is_spoilt(store: &Store, place: &str, blob: &Digest) -> Result<bool, StoreError> {
+pub(crate) fn is_spoilt(store: &Store, place: &str, blob: &Digest) -> Result<bool, StoreError> {
     let facts = store.index().facts(&[spoilt_key(place, blob)])?;
     Ok(facts.into_iter().flatten().next().is_some())
 }

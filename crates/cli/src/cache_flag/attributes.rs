@@ -94,12 +94,23 @@ const TO: Option<Side> = Some(Side::To);
 const BUCKETS: &[Kind] = &[Kind::S3, Kind::Gcs, Kind::Azblob];
 /// Those that records are sent to one by one.
 const REMOTE: &[Kind] = &[Kind::Http, Kind::S3, Kind::Gcs, Kind::Azblob];
+/// Those that the end of a build waits for.
+const AWAITED: &[Kind] = &[
+    Kind::Http,
+    Kind::Registry,
+    Kind::S3,
+    Kind::Gcs,
+    Kind::Azblob,
+];
 /// Those that can fail by themselves.
-const FALLIBLE: &[Kind] = &[Kind::Http, Kind::Local, Kind::S3, Kind::Gcs, Kind::Azblob];
+const FALLIBLE: &[Kind] = READ;
+/// Those that keep layers as blobs of images.
+const BLOBS: &[Kind] = &[Kind::Local, Kind::Registry];
 const WRITTEN: &[Kind] = &[
     Kind::Http,
     Kind::Local,
     Kind::Inline,
+    Kind::Registry,
     Kind::S3,
     Kind::Gcs,
     Kind::Azblob,
@@ -116,7 +127,8 @@ const READ: &[Kind] = &[
 /// In the order in which they are listed to users.
 pub(super) const ATTRIBUTES: &[Rule] = &[
     rule("url", None, &[Kind::Http]),
-    rule("ref", FROM, &[Kind::Registry]),
+    rule("ref", None, &[Kind::Registry]),
+    rule("registry.insecure", None, &[Kind::Registry]),
     rule("src", FROM, &[Kind::Local]),
     rule("dest", TO, &[Kind::Local]),
     rule("tag", None, &[Kind::Local]),
@@ -146,13 +158,13 @@ pub(super) const ATTRIBUTES: &[Rule] = &[
     rule("mounts-max", TO, REMOTE),
     rule("sign", TO, WRITTEN),
     rule("forms", TO, REMOTE),
-    rule("wait", TO, REMOTE),
+    rule("wait", TO, AWAITED),
     rule("ignore-error", TO, FALLIBLE),
-    rule("compression", TO, &[Kind::Local]),
-    rule("compression-level", TO, &[Kind::Local]),
-    rule("force-compression", TO, &[Kind::Local]),
-    rule("image-manifest", TO, &[Kind::Local]),
-    rule("oci-mediatypes", TO, &[Kind::Local]),
+    rule("compression", TO, BLOBS),
+    rule("compression-level", TO, BLOBS),
+    rule("force-compression", TO, BLOBS),
+    rule("image-manifest", TO, BLOBS),
+    rule("oci-mediatypes", TO, BLOBS),
 ];
 
 /// What scripts leave empty when there is nothing to say.
@@ -173,7 +185,6 @@ const FOREIGN: &[&str] = &[
     "blobs_prefix",
     "disable_accept_encoding",
     "manifests_prefix",
-    "registry.insecure",
     "retry_max_attempts",
     "retry_mode",
     "timeout",
@@ -293,10 +304,6 @@ fn kind_of(fields: &[String]) -> Result<Kind> {
 
 fn check_kind(side: Side, kind: Kind) -> Result<()> {
     match (side, kind) {
-        (Side::To, Kind::Registry) => bail!(
-            "nothing is written to registries yet, that comes with pushing images; use type=http, \
-             a bucket (type=s3, gcs, azblob), type=local or type=inline"
-        ),
         (Side::From, Kind::Inline) => bail!(
             "type=inline goes with --cache-to only; it is read from the image: \
              --cache-from type=registry,ref=IMAGE"

@@ -9,7 +9,8 @@ mod value;
 mod tests;
 
 use crate::environment::Environment;
-use acetate_engine::{CacheExport, CacheImport, CachePlace};
+use acetate_engine::{CacheExport, CacheForm, CacheImport, CachePlace};
+use acetate_oci::Compression;
 use anyhow::{Result, anyhow, bail};
 use attributes::{Attributes, Kind, Side, shown};
 use std::time::Duration;
@@ -152,10 +153,36 @@ fn layout_options(given: &Attributes, export: &mut CacheExport) -> Result<()> {
     if let Some(text) = given.get("force-compression") {
         export.force_compression = value::boolean("force-compression", text)?;
     }
+    if given.kind == Kind::Registry {
+        export.form = form(given, export.compression)?;
+        return Ok(());
+    }
     for key in ["image-manifest", "oci-mediatypes"] {
         if let Some(text) = given.get(key) {
             value::only_true(key, text)?;
         }
     }
     Ok(())
+}
+
+/// What the tag of a registry leads to.
+fn form(given: &Attributes, compression: Compression) -> Result<CacheForm> {
+    let said = |key| {
+        let text = given.get(key);
+        text.map(|text| value::boolean(key, text)).transpose()
+    };
+    let is_manifest = said("image-manifest")?.unwrap_or(true);
+    let is_oci = said("oci-mediatypes")?.unwrap_or(true);
+    match (is_manifest, is_oci) {
+        (true, true) => Ok(CacheForm::Manifest),
+        (false, true) => Ok(CacheForm::Index),
+        (true, false) => bail!(
+            "`oci-mediatypes=false` goes with `image-manifest=false` only: an image manifest has \
+             the types of OCI"
+        ),
+        (false, false) if compression == Compression::Zstd => bail!(
+            "`compression=zstd` does not go with `oci-mediatypes=false`: Docker has no type for it"
+        ),
+        (false, false) => Ok(CacheForm::DockerList),
+    }
 }

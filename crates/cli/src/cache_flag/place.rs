@@ -14,7 +14,7 @@ pub(super) fn read(given: &Attributes, env: &Environment) -> Result<CachePlace> 
         Kind::Http => http(given, env),
         Kind::Local => layout(given),
         Kind::Inline => Ok(CachePlace::Inline),
-        Kind::Registry => image(given),
+        Kind::Registry => registry(given),
         Kind::S3 => bucket::s3(given, env),
         Kind::Gcs => bucket::gcs(given, env),
         Kind::Azblob => bucket::azblob(given, env),
@@ -50,11 +50,22 @@ fn layout(given: &Attributes) -> Result<CachePlace> {
     })
 }
 
-fn image(given: &Attributes) -> Result<CachePlace> {
-    let reference = given.need("ref", "IMAGE")?;
+fn registry(given: &Attributes) -> Result<CachePlace> {
+    let what = match given.side {
+        Side::From => "IMAGE",
+        Side::To => "HOST/NAME:TAG",
+    };
+    let reference = given.need("ref", what)?;
     let parsed = reference.parse::<Reference>();
-    parsed.map_err(|error| anyhow!("`{reference}` is no name of an image: {error}"))?;
-    Ok(CachePlace::Image {
+    let parsed =
+        parsed.map_err(|error| anyhow!("`{reference}` is no name of an image: {error}"))?;
+    if given.side == Side::To && parsed.digest().is_some() {
+        bail!("`ref` has a digest, which cannot be written; name a tag");
+    }
+    let insecure = given.get("registry.insecure");
+    let insecure = insecure.map(|text| value::boolean("registry.insecure", text));
+    Ok(CachePlace::Registry {
         reference: reference.to_owned(),
+        insecure: insecure.transpose()?.unwrap_or_default(),
     })
 }

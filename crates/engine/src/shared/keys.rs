@@ -2,7 +2,7 @@
 
 use crate::{BuildError, BuildRequest, CachePlace, SigningKey, Trust};
 use acetate_cache::remote::sign::{self, KeyError, TrustedKeys};
-use acetate_oci::Digest;
+use acetate_oci::{Digest, Reference};
 use std::collections::BTreeSet;
 
 /// What the flags say about the keys of one place.
@@ -110,6 +110,12 @@ fn name(place: &CachePlace) -> String {
         CachePlace::Bucket { url, options } => {
             let settings = format!("{:?}", options.expose());
             format!("{url}\0{}", Digest::of(settings.as_bytes()))
+        }
+        // One flag is enough to say that it is insecure.
+        CachePlace::Registry { reference, .. } => {
+            let parsed = reference.parse::<Reference>();
+            let name = parsed.map_or_else(|_| reference.clone(), |parsed| parsed.to_string());
+            format!("registry\0{name}")
         }
         other => format!("{other:?}"),
     }

@@ -14,6 +14,7 @@ mod mounts;
 mod mounts_in;
 mod open;
 mod publisher;
+mod registry;
 mod source;
 pub(crate) mod stories;
 mod wanted;

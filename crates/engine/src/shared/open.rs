@@ -1,15 +1,14 @@
 use super::inline::InlineExport;
 use super::keys::{self, Keys};
-use super::{Export, Import, Opened, SharedCaches};
+use super::{Export, Import, Opened, SharedCaches, registry};
 use crate::cache_place::remote_config;
 use crate::engine::Engine;
 use crate::{BuildError, BuildRequest, CacheExport, CachePlace};
 use acetate_cache::SharedCache;
-use acetate_cache::layout::{InlineCache, LayoutCache, LayoutOptions, LayoutPlace, Missing, Reset};
+use acetate_cache::layout::{LayoutCache, LayoutOptions, LayoutPlace, Missing, Reset};
 use acetate_cache::remote::{BucketConfig, HttpCache, RemoteCache, RemoteConfig, RemoteError};
-use acetate_image::{Force, ImageSource, Recipe, ResolvedImage};
+use acetate_image::{Force, Recipe, ResolvedImage};
 use acetate_net::is_loopback;
-use acetate_oci::{ImageConfig, Platform};
 use acetate_stdx::Redacted;
 use std::sync::Arc;
 
@@ -105,8 +104,10 @@ impl Opening<'_> {
                 let export = self.inline.get_or_insert_default();
                 Opened::plain(Arc::clone(export) as Arc<dyn SharedCache>)
             }
-            CachePlace::Image { reference } => {
-                Opened::plain(Arc::new(self.image(flag, reference).await?))
+            CachePlace::Registry { reference, .. } => {
+                let found = registry::open(self.engine, self.request, flag, reference).await?;
+                self.images.extend(found.image);
+                Opened::plain(found.cache)
             }
         };
         self.opened.push((keys, opened.clone()));
@@ -156,38 +157,6 @@ impl Opening<'_> {
         };
         Ok(LayoutCache::reader(place, missing, store))
     }
-
-    /// An image that cannot be had is an empty cache, and a warning.
-    async fn image(&mut self, flag: &str, reference: &str) -> Result<InlineCache, BuildError> {
-        let source = if reference.starts_with("oci-layout://") {
-            reference.parse::<ImageSource>().map_err(|e| e.to_string())
-        } else {
-            let parsed = reference.parse();
-            parsed
-                .map(ImageSource::Registry)
-                .map_err(|e| format!("{e}"))
-        };
-        let source =
-            source.map_err(|error| BuildError::request(format!("{flag} {reference}: {error}")))?;
-        let platforms = self.request.platforms.first().cloned();
-        let platform = platforms.unwrap_or_else(Platform::host);
-        match self.engine.puller.resolve(&source, &platform).await {
-            Ok(image) => {
-                let cache = InlineCache::read(reference, &image.config, image.layers());
-                self.images.push(Arc::new(image));
-                Ok(cache)
-            }
-            Err(error) => {
-                let words = crate::error::words(&error);
-                tracing::warn!("nothing comes from the records in the image {reference}: {words}");
-                Ok(InlineCache::read(
-                    reference,
-                    &ImageConfig::scratch(&platform),
-                    &[],
-                ))
-            }
-        }
-    }
 }
 
 impl Opened {
@@ -200,22 +169,29 @@ impl Opened {
 }
 
 fn layout_options(export: &CacheExport) -> Result<LayoutOptions, acetate_image::LevelError> {
-    let recipe = match export.compression_level {
-        None => Recipe::new(export.compression),
-        Some(level) => Recipe::new(export.compression).at_level(level)?,
-    };
+    let (recipe, force) = recipe(export)?;
     Ok(LayoutOptions {
         recipe,
-        force: if export.force_compression {
-            Force::Other
-        } else {
-            Force::Plain
-        },
+        force,
         reset: match export.place {
             CachePlace::Layout { reset: true, .. } => Reset::Drop,
             _ => Reset::Keep,
         },
     })
+}
+
+/// How layers are compressed that are kept as blobs.
+pub(super) fn recipe(export: &CacheExport) -> Result<(Recipe, Force), acetate_image::LevelError> {
+    let recipe = match export.compression_level {
+        None => Recipe::new(export.compression),
+        Some(level) => Recipe::new(export.compression).at_level(level)?,
+    };
+    let force = if export.force_compression {
+        Force::Other
+    } else {
+        Force::Plain
+    };
+    Ok((recipe, force))
 }
 
 /// A token that anybody on the way can read is worth a line.

@@ -41,10 +41,14 @@ fn caches_are_read_from_where_the_flag_says() {
             "Type=local,SRC=a=b,tag=main",
             "a=b main None false Anyone None",
         ),
-        ("user/app:cache", "image user/app:cache Anyone None"),
+        ("user/app:cache", "registry user/app:cache Anyone None"),
         (
             "type=registry,ref=h:5000/app",
-            "image h:5000/app Anyone None",
+            "registry h:5000/app Anyone None",
+        ),
+        (
+            "type=registry,ref=h/app,registry.insecure=true",
+            "insecure registry h/app Anyone None",
         ),
         // The last of two counts, as with other builders.
         (

@@ -121,7 +121,11 @@ fn line(place: &CachePlace) -> String {
             format!("{} {tag} {digest:?} {reset}", dir.display())
         }
         CachePlace::Inline => "inline".to_owned(),
-        CachePlace::Image { reference } => format!("image {reference}"),
+        CachePlace::Registry {
+            reference,
+            insecure: false,
+        } => format!("registry {reference}"),
+        CachePlace::Registry { reference, .. } => format!("insecure registry {reference}"),
     }
 }
 

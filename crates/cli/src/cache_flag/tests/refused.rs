@@ -100,8 +100,8 @@ const UNREADABLE: &[(&str, &str)] = &[
     ),
     ("type=local,src=x,digest=md5:1", "`digest`: "),
     (
-        "type=registry,ref=x,registry.insecure=true",
-        "`registry.insecure` of other builders has no meaning here",
+        "type=registry,ref=x,registry.insecure=maybe",
+        "`registry.insecure` is true or false, not `maybe`",
     ),
     (
         "type=s3,bucket=b,name=a;b",
@@ -153,12 +153,24 @@ fn what_is_no_cache_says_why() {
 
 const UNWRITABLE: &[(&str, &str)] = &[
     (
-        "user/app",
-        "nothing is written to registries yet, that comes with pushing images; use type=http",
+        "type=registry",
+        "`ref` is missing, expected type=registry,ref=HOST/NAME:TAG",
     ),
     (
-        "type=registry,ref=x",
-        "nothing is written to registries yet",
+        "type=registry,ref=x@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "`ref` has a digest, which cannot be written; name a tag",
+    ),
+    (
+        "type=registry,ref=x,oci-mediatypes=false",
+        "`oci-mediatypes=false` goes with `image-manifest=false` only",
+    ),
+    (
+        "type=registry,ref=x,oci-mediatypes=false,image-manifest=false,compression=zstd",
+        "`compression=zstd` does not go with `oci-mediatypes=false`",
+    ),
+    (
+        "type=registry,ref=x,mounts=cargo",
+        "`mounts` goes with type=http, type=s3, type=gcs, type=azblob only",
     ),
     ("type=gha", "type=gha is not supported"),
     (
@@ -321,7 +333,7 @@ fn an_attribute_is_taken_exactly_where_it_has_an_effect() {
                 "compression" => "zstd",
                 "compression-level" => "3",
                 "reset" | "use_path_style" | "ignore-error" | "force-compression"
-                | "image-manifest" | "oci-mediatypes" => "true",
+                | "image-manifest" | "oci-mediatypes" | "registry.insecure" => "true",
                 _ => "x",
             };
             for side in [Side::From, Side::To] {

@@ -21,7 +21,8 @@ pub(super) struct Site<'a> {
 impl Site<'_> {
     pub(super) fn engine(&self) -> Result<Engine, BuildError> {
         let engine = Engine::open(self.root, &self.env.search_path)?;
-        Ok(engine.with_environment(self.env.for_fetching()))
+        let engine = engine.with_environment(self.env.for_fetching());
+        engine.with_registries(&self.env.for_registries())
     }
 
     /// The cache that a flag names to be read or asked.
