@@ -165,7 +165,9 @@ fn others_copy_it_in_every_form() {
         };
         let (second, taken) = build_on(&world, &format!("reader-{tag}"), &[&from]);
         assert_eq!(taken.ran(), Vec::<String>::new(), "{tag}");
-        assert_eq!(second.digest(), first.digest(), "{tag}");
+        // The image that is written out has the blobs of the cache.
+        assert_eq!(second.config.rootfs, first.config.rootfs, "{tag}");
+        assert_eq!(second.file("id"), first.file("id"), "{tag}");
     }
 }
 

@@ -176,8 +176,10 @@ impl Inner {
     async fn load(&self) -> Loaded {
         let read = tokio::time::timeout(PATIENCE, self.shelf.view(None)).await;
         let unread = match read.unwrap_or(Err(Unread::Late)) {
-            Ok(view) => {
-                if view.is_empty() {
+            Ok(mut view) => {
+                if let Some(fault) = view.fault.take() {
+                    self.explain(&Unread::Absent(fault));
+                } else if view.is_empty() {
                     self.explain(&Unread::Absent(Absent::Entry(self.tag())));
                 }
                 return Loaded {

@@ -15,7 +15,6 @@ use super::shelf::View;
 use super::writer::{MAX_WRITERS, Writer};
 use crate::layout::catalog::Catalog;
 use crate::layout::ledger::{Ledger, Others};
-use crate::layout::load::Absent;
 use crate::layout::parcel::{self, Parcel, Split, TooMany};
 use crate::remote::Cause;
 
@@ -140,8 +139,6 @@ impl Inner {
         let own = Writer::of(&self.store).tag(tag);
         match self.shelf.view(Some(&own)).await {
             Ok(view) => Ok(view),
-            // It was warned of where it is worth that, and is made anew.
-            Err(Unread::Absent(Absent::Damaged(_))) => Ok(View::default()),
             Err(Unread::Registry(error)) => Err(error.into()),
             Err(unread) => {
                 let reason = match unread.owner() {
@@ -223,19 +220,19 @@ impl Inner {
         let own = writer.tag(tag);
         let is_free = match view.writers.get(&own) {
             // One that could not be read is left alone.
-            Some(digest) => view.merged.contains(digest),
+            Some(digest) => view.is_spare(digest),
             None => view.writers.len() < MAX_WRITERS,
         };
         if is_free {
             return Ok(Some(own));
         }
-        let mut merged: Vec<(&String, &Digest)> = view.writers.iter().collect();
-        merged.retain(|(_, digest)| view.merged.contains(digest));
-        if !merged.is_empty() {
-            let n_merged = merged.len();
-            merged.rotate_left(writer.number() % n_merged);
+        let mut spare: Vec<(&String, &Digest)> = view.writers.iter().collect();
+        spare.retain(|(_, digest)| view.is_spare(digest));
+        if !spare.is_empty() {
+            let n_spare = spare.len();
+            spare.rotate_left(writer.number() % n_spare);
         }
-        for (tag, digest) in merged {
+        for (tag, digest) in spare {
             // Right before it is written: nothing else keeps two from taking the same.
             if self.digest(tag).await? == Some(*digest) {
                 return Ok(Some(tag.clone()));

@@ -50,6 +50,10 @@ pub(super) struct View {
     pub(super) writers: BTreeMap<String, Digest>,
     /// The manifests of writers all of whose records are in the catalog.
     pub(super) merged: Vec<Digest>,
+    /// The manifests of writers that are of no use.
+    pub(super) damaged: Vec<Digest>,
+    /// What is wrong with the tag that users name, where others may have records yet.
+    pub(super) fault: Option<Absent>,
     /// The manifest of the tag that users name.
     main: Option<Digest>,
 }
@@ -57,7 +61,14 @@ pub(super) struct View {
 impl View {
     /// True when there is no cache yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.main.is_none() && self.writers.is_empty()
+        self.main.is_none() && self.writers.is_empty() && self.fault.is_none()
+    }
+}
+
+impl View {
+    /// True for the manifest of a writer that nobody needs when this view was written.
+    pub(super) fn is_spare(&self, manifest: &Digest) -> bool {
+        self.merged.contains(manifest) || self.damaged.contains(manifest)
     }
 }
 
@@ -92,9 +103,14 @@ impl Shelf {
         if let Some(own) = own.filter(|own| !writers.iter().any(|tag| tag == own)) {
             writers.push(own.to_owned());
         }
-        let main = main?;
+        let (main, fault) = match main {
+            Ok(main) => (main, None),
+            Err(Unread::Absent(fault @ Absent::Damaged(_))) => (None, Some(fault)),
+            Err(error) => return Err(error),
+        };
         let mut view = View {
             main: main.as_ref().map(|(digest, _)| *digest),
+            fault,
             ..View::default()
         };
         let mut known: Vec<Digest> = view.main.into_iter().collect();
@@ -111,12 +127,16 @@ impl Shelf {
                 continue;
             };
             view.writers.insert(other.tag, digest);
-            if let Some(book) = &other.book {
-                add(&mut view.catalog, &book.catalog);
+            match &other.records {
+                Records::Read(book) => add(&mut view.catalog, &book.catalog),
+                Records::Known => {}
+                Records::Damaged => {
+                    view.damaged.push(digest);
+                    continue;
+                }
+                Records::Unread => continue,
             }
-            if other.book.is_some() || known.contains(&digest) {
-                view.merged.push(digest);
-            }
+            view.merged.push(digest);
         }
         view.merged.sort_unstable();
         view.merged.dedup();
@@ -152,20 +172,23 @@ impl Shelf {
                 None
             }
         };
-        let mut other = Other {
+        let records = match digest {
+            None => Records::Unread,
+            Some(digest) if known.contains(&digest) => Records::Known,
+            Some(digest) => match self.book(&Name::Digest(digest)).await {
+                Ok(Some((_, book))) => Records::Read(book),
+                Ok(None) | Err(Unread::Absent(Absent::Damaged(_))) => Records::Damaged,
+                Err(error) => {
+                    tracing::debug!(%error, tag, "a tag of a cache is not read");
+                    Records::Unread
+                }
+            },
+        };
+        Other {
             tag,
             digest,
-            book: None,
-        };
-        if let Some(digest) = digest.filter(|digest| !known.contains(digest)) {
-            match self.book(&Name::Digest(digest)).await {
-                Ok(book) => other.book = book.map(|(_, book)| book),
-                Err(error) => {
-                    tracing::debug!(%error, tag = other.tag, "a tag of a cache is not read");
-                }
-            }
+            records,
         }
-        other
     }
 
     /// The records of one manifest; none when it is not there.
@@ -221,7 +244,18 @@ impl Shelf {
 struct Other {
     tag: String,
     digest: Option<Digest>,
-    book: Option<Arc<Book>>,
+    records: Records,
+}
+
+/// What is known of the records of a writer.
+enum Records {
+    Read(Arc<Book>),
+    /// They are among those of the tag that users name.
+    Known,
+    /// They are of no use.
+    Damaged,
+    /// Nothing: a fault, or somebody else's.
+    Unread,
 }
 
 /// Adds records that are not there yet: all go on from the first result.

@@ -8,6 +8,7 @@ mod inline;
 mod layout;
 mod peers;
 mod place;
+mod registry;
 #[path = "../remote/scripted.rs"]
 #[expect(dead_code, reason = "another binary uses the rest")]
 mod scripted;

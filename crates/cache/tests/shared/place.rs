@@ -151,7 +151,7 @@ pub(crate) fn store() -> (TempDir, Arc<Store>) {
     (dir, store)
 }
 
-fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+pub(crate) fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
     let at = bytes.windows(from.len()).position(|window| window == from);
     let at = at.expect("the text is there");

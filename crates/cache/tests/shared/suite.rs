@@ -29,6 +29,13 @@ macro_rules! over_all_places {
                 super::$name(super::Layout::new()).await;
             })*
         }
+
+        mod registry {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::registry::Registry::new()).await;
+            })*
+        }
     };
 }
 

@@ -51,7 +51,7 @@ impl Engine {
         let remote = opened.and_then(|opened| opened.server.clone());
         let remote = remote.ok_or_else(|| {
             BuildError::request_with(
-                "a directory or an image cannot be asked: only servers and buckets can",
+                "a directory, a registry or an image cannot be asked: only servers and buckets can",
                 "name a server, https://HOST/NAMESPACE",
             )
         })?;

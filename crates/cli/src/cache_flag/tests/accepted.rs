@@ -237,7 +237,7 @@ fn caches_stay_in_order() {
     let lines = |places: &mut dyn Iterator<Item = &CachePlace>| -> Vec<String> {
         places.map(line).collect()
     };
-    let expected = ["https://h/b", "https://h/a", "image user/app"];
+    let expected = ["https://h/b", "https://h/a", "registry user/app"];
     assert_eq!(lines(&mut imports.iter().map(|it| &it.place)), expected);
     assert_eq!(
         lines(&mut exports.iter().map(|it| &it.place)),

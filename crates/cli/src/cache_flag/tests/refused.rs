@@ -187,15 +187,15 @@ const UNWRITABLE: &[(&str, &str)] = &[
     ),
     (
         "type=inline,ignore-error=true",
-        "`ignore-error` goes with type=http, type=local, type=s3, type=gcs, type=azblob only",
+        "`ignore-error` goes with type=http, type=local, type=registry, type=s3, type=gcs, type=azblob only",
     ),
     (
         "https://h,compression=zstd",
-        "`compression` goes with type=local only",
+        "`compression` goes with type=local, type=registry only",
     ),
     (
         "type=local,dest=d,wait=5s",
-        "`wait` goes with type=http, type=s3, type=gcs, type=azblob only",
+        "`wait` goes with type=http, type=registry, type=s3, type=gcs, type=azblob only",
     ),
     (
         "type=local,dest=d,compression=lz4",
@@ -343,15 +343,15 @@ fn an_attribute_is_taken_exactly_where_it_has_an_effect() {
                     _ => "",
                 };
                 let text = format!("{base}{place},{key}={value}");
-                let (result, never) = match side {
-                    Side::From => (ground.import(&text), Kind::Inline),
-                    Side::To => (ground.export(&text), Kind::Registry),
+                let (result, is_never) = match side {
+                    Side::From => (ground.import(&text), *kind == Kind::Inline),
+                    Side::To => (ground.export(&text), false),
                 };
-                let is_taken = *kind != never && attribute.is_for(side, *kind);
+                let is_taken = !is_never && attribute.is_for(side, *kind);
                 assert_eq!(result.is_ok(), is_taken, "{side:?} {text}: {result:?}");
                 if let Err(error) = result {
                     let names_it = error.contains(&format!("`{key}` goes with"));
-                    assert!(names_it || *kind == never, "{side:?} {text}: {error}");
+                    assert!(names_it || is_never, "{side:?} {text}: {error}");
                 }
             }
         }
