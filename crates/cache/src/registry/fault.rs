@@ -26,11 +26,10 @@ impl Unread {
     /// Which cause it is.
     pub(super) fn cause(&self) -> Cause {
         match self {
-            Self::Absent(Absent::Directory | Absent::Entry(_)) => Cause::Unreachable,
+            Self::Absent(Absent::Directory | Absent::Entry(_)) | Self::Late => Cause::Unreachable,
             Self::Absent(Absent::Io(error)) => crate::layout::notes::cause(error),
             Self::Absent(_) => Cause::Damaged,
             Self::Registry(error) => cause(error),
-            Self::Late => Cause::Unreachable,
         }
     }
 

@@ -105,7 +105,8 @@ impl Opening<'_> {
                 Opened::plain(Arc::clone(export) as Arc<dyn SharedCache>)
             }
             CachePlace::Registry { reference, .. } => {
-                let found = registry::open(self.engine, self.request, flag, reference).await?;
+                let opening = registry::open(self.engine, self.request, flag, reference);
+                let found = Box::pin(opening).await?;
                 self.images.extend(found.image);
                 Opened::plain(found.cache)
             }
