@@ -124,17 +124,26 @@ pub(crate) fn with_digest(
             continue;
         }
         if place.canonical {
-            found.extend(names.iter().map(|name| name.clone().with_digest(digest)));
+            for name in &names {
+                found.push(digested(name, digest)?);
+            }
         }
         if let Some(prefix) = place.dangling.as_ref().filter(|_| names.is_empty()) {
             let name = prefix.parse::<Reference>();
             let name = name.map_err(|error| {
                 BuildError::request(format!("dangling-name-prefix={prefix}: {error}"))
             })?;
-            found.push(name.with_digest(digest));
+            found.push(digested(&name, digest)?);
         }
     }
     Ok(found)
+}
+
+/// The name without its tag, which moves, and with a digest, which does not.
+fn digested(name: &Reference, digest: Digest) -> Result<Reference, BuildError> {
+    let text = format!("{}/{}@{digest}", name.domain(), name.path());
+    let parsed = text.parse::<Reference>();
+    parsed.map_err(|error| BuildError::request(format!("{text}: {error}")))
 }
 
 /// Whether the image is kept here under any name.
