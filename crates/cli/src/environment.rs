@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use acetate_engine::RegistryEnvironment;
+
 /// Names the state directory.
 pub(crate) const HOME: &str = "ACETATE_HOME";
 
@@ -49,6 +51,24 @@ impl Environment {
     /// The variables for programs that fetch repositories.
     pub(crate) fn for_fetching(&self) -> Vec<(String, String)> {
         self.those_of(FETCHING)
+    }
+
+    /// The variables that lead to what registries let us in by.
+    pub(crate) fn for_registries(&self) -> RegistryEnvironment {
+        let path = |name: &str| {
+            let value = self.get(name).filter(|value| !value.is_empty());
+            value.map(PathBuf::from)
+        };
+        // By its specification a relative path in one of these is passed over.
+        let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
+        RegistryEnvironment {
+            home: path("HOME"),
+            docker_config: path("DOCKER_CONFIG"),
+            registry_auth_file: path("REGISTRY_AUTH_FILE"),
+            xdg_runtime_dir: absolute("XDG_RUNTIME_DIR"),
+            xdg_config_home: absolute("XDG_CONFIG_HOME"),
+            search_path: self.search_path.clone(),
+        }
     }
 
     /// Those of the variables that are set.

@@ -8,9 +8,9 @@ use acetate_cache::LocalCache;
 use acetate_cache::story::LocalStories;
 use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
-use acetate_image::Puller;
+use acetate_image::{ImageError, Puller};
 use acetate_net::{Limits, NetClient};
-use acetate_registry::{Access, Registries};
+use acetate_registry::{Access, Environment as RegistryEnvironment, Registries, RegistryError};
 use acetate_remote::Programs;
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{OverlayXattrs, SnapshotOptions, Snapshots};
@@ -77,11 +77,19 @@ impl Engine {
         self
     }
 
-    /// Is let into registries as `access` says; without this, as nobody.
-    pub fn with_access(mut self, access: Access) -> Self {
+    /// Is let into registries by the files that the environment leads to; without this, as nobody.
+    ///
+    /// # Errors
+    /// A file of settings that is there and cannot be used.
+    pub fn with_registries(
+        mut self,
+        environment: &RegistryEnvironment,
+    ) -> Result<Self, BuildError> {
+        let access = Access::standard(environment).map_err(RegistryError::from);
+        let access = access.map_err(ImageError::from)?;
         let registries = Registries::new(NetClient::new(Limits::default()), access);
         self.puller = Arc::new(Puller::new(Arc::clone(&self.store), Arc::new(registries)));
-        self
+        Ok(self)
     }
 
     /// Builds what the request asks for.

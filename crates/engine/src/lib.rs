@@ -53,6 +53,7 @@ pub use acetate_cache::remote::{CacheAddress, RemoteError as CacheAddressError};
 pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
+pub use acetate_registry::Environment as RegistryEnvironment;
 pub use acetate_remote::CredentialError;
 pub use acetate_scheduler::CancellationToken;
 pub use acetate_stdx::Redacted;

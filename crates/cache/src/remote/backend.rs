@@ -190,7 +190,7 @@ impl Bucket {
             Method::Head => self.store.head(&path).await.map(|_| Vec::new()),
             Method::Put => self.put(&path, request).await,
             Method::Delete => self.remove(&path).await.map(|()| Vec::new()),
-            Method::Post => return Ok(answer(request, 405, Vec::new())),
+            Method::Post | Method::Patch => return Ok(answer(request, 405, Vec::new())),
         };
         match done {
             Ok(body) if body.len() as u64 > limit => Err(NoAnswer {

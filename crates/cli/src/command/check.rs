@@ -38,6 +38,7 @@ pub(crate) fn ask(
     let result = runtime::block_on(|cancel| async move {
         let engine = Engine::open(root, &env.search_path)?;
         let engine = engine.with_environment(env.for_fetching());
+        let engine = engine.with_registries(&env.for_registries())?;
         engine.call(request, kind, sink, cancel).await
     })?;
     view.finish();
