@@ -45,8 +45,17 @@ const BUILDX: &str = "github.com/docker/buildx/cmd/buildx@v0.37.2";
 const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
 
+const REGISTRY: &str = "github.com/distribution/distribution/v3/cmd/registry@v3.0.0";
+
 /// The Go programs, by the names of their files below [`bin`].
-const GO_PROGRAMS: &[&str] = &["buildkitd", "buildctl", "buildx", "crane", "versitygw"];
+const GO_PROGRAMS: &[&str] = &[
+    "buildkitd",
+    "buildctl",
+    "buildx",
+    "crane",
+    "registry",
+    "versitygw",
+];
 
 /// Where the Go programs are put.
 pub(crate) fn bin(project: &Project) -> PathBuf {
@@ -92,7 +101,9 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
         return Ok(());
     }
     let Some(go) = process::found("go") else {
-        return absent("no `go` here: BuildKit, buildx, crane and an S3 server are skipped");
+        return absent(
+            "no `go` here: BuildKit, buildx, crane, a registry and an S3 server are skipped",
+        );
     };
     fs::create_dir_all(&bin)?;
     if !bin.join("buildkitd").is_file() || !bin.join("buildctl").is_file() {
@@ -101,6 +112,7 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
     for (name, module) in [
         ("buildx", BUILDX),
         ("crane", CRANE),
+        ("registry", REGISTRY),
         ("versitygw", VERSITYGW),
     ] {
         install(&go, &bin, name, module)?;

@@ -10,7 +10,7 @@ use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
 use acetate_image::Puller;
 use acetate_net::{Limits, NetClient};
-use acetate_registry::{Access, Environment, Registries};
+use acetate_registry::{Access, Environment, Registries, RegistryError};
 use acetate_remote::Programs;
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{OverlayXattrs, SnapshotOptions, Snapshots};
@@ -80,14 +80,14 @@ impl Engine {
         self
     }
 
-    /// Lets the engine into registries, with what the files say that the environment leads to.
+    /// Is let into registries by the files that the environment leads to; without this, as nobody.
     ///
     /// # Errors
     /// A file of settings that is there and cannot be used.
     pub fn with_registries(mut self, environment: &Environment) -> Result<Self, BuildError> {
-        let access = Access::standard(environment)?;
-        let net = NetClient::new(Limits::default());
-        self.registries = Arc::new(Registries::new(net, access));
+        let access = Access::standard(environment).map_err(RegistryError::from)?;
+        let registries = Registries::new(NetClient::new(Limits::default()), access);
+        self.registries = Arc::new(registries);
         self.puller = Arc::new(Puller::new(
             Arc::clone(&self.store),
             Arc::clone(&self.registries),

@@ -56,9 +56,6 @@ pub enum BuildError {
     /// A registry does not take what is pushed, or does not give what is asked for.
     #[error("failed to {0}")]
     Registry(#[from] acetate_registry::RegistryError),
-    /// The settings of registries cannot be used.
-    #[error(transparent)]
-    Settings(#[from] acetate_registry::SettingsError),
     /// An output cannot be written.
     #[error("failed to {0}")]
     Export(#[from] acetate_image::ExportError),
