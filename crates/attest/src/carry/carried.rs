@@ -70,7 +70,7 @@ pub fn carry(image: &Descriptor, statements: &[Statement], form: Form) -> Carrie
     match form {
         Form::Image(ManifestTypes::Oci) => {}
         Form::Image(ManifestTypes::Docker) => {
-            manifest.media_type = Some(MediaType::DOCKER_MANIFEST)
+            manifest.media_type = Some(MediaType::DOCKER_MANIFEST);
         }
         Form::Artifact => {
             manifest.artifact_type = Some(ARTIFACT_TYPE.to_owned());

@@ -199,9 +199,12 @@ fn needed(ids: &[NeededId], default: Option<&str>) -> Option<Value> {
     }
     let list: Vec<Value> = merged
         .into_iter()
-        .map(|(id, optional)| match optional {
-            true => json!({ "id": id, "optional": true }),
-            false => json!({ "id": id }),
+        .map(|(id, optional)| {
+            if optional {
+                json!({ "id": id, "optional": true })
+            } else {
+                json!({ "id": id })
+            }
         })
         .collect();
     (!list.is_empty()).then(|| list.into())

@@ -109,7 +109,9 @@ fn package_json(
     let mut out = Map::new();
     out.insert("SPDXID".to_owned(), id.into());
     out.insert("name".to_owned(), package.full_name().into());
-    out.insert("versionInfo".to_owned(), package.version.clone().into());
+    if !package.version.is_empty() {
+        out.insert("versionInfo".to_owned(), package.version.clone().into());
+    }
     let external = json!([{
         "referenceCategory": "PACKAGE-MANAGER",
         "referenceType": "purl",

@@ -43,19 +43,16 @@ pub fn parse_license(declared: &str) -> License {
         at: 0,
         references: BTreeMap::new(),
     };
-    let parsed = parser.any(0).filter(|_| parser.at == parser.tokens.len());
-    match parsed {
-        Some(text) => License::Expression {
+    if let Some(text) = parser.any(0).filter(|_| parser.at == parser.tokens.len()) {
+        return License::Expression {
             text,
             references: parser.references,
-        },
-        None => {
-            let id = reference(declared);
-            License::Expression {
-                references: BTreeMap::from([(id.clone(), declared.to_owned())]),
-                text: id,
-            }
-        }
+        };
+    }
+    let id = reference(declared);
+    License::Expression {
+        references: BTreeMap::from([(id.clone(), declared.to_owned())]),
+        text: id,
     }
 }
 
@@ -172,9 +169,12 @@ pub(crate) fn join(declared: impl IntoIterator<Item = String>) -> Option<String>
         .filter(|text| !text.is_empty())
         .collect();
     let several = parts.len() > 1;
-    let wrap = |part: String| match several && part.contains(char::is_whitespace) {
-        true => format!("({part})"),
-        false => part,
+    let wrap = |part: String| {
+        if several && part.contains(char::is_whitespace) {
+            format!("({part})")
+        } else {
+            part
+        }
     };
     let joined: Vec<String> = parts.into_iter().map(wrap).collect();
     (!joined.is_empty()).then(|| joined.join(" AND "))

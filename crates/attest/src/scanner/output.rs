@@ -151,9 +151,8 @@ fn parse(name: String, file: &OutputFile) -> Result<Scan, OutputError> {
         .filter(|subject| !subject.is_null());
     let subject = subject.map_or(Ok(Vec::new()), serde_json::from_value);
     let subject = subject.map_err(|e| no_statement(path, &e))?;
-    let predicate_type = match statement.remove("predicateType") {
-        Some(Value::String(predicate_type)) => predicate_type,
-        _ => return Err(no_statement(path, &"it has no `predicateType`")),
+    let Some(Value::String(predicate_type)) = statement.remove("predicateType") else {
+        return Err(no_statement(path, &"it has no `predicateType`"));
     };
     let predicate = statement.remove("predicate").unwrap_or_default();
     check_predicate(path, &predicate_type, &predicate)?;

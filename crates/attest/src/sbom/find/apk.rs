@@ -32,7 +32,7 @@ fn package(path: &str, paragraph: &[&str], distribution: &Distribution) -> Optio
         package.qualifiers.insert("upstream", origin.to_owned());
     }
     package.license = exact("L").map(expression);
-    package.supplier = exact("m").map(|name| format!("Person: {name}"));
+    package.supplier = exact("m").map(|name| super::scan::actor("Person", name));
     package.homepage = exact("U").and_then(super::scan::url);
     Some(package)
 }

@@ -34,7 +34,8 @@ fn package(path: &str, paragraph: &[&str], distribution: &Distribution) -> Optio
         let upstream = source.split_whitespace().next().unwrap_or_default();
         package.qualifiers.insert("upstream", upstream.to_owned());
     }
-    package.supplier = field(paragraph, "Maintainer").map(|name| format!("Organization: {name}"));
+    package.supplier =
+        field(paragraph, "Maintainer").map(|name| super::scan::actor("Organization", name));
     package.homepage = field(paragraph, "Homepage").and_then(super::scan::url);
     Some(package)
 }

@@ -166,3 +166,11 @@ pub(super) fn url(text: &str) -> Option<String> {
         .all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
     (is_web && plain && text.len() > 8).then(|| crate::redact(text))
 }
+
+/// `Name <mail>` as SPDX writes it: `Person: Name (mail)`.
+pub(super) fn actor(kind: &str, text: &str) -> String {
+    match text.split_once(" <") {
+        Some((name, mail)) => format!("{kind}: {name} ({})", mail.trim_end_matches('>')),
+        None => format!("{kind}: {text}"),
+    }
+}
