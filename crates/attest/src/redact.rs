@@ -20,27 +20,42 @@ pub fn redact(text: &str) -> String {
     out
 }
 
-/// Where a URL in a running text ends: at white space, a quote, or the next URL's scheme.
+/// Where a URL in a running text ends: at white space or a quote.
 fn url_end(text: &str) -> usize {
-    let end = text
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`'))
-        .unwrap_or(text.len());
-    text[..end].find("://").unwrap_or(end)
+    text.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`'))
+        .unwrap_or(text.len())
 }
 
-fn push_masked(out: &mut String, url: &str) {
-    let authority_end = url.find(['/', '?', '#']).unwrap_or(url.len());
-    let authority = &url[..authority_end];
-    let user_end = authority.rfind('@').or_else(|| {
+/// Where the user and password of a URL without its scheme end, if it has any.
+///
+/// A `://` further on begins another URL of a list, or stands in a password. Nobody can tell, so
+/// all in front of the last user is taken for one.
+fn user_end(url: &str) -> Option<usize> {
+    let nested = url
+        .match_indices("://")
+        .map(|(at, scheme)| at + scheme.len());
+    let mut starts: Vec<usize> = std::iter::once(0).chain(nested).collect();
+    starts.reverse();
+    starts
+        .into_iter()
+        .find_map(|start| Some(start + own_user_end(&url[start..])?))
+}
+
+fn own_user_end(url: &str) -> Option<usize> {
+    let authority = &url[..url.find(['/', '?', '#']).unwrap_or(url.len())];
+    authority.rfind('@').or_else(|| {
         let looks_like_user = authority
-            .rsplit_once(':')
+            .split_once(':')
             .is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
         let is_address = authority.starts_with('[');
         (looks_like_user && !is_address)
             .then(|| url.rfind('@'))
             .flatten()
-    });
-    let Some(user_end) = user_end else {
+    })
+}
+
+fn push_masked(out: &mut String, url: &str) {
+    let Some(user_end) = user_end(url) else {
         out.push_str(url);
         return;
     };
@@ -74,6 +89,7 @@ mod tests {
             ("https://:pass@host/path", "https://:xxxxx@host/path"),
             ("https://a:b@c:d@host/x", "https://xxxxx:xxxxx@host/x"),
             ("https://user:pa/ss@host/x", "https://xxxxx:xxxxx@host/x"),
+            ("https://user:pass:/x@host", "https://xxxxx:xxxxx@host"),
             ("https://host:80/a@v1", "https://host:80/a@v1"),
             ("https://[::1]:80/a@v1", "https://[::1]:80/a@v1"),
             ("git@github.com:a/b.git", "git@github.com:a/b.git"),
@@ -84,6 +100,14 @@ mod tests {
             (
                 "git+https://t:x@h/r.git#main:dir",
                 "git+https://xxxxx:xxxxx@h/r.git#main:dir",
+            ),
+            (
+                "http://a,http://u:p@b,http://c",
+                "http://xxxxx:xxxxx@b,http://c",
+            ),
+            (
+                "https://proxy/m@v1,https://b/x",
+                "https://proxy/m@v1,https://b/x",
             ),
             ("", ""),
         ] {

@@ -3,60 +3,82 @@
 use super::{fields, integrity};
 use crate::sbom::{Ecosystem, Package};
 
+/// Parts a key into name and version.
+type Split = fn(&str) -> Option<(&str, &str)>;
+
 /// The packages of the section `packages:`: names are keys indented by two.
 pub(super) fn lock(path: &str, bytes: &[u8]) -> Result<Vec<Package>, String> {
     let text = fields::text(bytes);
-    if !text
+    let version = text
         .lines()
-        .any(|line| line.starts_with("lockfileVersion:"))
-    {
-        return Err("no `lockfileVersion`, so not written by pnpm".to_owned());
-    }
+        .find_map(|line| line.strip_prefix("lockfileVersion:"))
+        .ok_or("no `lockfileVersion`, so not written by pnpm")?;
+    let split = if is_old(version) {
+        split_old
+    } else {
+        split_new
+    };
     let mut out: Vec<Package> = Vec::new();
     let section = text.lines().skip_while(|line| *line != "packages:").skip(1);
     for line in section.take_while(|line| line.is_empty() || line.starts_with([' ', '#'])) {
         let depth = line.len() - line.trim_start().len();
         let line = line.trim();
-        match depth {
-            2 => out.extend(package(path, line)),
-            4 => {
-                let value = line
-                    .strip_prefix("resolution:")
-                    .and_then(|v| inline(v, "integrity"));
-                if let (Some(value), Some(last)) = (value, out.last_mut()) {
-                    integrity::add(last, value);
-                }
+        let integrity = match depth {
+            2 => {
+                out.extend(package(path, line, split));
+                None
             }
-            6 => {
-                let value = line.strip_prefix("integrity:");
-                if let (Some(value), Some(last)) = (value, out.last_mut()) {
-                    integrity::add(last, value.trim());
-                }
-            }
-            _ => {}
+            4 => line
+                .strip_prefix("resolution:")
+                .and_then(|map| inline(map, "integrity")),
+            6 => line.strip_prefix("integrity:"),
+            _ => None,
+        };
+        if let (Some(integrity), Some(last)) = (integrity, out.last_mut()) {
+            integrity::add(last, integrity.trim());
         }
     }
     Ok(out)
 }
 
-/// `/name/1.0.0:` up to version 5, `/name@1.0.0(peer):` in 6, `name@1.0.0:` since 9.
-fn package(path: &str, line: &str) -> Option<Package> {
+/// True before version 6.
+fn is_old(version: &str) -> bool {
+    let version = version.trim().trim_matches(['\'', '"']);
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|n| n.parse::<u32>().ok());
+    major.is_some_and(|major| major < 6)
+}
+
+/// A key and what stands behind its colon.
+fn package(path: &str, line: &str, split: Split) -> Option<Package> {
     let key = line
         .strip_suffix(": {}")
         .or_else(|| line.strip_suffix(':'))?;
-    let key = key.trim_matches(['\'', '"']);
-    let slashed = key.starts_with('/');
-    let key = key.trim_start_matches('/').split('(').next()?;
-    let at = key.get(1..)?.find('@').map(|at| at + 1);
-    let (name, version) = match (at, slashed) {
-        (Some(at), _) => (&key[..at], &key[at + 1..]),
-        (None, true) => key.rsplit_once('/')?,
-        (None, false) => return None,
-    };
-    // Before version 6 the peers follow an underscore.
-    let version = version.split('_').next()?;
+    let (name, version) = split(key.trim_matches(['\'', '"']))?;
     let is_version = version.starts_with(|c: char| c.is_ascii_digit());
     is_version.then(|| Package::new(Ecosystem::Npm, name, version, path))
+}
+
+/// Up to version 5: `/name/1.0.0_peers`.
+fn split_old(key: &str) -> Option<(&str, &str)> {
+    let key = key.strip_prefix('/')?;
+    let scope = if key.starts_with('@') {
+        key.find('/')? + 1
+    } else {
+        0
+    };
+    let slash = scope + key.get(scope..)?.find('/')?;
+    let version = key[slash + 1..].split('_').next()?;
+    Some((&key[..slash], version))
+}
+
+/// `/name@1.0.0(peers)` in version 6, without the slash since 9.
+fn split_new(key: &str) -> Option<(&str, &str)> {
+    let key = key.trim_start_matches('/').split('(').next()?;
+    let at = key.get(1..)?.find('@')? + 1;
+    Some((&key[..at], &key[at + 1..]))
 }
 
 /// A field of `{integrity: sha512-…, tarball: …}`.
@@ -64,6 +86,6 @@ fn inline<'a>(map: &'a str, name: &str) -> Option<&'a str> {
     let inside = map.trim().strip_prefix('{')?.strip_suffix('}')?;
     inside.split(',').find_map(|part| {
         let (key, value) = part.split_once(':')?;
-        (key.trim() == name).then(|| value.trim())
+        (key.trim() == name).then_some(value)
     })
 }
