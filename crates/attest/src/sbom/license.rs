@@ -1,9 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use acetate_oci::Digest;
+
 /// As deep as parentheses may stand in each other, and as long as an expression may be.
 const MAX_DEPTH: usize = 32;
 const MAX_LENGTH: usize = 4096;
+/// As much of a text as its reference shows.
+const LONGEST: usize = 64;
 
 /// A declared licence in SPDX's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub fn parse_license(declared: &str) -> License {
 /// A legal id for a licence that is not on the list.
 fn reference(text: &str) -> String {
     let mut id = String::from("LicenseRef-");
-    for c in text.chars().take(64) {
+    for c in text.chars().take(LONGEST) {
         let legal = c.is_ascii_alphanumeric() || c == '.';
         match c {
             c if legal => id.push(c),
@@ -67,12 +71,16 @@ fn reference(text: &str) -> String {
             _ => id.push('-'),
         }
     }
-    let trimmed = id.trim_end_matches('-');
-    if trimmed == "LicenseRef" {
-        "LicenseRef-other".to_owned()
-    } else {
-        trimmed.to_owned()
+    let mut id = id.trim_end_matches('-').to_owned();
+    if id == "LicenseRef" {
+        id.push_str("-other");
     }
+    if text.chars().nth(LONGEST).is_some() {
+        // Texts that only differ in their ends are different licences.
+        let digest = Digest::of(text.as_bytes()).hex();
+        id.push_str(&format!("-{}", &digest[..8]));
+    }
+    id
 }
 
 fn tokens(text: &str) -> Vec<String> {
@@ -221,6 +229,12 @@ mod tests {
             panic!("something is declared");
         };
         assert_eq!(references["LicenseRef-Custom-License"], "Custom License");
+    }
+
+    #[test]
+    fn long_texts_that_differ_have_references_that_differ() {
+        let of = |end: &str| parse_license(&format!("{} {end}", "word ".repeat(30))).to_string();
+        assert_ne!(of("one"), of("two"));
     }
 
     #[test]

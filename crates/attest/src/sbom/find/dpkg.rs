@@ -50,15 +50,30 @@ pub(super) fn copyright(bytes: &[u8]) -> Option<String> {
     join(names.filter_map(|p| field(&p, "License").map(spdx_expression)))
 }
 
-/// `GPL-2+ or Artistic` in SPDX's words.
+/// `GPL-2+ or Artistic` in SPDX's words. What is said in several words between `and` and `or`, such
+/// as an exception, becomes one name that is not on the list.
 fn spdx_expression(debian: &str) -> String {
     let debian = debian.replace(',', " ");
-    let words = debian.split_whitespace().map(|word| match word {
-        "or" => "OR".to_owned(),
-        "and" => "AND".to_owned(),
-        name => spdx_name(name),
-    });
-    words.collect::<Vec<_>>().join(" ")
+    let mut out: Vec<String> = Vec::new();
+    let mut name: Vec<String> = Vec::new();
+    for word in debian.split_whitespace() {
+        let operator = match word {
+            "or" | "OR" | "and/or" => "OR",
+            "and" | "AND" => "AND",
+            word => {
+                name.push(spdx_name(word));
+                continue;
+            }
+        };
+        if !name.is_empty() {
+            out.push(std::mem::take(&mut name).join("-"));
+            out.push(operator.to_owned());
+        }
+    }
+    if !name.is_empty() {
+        out.push(name.join("-"));
+    }
+    out.join(" ")
 }
 
 fn spdx_name(debian: &str) -> String {
@@ -73,7 +88,7 @@ fn spdx_name(debian: &str) -> String {
         return debian.to_owned();
     };
     let is_gnu = ["GPL", "LGPL", "AGPL", "GFDL"].contains(&family);
-    if !is_gnu || !version.starts_with(|c: char| c.is_ascii_digit()) {
+    if !is_gnu || !version.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return debian.to_owned();
     }
     let version = if version.contains('.') {
@@ -103,7 +118,11 @@ mod tests {
             ("LGPL-2.1", "LGPL-2.1-only"),
             ("Expat or GPL-3+", "MIT OR GPL-3.0-or-later"),
             ("BSD-3-clause", "BSD-3-clause"),
-            ("GPL-2+ with OpenSSL", "GPL-2.0-or-later with OpenSSL"),
+            (
+                "GPL-2+ with OpenSSL, and MIT",
+                "GPL-2.0-or-later-with-OpenSSL AND MIT",
+            ),
+            ("GPL-3-with-bison", "GPL-3-with-bison"),
         ] {
             assert_eq!(spdx_expression(debian), spdx);
         }
