@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
 use acetate_oci::{Descriptor, Digest, Manifest, MediaType, Platform, canonical_json};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::{
@@ -8,6 +10,9 @@ use super::{
     REFERENCE_TYPE,
 };
 use crate::Statement;
+
+/// The bytes of an empty config.
+const EMPTY: &[u8] = b"{}";
 
 /// What the manifest of attestations looks like.
 ///
@@ -86,7 +91,7 @@ pub fn carry(image: &Descriptor, statements: &[Statement], form: Form) -> Carrie
         image: image.digest,
         statements: blobs,
         config,
-        manifest: Blob::new(media_type, canonical_json(&manifest)),
+        manifest: Blob::new(media_type, manifest_bytes(&manifest, form)),
     }
 }
 
@@ -123,9 +128,19 @@ fn statement_blob(statement: &Statement) -> Blob {
     blob
 }
 
+/// The empty config stands in its descriptor as well, as the specification advises, so that nobody
+/// need fetch it.
+fn manifest_bytes(manifest: &Manifest, form: Form) -> Vec<u8> {
+    let mut value = json!(manifest);
+    if form == Form::Artifact {
+        value["config"]["data"] = BASE64_STANDARD.encode(EMPTY).into();
+    }
+    canonical_json(&value)
+}
+
 fn config_blob(form: Form, layers: &[Descriptor]) -> Blob {
     let media_type = match form {
-        Form::Artifact => return Blob::new(MediaType::new(EMPTY_CONFIG), b"{}".to_vec()),
+        Form::Artifact => return Blob::new(MediaType::new(EMPTY_CONFIG), EMPTY.to_vec()),
         Form::Image(ManifestTypes::Oci) => MediaType::OCI_CONFIG,
         Form::Image(ManifestTypes::Docker) => MediaType::DOCKER_CONFIG,
     };

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use acetate_graph::{BuildGraph, Op, SourceOp, VertexId};
 
+use serde_json::json;
+
 use super::op_json::op_json;
 use super::{Definition, Layers, SourceFile, Step};
 
@@ -50,6 +52,7 @@ pub fn from_graph(
         .filter_map(|e| Some((*number.get(&e.vertex)?, e.output)))
         .collect();
     steps.push(Step {
+        op: json!({ "Op": {} }),
         inputs,
         ..Step::default()
     });

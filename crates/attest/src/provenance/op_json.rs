@@ -2,7 +2,7 @@
 
 use acetate_graph::{
     Archives, CopyAction, CopyOwner, CopySource, ExecOp, FileAction, FileOp, Mount, MountAccess,
-    MountSource, NetworkMode, Op, SecurityMode,
+    MountSource, NetworkMode, Op, SecurityMode, SourceOp,
 };
 use acetate_oci::Platform;
 use serde_json::{Map, Value, json};
@@ -12,13 +12,23 @@ use crate::redact;
 /// Describes an operation; `name` is what is shown, `identifier` where a source came from.
 pub(super) fn op_json(op: &Op, name: &str, identifier: &str) -> Value {
     let (kind, body, platform) = match op {
-        Op::Source(_) => ("source", json!({ "identifier": redact(identifier) }), None),
+        Op::Source(source) => {
+            let platform = match source {
+                SourceOp::Image { platform, .. } => Some(platform),
+                _ => None,
+            };
+            let body = json!({ "identifier": redact(identifier) });
+            ("source", body, platform)
+        }
         Op::Exec(exec) => ("exec", exec_json(exec), Some(&exec.platform)),
         Op::File(file) => ("file", file_json(file), None),
         Op::Merge => ("merge", json!({}), None),
         Op::Diff => ("diff", json!({}), None),
     };
-    let mut out = Map::from_iter([("Op".to_owned(), json!({ kind: body }))]);
+    let mut out = Map::from_iter([
+        ("Op".to_owned(), json!({ kind: body })),
+        ("constraints".to_owned(), json!({})),
+    ]);
     if let Some(platform) = platform {
         out.insert("platform".to_owned(), platform_json(platform));
     }
@@ -113,23 +123,21 @@ fn mount_json(mount: &Mount) -> Value {
     out.into()
 }
 
-/// Actions in order, each on what the one before has written.
+/// Actions in order, each on what the one before has written; the last one's is the output.
 fn file_json(file: &FileOp) -> Value {
-    let mut actions = Vec::new();
-    let mut input = file.base.map_or(-1, i64::from);
+    let bodies: Vec<(i64, Value)> = file.actions.iter().flat_map(action_json).collect();
     let n_inputs = file_inputs(file);
-    for (n, action) in file.actions.iter().enumerate() {
-        for body in action_json(action) {
-            let last = n + 1 == file.actions.len();
-            let (secondary, body) = body;
-            actions.push(json!({
-                "input": input,
-                "secondaryInput": secondary,
-                "output": if last { 0 } else { -1 },
-                "Action": body,
-            }));
-            input = n_inputs + i64::try_from(actions.len()).unwrap_or(i64::MAX) - 1;
-        }
+    let last = bodies.len().saturating_sub(1);
+    let mut input = file.base.map_or(-1, i64::from);
+    let mut actions = Vec::new();
+    for (n, (secondary, body)) in bodies.into_iter().enumerate() {
+        actions.push(json!({
+            "input": input,
+            "secondaryInput": secondary,
+            "output": if n == last { 0 } else { -1 },
+            "Action": body,
+        }));
+        input = n_inputs + i64::try_from(n).unwrap_or(i64::MAX);
     }
     json!({ "actions": actions })
 }
@@ -158,12 +166,14 @@ fn action_json(action: &FileAction) -> Vec<(i64, Value)> {
             })
             .collect(),
         FileAction::Mkdir(dir) => {
-            let body = json!({ "path": dir.path, "mode": dir.mode, "makeParents": true });
+            let body =
+                json!({ "path": dir.path, "mode": dir.mode, "makeParents": true, "timestamp": -1 });
             vec![(-1, json!({ "mkdir": body }))]
         }
         FileAction::Mkfile(file) => {
             let mode = file.mode.as_deref().unwrap_or("644");
-            let body = json!({ "path": file.dest, "name": file.name, "modeStr": mode });
+            let body =
+                json!({ "path": file.dest, "name": file.name, "modeStr": mode, "timestamp": -1 });
             vec![(-1, json!({ "mkfile": body }))]
         }
     }
@@ -185,13 +195,22 @@ fn copy_json(copy: &CopyAction, source: &CopySource) -> Value {
     if let Some(mode) = &copy.mode {
         out.insert("modeStr".to_owned(), mode.clone().into());
     }
+    out.insert("mode".to_owned(), (-1).into());
+    out.insert("timestamp".to_owned(), (-1).into());
     if copy.archives == Archives::Unpack {
         out.insert("attemptUnpackDockerCompatibility".to_owned(), true.into());
     }
     if !copy.excludes.is_empty() {
         out.insert("excludePatterns".to_owned(), copy.excludes.clone().into());
     }
-    out.insert("allowWildcard".to_owned(), true.into());
-    out.insert("createDestPath".to_owned(), true.into());
+    for always in [
+        "allowEmptyWildcard",
+        "allowWildcard",
+        "createDestPath",
+        "dirCopyContents",
+        "followSymlink",
+    ] {
+        out.insert(always.to_owned(), true.into());
+    }
     out.into()
 }
