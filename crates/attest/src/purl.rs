@@ -5,6 +5,15 @@ use acetate_oci::{Platform, Reference};
 /// Names are the short ones that people type; a pinned digest becomes a qualifier, and a name
 /// without tag that is not pinned means `latest`.
 pub fn image_purl(reference: &Reference, platform: Option<&Platform>) -> String {
+    typed_image_purl("docker", reference, platform)
+}
+
+/// The same with another type than `docker`.
+pub(crate) fn typed_image_purl(
+    kind: &str,
+    reference: &Reference,
+    platform: Option<&Platform>,
+) -> String {
     let familiar = reference
         .path()
         .strip_prefix("library/")
@@ -27,7 +36,7 @@ pub fn image_purl(reference: &Reference, platform: Option<&Platform>) -> String 
     if let Some(platform) = platform {
         qualifiers.push(("platform", platform.clone().normalized().to_string()));
     }
-    package_url("docker", namespace, name, version, &qualifiers)
+    package_url(kind, namespace, name, version, &qualifiers)
 }
 
 /// A package URL of its parts; an empty namespace or version is left out, as are empty qualifiers.

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use acetate_oci::{Digest, Platform, Reference};
 use serde_json::{Value, json};
 
-use crate::{image_purl, redact};
+use crate::purl::typed_image_purl;
+use crate::redact;
 
 /// What came from outside into a build; what is local is no material.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +26,27 @@ pub struct ImageMaterial {
     pub platform: Option<Platform>,
     /// What the name meant: the digest of its index or manifest.
     pub digest: Digest,
+    /// Where it was taken from.
+    pub origin: ImageOrigin,
+}
+
+/// Where an image was taken from, which is the type of its package URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ImageOrigin {
+    /// A registry: `pkg:docker/…`.
+    #[default]
+    Registry,
+    /// An OCI layout on this machine: `pkg:oci/…`.
+    Layout,
+}
+
+impl ImageOrigin {
+    fn purl_type(self) -> &'static str {
+        match self {
+            Self::Registry => "docker",
+            Self::Layout => "oci",
+        }
+    }
 }
 
 /// A commit that a build used.
@@ -55,7 +77,8 @@ impl Materials {
     pub(super) fn to_json(&self) -> Vec<Value> {
         let mut out = Vec::new();
         out.extend(by_uri(self.images.iter().map(|image| {
-            let uri = image_purl(&image.reference, image.platform.as_ref());
+            let kind = image.origin.purl_type();
+            let uri = typed_image_purl(kind, &image.reference, image.platform.as_ref());
             (uri, "sha256", image.digest.hex())
         })));
         out.extend(by_uri(self.git.iter().map(|git| {
@@ -101,8 +124,14 @@ mod tests {
             url: "https://u:p@host/a.tar".to_owned(),
             digest: Digest::of(b""),
         };
+        let layout = ImageMaterial {
+            reference: "base:1".parse().unwrap(),
+            platform: None,
+            digest: Digest::of(b""),
+            origin: ImageOrigin::Layout,
+        };
         let materials = Materials {
-            images: Vec::new(),
+            images: vec![layout],
             git: vec![
                 git("https://token@host/b.git#main", &"c".repeat(64)),
                 git("https://host/a.git", "4b22"),
@@ -113,6 +142,7 @@ mod tests {
         assert_eq!(
             json!(materials.to_json()),
             json!([
+                { "uri": "pkg:oci/base@1", "digest": { "sha256": empty } },
                 { "uri": "https://host/a.git", "digest": { "sha1": "4b22" } },
                 { "uri": "https://xxxxx@host/b.git#main", "digest": { "sha256": "c".repeat(64) } },
                 { "uri": "https://xxxxx:xxxxx@host/a.tar", "digest": { "sha256": empty } },

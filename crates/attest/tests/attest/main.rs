@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 #![expect(clippy::needless_raw_string_hashes, reason = "written by expect-test")]
 
+mod buildkit;
 mod carrying;
 mod garbage;
 mod packages;

@@ -1,7 +1,7 @@
 use crate::support::golden;
 use acetate_attest::provenance::{
-    ConfigSource, Definition, Facts, GitMaterial, HttpMaterial, ImageMaterial, Materials, Mode,
-    NeededId, SourceFile, Step, Version, from_graph, predicate, statement,
+    ConfigSource, Definition, Facts, GitMaterial, HttpMaterial, ImageMaterial, ImageOrigin,
+    Materials, Mode, NeededId, SourceFile, Step, Version, from_graph, predicate, statement,
 };
 use acetate_attest::{ProvenanceOptions, StatementVersion, Subject};
 use acetate_graph::{
@@ -59,6 +59,7 @@ fn facts() -> Facts {
                 reference: "alpine:3.17".parse().unwrap(),
                 platform: Some(amd64()),
                 digest: Digest::of(b"alpine"),
+                origin: ImageOrigin::Registry,
             }],
             git: vec![GitMaterial {
                 url: "https://me:hunter2@example.com/app.git#main".to_owned(),
