@@ -105,6 +105,7 @@ mod tests {
                 "http://a,http://u:p@b,http://c",
                 "http://xxxxx:xxxxx@b,http://c",
             ),
+            ("http://u:p@a,http://v:q@b/c", "http://xxxxx:xxxxx@b/c"),
             (
                 "https://proxy/m@v1,https://b/x",
                 "https://proxy/m@v1,https://b/x",

@@ -166,17 +166,27 @@ fn action_json(action: &FileAction) -> Vec<(i64, Value)> {
             })
             .collect(),
         FileAction::Mkdir(dir) => {
-            let body =
-                json!({ "path": dir.path, "mode": dir.mode, "makeParents": true, "timestamp": -1 });
-            vec![(-1, json!({ "mkdir": body }))]
+            let body = json!({
+                "path": dir.path, "mode": dir.mode, "makeParents": true, "timestamp": -1,
+            });
+            vec![(-1, json!({ "mkdir": with_owner(body, &dir.owner) }))]
         }
         FileAction::Mkfile(file) => {
+            // The content stands in the Dockerfile, which is told as it is.
             let mode = file.mode.as_deref().unwrap_or("644");
-            let body =
-                json!({ "path": file.dest, "name": file.name, "modeStr": mode, "timestamp": -1 });
-            vec![(-1, json!({ "mkfile": body }))]
+            let body = json!({
+                "path": file.dest, "name": file.name, "modeStr": mode, "timestamp": -1,
+            });
+            vec![(-1, json!({ "mkfile": with_owner(body, &file.owner) }))]
         }
     }
+}
+
+fn with_owner(mut body: Value, owner: &str) -> Value {
+    if !owner.is_empty() {
+        body["owner"] = owner.into();
+    }
+    body
 }
 
 fn copy_json(copy: &CopyAction, source: &CopySource) -> Value {
@@ -213,4 +223,53 @@ fn copy_json(copy: &CopyAction, source: &CopySource) -> Value {
         out.insert(always.to_owned(), true.into());
     }
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use acetate_graph::MkfileAction;
+
+    #[test]
+    fn actions_build_on_each_other_and_the_last_is_the_output() {
+        let copy = FileAction::Copy(CopyAction {
+            input: 1,
+            sources: ["/a", "/b"]
+                .map(|path| CopySource::Path(path.to_owned()))
+                .into(),
+            dest: "/to/".to_owned(),
+            owner: CopyOwner::Named("me:us".to_owned()),
+            mode: Some("u=rw".to_owned()),
+            archives: Archives::Unpack,
+            parents: false,
+            excludes: vec!["*.o".to_owned()],
+        });
+        let file = FileAction::Mkfile(MkfileAction {
+            name: "f".to_owned(),
+            dest: "/f".to_owned(),
+            content: b"kept to itself".to_vec(),
+            mode: None,
+            owner: "1:2".to_owned(),
+            mtime: None,
+        });
+        let op = Op::File(FileOp {
+            base: Some(0),
+            accounts: None,
+            actions: vec![copy, file],
+        });
+        let json = op_json(&op, "", "");
+        assert!(!json.to_string().contains("kept"));
+        let actions = json["Op"]["file"]["actions"].as_array().unwrap();
+        let numbers: Vec<[i64; 3]> = actions
+            .iter()
+            .map(|a| ["input", "secondaryInput", "output"].map(|name| a[name].as_i64().unwrap()))
+            .collect();
+        assert_eq!(numbers, [[0, 1, -1], [2, 1, -1], [3, -1, 0]]);
+        let first = &actions[0]["Action"]["copy"];
+        assert_eq!(first["owner"], "me:us");
+        assert_eq!(first["modeStr"], "u=rw");
+        assert_eq!(first["excludePatterns"], json!(["*.o"]));
+        assert_eq!(actions[2]["Action"]["mkfile"]["owner"], "1:2");
+        assert_eq!(first["attemptUnpackDockerCompatibility"], true);
+    }
 }

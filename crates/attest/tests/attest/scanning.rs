@@ -171,6 +171,14 @@ fn output_that_breaks_the_protocol_is_refused() {
         collect(vec![two]),
         Err(OutputError::NoStatement { .. })
     ));
+    let large = OutputFile {
+        path: "sbom.spdx.json".to_owned(),
+        bytes: vec![b' '; (80 << 20) + 1],
+    };
+    assert_eq!(
+        collect(vec![large]),
+        Err(OutputError::TooLarge("sbom.spdx.json".to_owned()))
+    );
     let many = (0..1001)
         .map(|n| file(&format!("{n}.spdx.json"), &spdx("x")))
         .collect();

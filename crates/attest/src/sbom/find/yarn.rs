@@ -19,7 +19,7 @@ fn package(path: &str, paragraph: &[&str]) -> Option<Package> {
     let version = value(paragraph, "version")?;
     // Later yarn says which package it took; `workspace:` is the project itself.
     let resolution = value(paragraph, "resolution");
-    if resolution.is_some_and(|r| r.contains("@workspace:")) || heading.contains("@workspace:") {
+    if resolution.is_some_and(|r| r.contains("@workspace:")) {
         return None;
     }
     let asked = heading.split(',').next()?.trim().trim_matches('"');
