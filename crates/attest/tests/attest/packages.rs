@@ -1,5 +1,5 @@
 use crate::support::{everything, found, listing};
-use acetate_attest::sbom::{Limits, MemoryTree, scan};
+use acetate_attest::sbom::{Limits, MemoryTree, Tree, TreeFile, scan};
 use expect_test::expect;
 
 #[test]
@@ -119,4 +119,50 @@ fn limits_are_kept_and_said() {
         ! `b/Cargo.lock`: larger than 100 bytes
     "#]]
     .assert_eq(&listing(&found));
+}
+
+/// A tree in which one file may not be read, and of which another cannot be.
+struct Guarded(MemoryTree, std::io::ErrorKind);
+
+impl Tree for Guarded {
+    fn files(&self) -> std::io::Result<Vec<TreeFile>> {
+        self.0.files()
+    }
+
+    fn read(&self, path: &str, limit: u64) -> std::io::Result<Vec<u8>> {
+        if path.starts_with("guarded") {
+            Err(self.1.into())
+        } else {
+            self.0.read(path, limit)
+        }
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_a_problem_and_a_broken_disk_the_end() {
+    let tree = MemoryTree::new()
+        .with("guarded/Cargo.lock", "")
+        .with("go.mod", "require a v1\n");
+    let denied = Guarded(tree.clone(), std::io::ErrorKind::PermissionDenied);
+    expect![[r#"
+        pkg:golang/a@v1
+        ! `guarded/Cargo.lock`: permission denied
+    "#]]
+    .assert_eq(&listing(&scan(&denied, &Limits::default()).unwrap()));
+    let broken = Guarded(tree, std::io::ErrorKind::Other);
+    assert!(scan(&broken, &Limits::default()).is_err());
+}
+
+#[test]
+fn scripts_of_any_size_are_no_problem() {
+    let limits = Limits {
+        program_bytes: 100,
+        ..Limits::default()
+    };
+    let script = format!("#!/bin/sh\n{}", "#".repeat(200));
+    let tree = MemoryTree::new()
+        .with_program("bin/script", script)
+        .with_program("bin/program", format!("\x7fELF{}", " ".repeat(200)));
+    let found = scan(&tree, &limits).unwrap();
+    assert_eq!(found.problems, ["`bin/program`: larger than 100 bytes"]);
 }

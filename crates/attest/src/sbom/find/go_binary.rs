@@ -38,7 +38,8 @@ pub(super) fn modules(path: &str, bytes: &[u8]) -> Result<Vec<Package>, String> 
     Ok(out)
 }
 
-fn is_program(bytes: &[u8]) -> bool {
+/// Whether bytes begin as a program of any system does.
+pub(super) fn is_program(bytes: &[u8]) -> bool {
     [
         &b"\x7fELF"[..],
         b"MZ",

@@ -1,14 +1,8 @@
-use super::scan::Reader;
+use super::scan::{FileKind, Reader};
 use super::{cargo, composer, gem, go_binary, go_mod, node, pnpm, poetry, pypi, yarn};
-use crate::sbom::Limits;
 
 /// Who reads a file of a language's package manager, by its path alone.
-pub(super) fn reader(
-    path: &str,
-    name: &str,
-    executable: bool,
-    limits: &Limits,
-) -> Option<(Reader, u64)> {
+pub(super) fn reader(path: &str, name: &str, executable: bool) -> Option<(Reader, FileKind)> {
     let reader: Reader = match name {
         "Cargo.lock" => |p, b, _| cargo::lock(p, b),
         "package-lock.json" | "npm-shrinkwrap.json" | ".package-lock.json" => {
@@ -26,11 +20,11 @@ pub(super) fn reader(
         _ if is_requirements(name) => |p, b, _| Ok(pypi::requirements(p, b)),
         _ if executable => {
             let reader: Reader = |p, b, _| go_binary::modules(p, b);
-            return Some((reader, limits.program_bytes));
+            return Some((reader, FileKind::Program));
         }
         _ => return None,
     };
-    Some((reader, limits.file_bytes))
+    Some((reader, FileKind::List))
 }
 
 fn is_requirements(name: &str) -> bool {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::os_release::Distribution;
-use super::{apk, dpkg};
+use super::{apk, dpkg, go_binary};
 use crate::sbom::{Ecosystem, Package, Tree, TreeFile};
 
 /// Bounds of a scan.
@@ -40,29 +40,74 @@ pub(super) type Reader = fn(&str, &[u8], &Distribution) -> Result<Vec<Package>, 
 
 /// Looks for packages.
 ///
-/// An error of the tree ends the scan; a file that is damaged or too large is a problem, and the
-/// scan goes on.
+/// An error of the tree ends the scan; a file that is damaged, too large or not to be read is a
+/// problem, and the scan goes on.
 pub fn scan(tree: &dyn Tree, limits: &Limits) -> io::Result<Found> {
     let mut files = tree.files()?;
     files.sort();
     let distribution = distribution(tree, &files, limits)?;
     let mut scan = Scan::default();
     for file in &files {
-        let Some((reader, limit)) = reader(file, limits) else {
+        let Some((reader, kind)) = reader(file) else {
             continue;
         };
-        if file.size > limit {
-            scan.problem(&file.path, &format!("larger than {limit} bytes"));
-            continue;
-        }
-        let bytes = tree.read(&file.path, limit)?;
-        match reader(&file.path, &bytes, &distribution) {
-            Ok(packages) => scan.add(packages, limits),
-            Err(problem) => scan.problem(&file.path, &problem),
+        match look(tree, file, kind, limits)? {
+            Look::Nothing => {}
+            Look::Problem(problem) => scan.problem(&file.path, &problem),
+            Look::Bytes(bytes) => match reader(&file.path, &bytes, &distribution) {
+                Ok(packages) => scan.add(packages, limits),
+                Err(problem) => scan.problem(&file.path, &problem),
+            },
         }
     }
     add_debian_licenses(tree, &files, limits, &mut scan)?;
     Ok(scan.finish())
+}
+
+/// What kind of file is read, which has its own bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// A list of packages, or one package.
+    List,
+    /// A program, which is read only if it begins as one.
+    Program,
+}
+
+enum Look {
+    Nothing,
+    Problem(String),
+    Bytes(Vec<u8>),
+}
+
+/// Reads a file within its bound. A file that went away or may not be read is a problem of its own;
+/// any other error is one of the whole tree.
+fn look(tree: &dyn Tree, file: &TreeFile, kind: FileKind, limits: &Limits) -> io::Result<Look> {
+    let limit = match kind {
+        FileKind::List => limits.file_bytes,
+        FileKind::Program => limits.program_bytes,
+    };
+    let read = || {
+        // Most files that may be executed are scripts, and need not be read whole.
+        let is_program = |start: &[u8]| go_binary::is_program(start);
+        if kind == FileKind::Program && !is_program(&tree.read(&file.path, 4)?) {
+            return Ok(Look::Nothing);
+        }
+        if file.size > limit {
+            return Ok(Look::Problem(format!("larger than {limit} bytes")));
+        }
+        tree.read(&file.path, limit).map(Look::Bytes)
+    };
+    match read() {
+        Err(error) if is_of_one_file(&error) => Ok(Look::Problem(error.kind().to_string())),
+        result => result,
+    }
+}
+
+fn is_of_one_file(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    )
 }
 
 #[derive(Default)]
@@ -118,7 +163,7 @@ fn distribution(tree: &dyn Tree, files: &[TreeFile], limits: &Limits) -> io::Res
 }
 
 /// Who reads a file, by its path alone.
-fn reader(file: &TreeFile, limits: &Limits) -> Option<(Reader, u64)> {
+fn reader(file: &TreeFile) -> Option<(Reader, FileKind)> {
     let path = file.path.as_str();
     let name = path.rsplit('/').next().unwrap_or(path);
     let reader: Reader = match path {
@@ -127,9 +172,9 @@ fn reader(file: &TreeFile, limits: &Limits) -> Option<(Reader, u64)> {
         "lib/apk/db/installed" | "usr/lib/apk/db/installed" => {
             |p, b, d| Ok(apk::installed(p, b, d))
         }
-        _ => return super::language::reader(path, name, file.executable, limits),
+        _ => return super::language::reader(path, name, file.executable),
     };
-    Some((reader, limits.file_bytes))
+    Some((reader, FileKind::List))
 }
 
 fn is_status_d(path: &str) -> bool {
@@ -152,7 +197,12 @@ fn add_debian_licenses(
         let path = format!("usr/share/doc/{}/copyright", package.name);
         let at = files.binary_search_by(|file| file.path.as_str().cmp(&path));
         if at.is_ok_and(|at| files[at].size <= limits.file_bytes) {
-            package.license = dpkg::copyright(&tree.read(&path, limits.file_bytes)?);
+            match tree.read(&path, limits.file_bytes) {
+                Ok(bytes) => package.license = dpkg::copyright(&bytes),
+                // A licence less is what most packages have anyway.
+                Err(error) if is_of_one_file(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())
