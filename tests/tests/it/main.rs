@@ -47,6 +47,7 @@ mod killed;
 mod layers;
 mod outputs;
 mod outputs_attributes;
+mod platforms;
 mod progress;
 mod prune;
 mod push;
