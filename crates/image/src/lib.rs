@@ -17,6 +17,7 @@ mod annotations;
 mod assemble;
 mod bundle;
 mod choice;
+mod compare;
 mod compress;
 mod document;
 mod error;
@@ -35,6 +36,7 @@ mod testing;
 pub use annotations::{Annotation, AnnotationLevel, Annotations};
 pub use assemble::{Image, Packaging, Style, assemble};
 pub use bundle::{Bundle, Companion};
+pub use compare::{Change, Comparison, EntryChange, LayerComparison, compare_layouts};
 pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
 pub use error::ImageError;
 pub use export::{
