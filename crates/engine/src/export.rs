@@ -10,7 +10,7 @@ use acetate_image::{
     Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble,
     compress,
 };
-use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
+use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -309,7 +309,11 @@ fn note_forms(
         };
         if form.descriptor.digest != plain.descriptor.digest {
             let used = UsedForm {
-                descriptor: form.descriptor.clone(),
+                // Images of other styles call the same blob otherwise.
+                descriptor: Descriptor {
+                    media_type: MediaType::oci_layer(recipe.compression()),
+                    ..form.descriptor.clone()
+                },
                 layer: own,
             };
             runner.forms.note_used(plain.diff_id, recipe, used);

@@ -10,6 +10,7 @@ mod breaker;
 mod buckets;
 mod examining;
 mod faults;
+mod forms;
 mod layers;
 mod leases;
 mod levels;

@@ -125,3 +125,49 @@ fn levels_have_ranges() {
         assert!(error.contains("has levels from 0 to"), "{error}");
     }
 }
+
+#[test]
+fn a_form_from_elsewhere_is_taken_once_it_is_seen_to_hold_its_layer() {
+    let (_here, store) = store();
+    for kind in [Compression::Gzip, Compression::Zstd] {
+        let (_there, elsewhere) = crate::testing::store();
+        let bytes = sample(400_000);
+        let layer = plain(&elsewhere, &bytes);
+        let recipe = Recipe::new(kind);
+        let made = compress(&elsewhere, &layer, recipe, Force::Plain).unwrap();
+        let blob = elsewhere.blobs().read(&made.descriptor.digest, 1 << 20);
+        store.blobs().put(&blob.unwrap().unwrap()).unwrap();
+        let form = StoredForm::new(&store, layer.diff_id, recipe);
+        let size = layer.descriptor.size;
+        assert!(form.fits(&made.descriptor) && !form.fits(&layer.descriptor));
+        assert!(form.expand(&made.descriptor, size).unwrap());
+        assert_eq!(
+            store.blobs().has(&layer.diff_id).unwrap(),
+            Some(size),
+            "{kind:?}"
+        );
+        assert!(
+            !form.expand(&made.descriptor, size - 1).unwrap(),
+            "too much"
+        );
+        let other = StoredForm::new(&store, Digest::of(b"other"), recipe);
+        assert!(!other.expand(&made.descriptor, size).unwrap());
+        let garbage = Descriptor::of(made.descriptor.media_type.clone(), b"garbage");
+        assert!(!form.expand(&garbage, size).unwrap(), "it is not here");
+        store.blobs().put(b"garbage").unwrap();
+        assert!(!form.expand(&garbage, size).unwrap(), "no compressed bytes");
+        assert_eq!(form.find().unwrap(), None);
+        let origin = FormOrigin::Signed("key".to_owned());
+        form.remember(&made.descriptor, &origin);
+        assert_eq!(form.find().unwrap(), Some(made.clone()));
+        let told = StoredForm::origin(&store, &made.descriptor.digest).unwrap();
+        assert_eq!(told, origin);
+        // Nothing to compress from is needed.
+        store.blobs().remove(&layer.diff_id).unwrap();
+        let found = compress(&store, &layer, recipe, Force::Plain).unwrap();
+        assert_eq!(found, made);
+        store.blobs().remove(&made.descriptor.digest).unwrap();
+        assert_eq!(form.find().unwrap(), None);
+        assert_eq!(form.descriptor().unwrap(), Some(made.descriptor));
+    }
+}
