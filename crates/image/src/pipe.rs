@@ -107,7 +107,7 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{size}");
         }
         // An endless reader ends with its writer.
-        let mut small = [0; PIECE * 2];
+        let mut small = vec![0; PIECE * 2];
         let error = pipe(&mut io::repeat(1), &mut small.as_mut_slice()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WriteZero);
     }

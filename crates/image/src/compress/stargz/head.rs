@@ -118,7 +118,7 @@ impl Extensions {
             uid: self.number("uid", || field(&old.uid, header.uid()))?,
             gid: self.number("gid", || field(&old.gid, header.gid()))?,
             device: (0, 0),
-            xattrs: self.xattrs()?,
+            xattrs: self.xattrs(),
         };
         match kind {
             // Others have no content, whatever they say.
@@ -162,12 +162,12 @@ impl Extensions {
         Ok(Timestamp::from_secs(time.secs.saturating_add(up)))
     }
 
-    fn xattrs(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    fn xattrs(&self) -> BTreeMap<String, Vec<u8>> {
         let xattrs = self.pax.iter().filter_map(|(key, value)| {
             let name = key.strip_prefix(XATTR)?;
             Some((name.to_owned(), value.clone()))
         });
-        Ok(xattrs.collect())
+        xattrs.collect()
     }
 }
 
@@ -175,9 +175,9 @@ impl Extensions {
 fn check_sum(header: &Header) -> io::Result<()> {
     let bytes = header.as_bytes();
     let place = 148..156;
-    let counted = |(at, byte): (usize, &u8)| match place.contains(&at) {
-        true => u32::from(b' '),
-        false => u32::from(*byte),
+    let counted = |(at, byte): (usize, &u8)| {
+        // The sum itself counts as blanks.
+        u32::from(if place.contains(&at) { b' ' } else { *byte })
     };
     let sum: u32 = bytes.iter().enumerate().map(counted).sum();
     if header.cksum().is_ok_and(|told| told == sum) {
