@@ -115,6 +115,8 @@ fn others_decompress_every_form() {
     let exporter = OciExporter {
         output: OciOutput::Archive(Destination::File(path.clone())),
         names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
+        companions: Vec::new(),
     };
     let image = image_of(forms.to_vec(), "linux/amd64");
     exporter.export(&[image], &store).unwrap();
