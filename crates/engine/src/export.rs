@@ -8,7 +8,7 @@ use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, Ou
 use acetate_image::{
     AnnotationLevel, Destination as ImageDestination, DockerExporter, ExportReport, Exporter,
     Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble,
-    compress,
+    compress_all,
 };
 use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
 use std::collections::BTreeMap;
@@ -366,6 +366,31 @@ fn destination(dest: &Destination) -> ImageDestination {
     }
 }
 
+/// Layers with the compression of an output, in their order.
+fn in_form(
+    layers: &[ImageLayer],
+    store: &acetate_store::Store,
+    options: &ImageOptions,
+    forms: &BTreeMap<Digest, Descriptor>,
+) -> Result<Vec<ImageLayer>, BuildError> {
+    let known = |layer: &ImageLayer| -> Option<ImageLayer> {
+        let descriptor = forms.get(&layer.diff_id)?.clone();
+        let diff_id = layer.diff_id;
+        Some(ImageLayer {
+            descriptor,
+            diff_id,
+        })
+    };
+    let is_unknown = |layer: &&ImageLayer| !forms.contains_key(&layer.diff_id);
+    let unknown: Vec<ImageLayer> = layers.iter().filter(is_unknown).cloned().collect();
+    let made = compress_all(store, &unknown, options.recipe, options.force)?;
+    let mut made = made.into_iter();
+    let all = layers
+        .iter()
+        .filter_map(|layer| known(layer).or_else(|| made.next()));
+    Ok(all.collect())
+}
+
 /// The same images as an output wants them: with its compression, types and annotations.
 ///
 /// `forms` are those of layers, by what they hold, that are known although they may not be here.
@@ -375,16 +400,8 @@ pub(crate) fn packed(
     options: &ImageOptions,
     forms: &BTreeMap<Digest, Descriptor>,
 ) -> Result<Vec<Image>, BuildError> {
-    let form = |layer: &ImageLayer| match forms.get(&layer.diff_id) {
-        Some(descriptor) => Ok(ImageLayer {
-            descriptor: descriptor.clone(),
-            diff_id: layer.diff_id,
-        }),
-        None => compress(store, layer, options.recipe, options.force),
-    };
     let one = |image: &Image| -> Result<Image, BuildError> {
-        let layers = image.layers.iter().map(form);
-        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let layers = in_form(&image.layers, store, options, forms)?;
         let history = image.config.history.clone();
         let image = assemble(image.config.clone(), history, layers, options.packaging)?;
         let platform = image.platform();
