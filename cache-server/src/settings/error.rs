@@ -27,6 +27,9 @@ pub enum SettingsError {
     /// A token for nobody.
     #[error("`upstream-token-file` needs `upstream`")]
     TokenForNobody,
+    /// No place for anything else.
+    #[error("`raw` needs the name of a namespace: the root has all others below it")]
+    AllRaw,
     /// Tokens that nobody is asked for.
     #[error("`insecure-open` asks for no token, and `auth` names some")]
     OpenAndAuth,

@@ -60,6 +60,9 @@ pub struct Settings {
     /// Namespaces whose records are opaque bytes.
     #[serde(deserialize_with = "values::parsed")]
     pub opaque: Option<Vec<Namespace>>,
+    /// Namespaces in which every path is an object.
+    #[serde(deserialize_with = "values::parsed")]
+    pub raw: Option<Vec<Namespace>>,
     /// Remove the longest unused first.
     pub lru: Option<bool>,
     /// Answer an upload of content before its bytes are on the disk.
@@ -118,6 +121,7 @@ impl Settings {
             certificate: self.certificate.or(other.certificate),
             max_size: self.max_size.or(other.max_size),
             opaque: self.opaque.or(other.opaque),
+            raw: self.raw.or(other.raw),
             lru: self.lru.or(other.lru),
             no_sync: self.no_sync.or(other.no_sync),
             max_connections: self.max_connections.or(other.max_connections),
@@ -139,6 +143,9 @@ impl Settings {
         }
         if self.insecure_open == Some(true) && self.auth.is_some() {
             return Err(SettingsError::OpenAndAuth);
+        }
+        if self.raw.iter().flatten().any(Namespace::is_root) {
+            return Err(SettingsError::AllRaw);
         }
         let has_clients = self.tls_client_ca.is_some() && self.tls_cert.is_some();
         let wants_clients = self.tls_client_ca.is_some() || self.certificate.is_some();
@@ -183,6 +190,13 @@ impl Settings {
         self.opaque
             .clone()
             .unwrap_or_else(|| "ccache".parse().into_iter().collect())
+    }
+
+    /// Namespaces in which every path is an object.
+    pub fn raw(&self) -> Vec<Namespace> {
+        self.raw
+            .clone()
+            .unwrap_or_else(|| "sccache".parse().into_iter().collect())
     }
 
     /// What one client may take from the others.

@@ -17,6 +17,7 @@ pub(super) const NAMES: &[&str] = &[
     "no-sync",
     "oidc",
     "opaque",
+    "raw",
     "storage",
     "tls-cert",
     "tls-client-ca",

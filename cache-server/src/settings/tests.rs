@@ -13,7 +13,8 @@ fn a_file_says_all_that_flags_can_say() {
         tls-key = "k.pem"
         tls-client-ca = "ca.pem"
         max-size = "200GiB"
-        opaque = ["ccache", "team/sccache"]
+        opaque = ["ccache", "team/ccache"]
+        raw = ["sccache"]
         lru = true
         no-sync = true
         max-connections = 9
@@ -109,6 +110,7 @@ fn what_does_not_go_together_is_refused() {
         let settings = Settings::default().or(Settings::parse(text).unwrap());
         settings.unwrap_err().to_string()
     };
+    assert!(or("raw = ['']").contains("needs the name"));
     assert!(or("tls-cert = 'c'").contains("need each other"));
     assert!(or("upstream-token-file = 't'").contains("needs `upstream`"));
     assert!(or("auth = 'a'\ninsecure-open = true").contains("asks for no token"));
