@@ -21,7 +21,7 @@ pub struct Config {
     /// Namespaces, with all below them, whose records are bytes that nobody looks into: what ccache
     /// keeps.
     pub opaque: Vec<Namespace>,
-    /// Namespaces in which every path is an object: what WebDAV clients such as sccache keep.
+    /// Namespaces in which every path is an object: what `WebDAV` clients such as sccache keep.
     pub raw: Vec<Namespace>,
     /// The hosts that requests may name, when only those may; guards an open server on loopback
     /// against pages of other sites (DNS rebinding).

@@ -1,4 +1,4 @@
-//! As much of WebDAV as clients need that keep files in folders.
+//! As much of `WebDAV` as clients need that keep files in folders.
 
 use super::answer::empty;
 use super::guard::{allow, caller};
@@ -158,7 +158,9 @@ async fn receive(
 async fn put_piece(app: &App, part: Vec<Bytes>) -> Result<(Digest, u64), Failure> {
     let (part, digest) = acetate_stdx::blocking(move || {
         let mut hasher = acetate_oci::DigestHasher::new();
-        part.iter().for_each(|bytes| hasher.update(bytes));
+        for bytes in &part {
+            hasher.update(bytes);
+        }
         (part, hasher.finish())
     })
     .await;
