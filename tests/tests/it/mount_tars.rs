@@ -171,7 +171,7 @@ fn bad_tar(path: &str, link: Option<&str>) -> Vec<u8> {
     header.set_size(0);
     if let Some(link) = link {
         header.set_entry_type(tar::EntryType::Link);
-        header.set_link_name_literal(link).unwrap();
+        header.set_link_name_literal(link).expect("a link");
     }
     header.set_cksum();
     [header.as_bytes().as_slice(), &[0; 1024]].concat()

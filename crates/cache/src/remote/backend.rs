@@ -167,7 +167,7 @@ impl Server {
     fn client(&self, request: &Request) -> &NetClient {
         match request.method() {
             Method::Get | Method::Head => &self.reader,
-            Method::Put | Method::Post | Method::Delete => &self.client,
+            Method::Put | Method::Post | Method::Patch | Method::Delete => &self.client,
         }
     }
 }
