@@ -81,6 +81,7 @@ impl Node {
             policy: Policy::Open,
             trust: Trust::default(),
             opaque: vec!["ccache".parse().unwrap()],
+            raw: vec!["sccache".parse().unwrap()],
             only_hosts: None,
             limits: Limits::default(),
             durability: Durability::Fast,

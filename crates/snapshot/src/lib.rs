@@ -55,7 +55,7 @@ pub use listing::{
 pub use merged::Found;
 pub use resolve::Follow;
 pub use root_mount::RootMount;
-pub use scan::{LayerInput, Limits, scan};
+pub use scan::{LayerInput, Limits, diff_id, scan};
 pub use snapshots::{BlobLayer, SnapshotOptions, Snapshots};
 pub use view::{Resolved, View};
 pub use xattrs::{OverlayXattrs, is_kept};

@@ -64,6 +64,28 @@ pub fn scan(
     Ok(built.listing)
 }
 
+/// Reads a blob to its end and returns the digest of its uncompressed bytes, and how many those are.
+///
+/// Fails when it does not decompress or is larger than the limit; what the bytes mean is not looked
+/// at.
+pub fn diff_id(
+    reader: impl Read,
+    compression: Compression,
+    limits: Limits,
+) -> Result<(Digest, u64), BadLayer> {
+    let decoder = decoder(reader, compression).map_err(BadLayer::Unreadable)?;
+    let mut hashed = HashingReader::new(decoder.take(limits.bytes.saturating_add(1)));
+    io::copy(&mut hashed, &mut io::sink()).map_err(BadLayer::Unreadable)?;
+    let (_, found, n_bytes) = hashed.finish();
+    if n_bytes > limits.bytes {
+        return Err(BadLayer::TooLarge {
+            limit: limits.bytes,
+            unit: "bytes",
+        });
+    }
+    Ok((found, n_bytes))
+}
+
 /// Reads a whole layer, giving the contents to `sink`; verifies the diff id at the end.
 pub(crate) fn read_layer(
     input: LayerInput<impl Read>,

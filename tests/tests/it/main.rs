@@ -45,6 +45,7 @@ mod ignore;
 mod isolation;
 mod killed;
 mod layers;
+mod mount_tars;
 mod outputs;
 mod outputs_attributes;
 mod platforms;
