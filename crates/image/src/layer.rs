@@ -42,7 +42,12 @@ impl ImageLayer {
             return Ok(None);
         };
         let reader = unpacked(blob, compression).map_err(ImageError::io("zstd"))?;
-        Ok(Some(LayerReader::new(reader, self.diff_id)))
+        let is_blob = compression == Compression::None && self.descriptor.digest == self.diff_id;
+        Ok(Some(if is_blob {
+            LayerReader::checked(reader, self.diff_id)
+        } else {
+            LayerReader::new(reader, self.diff_id)
+        }))
     }
 }
 
@@ -72,7 +77,9 @@ pub fn unpacked<'a>(
 /// A reader of tars may stop before the end: call [`Self::finish`] before trusting what was read.
 pub struct LayerReader {
     reader: Box<dyn Read + Send>,
-    hasher: DigestHasher,
+    /// None where `reader` does the same.
+    hasher: Option<DigestHasher>,
+    n_read: u64,
     diff_id: Digest,
 }
 
@@ -81,7 +88,18 @@ impl LayerReader {
     pub(crate) fn new(reader: Box<dyn Read + Send>, diff_id: Digest) -> Self {
         Self {
             reader,
-            hasher: DigestHasher::new(),
+            hasher: Some(DigestHasher::new()),
+            n_read: 0,
+            diff_id,
+        }
+    }
+
+    /// Reads a tar that is a blob as it is, where `reader` fails at the end when it is not that blob.
+    fn checked(reader: Box<dyn Read + Send>, diff_id: Digest) -> Self {
+        Self {
+            reader,
+            hasher: None,
+            n_read: 0,
             diff_id,
         }
     }
@@ -92,7 +110,7 @@ impl LayerReader {
     /// `InvalidData` when the bytes are not those of the layer.
     pub fn finish(mut self) -> io::Result<u64> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok(self.hasher.bytes_hashed())
+        Ok(self.n_read)
     }
 }
 
@@ -102,8 +120,12 @@ impl Read for LayerReader {
             return Ok(0);
         }
         let n = self.reader.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        if n == 0 && self.hasher.clone().finish() != self.diff_id {
+        self.n_read += n as u64;
+        let Some(hasher) = &mut self.hasher else {
+            return Ok(n);
+        };
+        hasher.update(&buffer[..n]);
+        if n == 0 && hasher.clone().finish() != self.diff_id {
             return Err(StoreError::Damaged {
                 digest: self.diff_id,
             }
