@@ -149,8 +149,9 @@ impl RemoteCache {
         recalled.resize(raws.len(), None);
         let pieces = batch.into_iter().zip(raws).zip(recalled);
         let packed = pieces.map(|((piece, raw), known)| async move {
-            let (chunk, object) = match (known, u32::try_from(piece.len())) {
-                (Some((stored, stored_size)), Ok(raw_size)) => {
+            let raw_size = u32::try_from(piece.len());
+            let (chunk, object) =
+                if let (Some((stored, stored_size)), Ok(raw_size)) = (known, raw_size) {
                     let chunk = Chunk {
                         raw,
                         raw_size,
@@ -158,12 +159,10 @@ impl RemoteCache {
                         stored_size,
                     };
                     (chunk, None)
-                }
-                _ => {
+                } else {
                     let (chunk, object) = self.compressed(piece.clone(), raw).await?;
                     (chunk, Some(object))
-                }
-            };
+                };
             Ok(Packed {
                 piece,
                 chunk,
