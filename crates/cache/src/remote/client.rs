@@ -18,6 +18,10 @@ use super::{RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Wa
 /// More layers than a build knows; when there are more, all are forgotten, which costs questions.
 const MAX_KNOWN: usize = 10_000;
 
+/// How many layers are cut and sent at once: each keeps one core busy with its whole tar, and shares
+/// the others with all for its pieces.
+const N_CUTTING: usize = 2;
+
 /// A cache that machines share; clones are the same one.
 #[derive(Clone)]
 pub struct RemoteCache(pub(super) Arc<Inner>);
@@ -35,9 +39,10 @@ pub(super) struct Inner {
     pub(super) downloads: Semaphore,
     /// Bounds the objects that are sent at once.
     pub(super) uploads: Semaphore,
-    /// One layer is cut and sent at a time: that bounds memory, and layers that two records share
-    /// are sent once.
-    pub(super) cutting: tokio::sync::Mutex<()>,
+    /// Bounds the layers that are cut and sent at once, and so their memory.
+    pub(super) cutting: Semaphore,
+    /// Who holds the gate of a layer sends it.
+    gates: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     memory: Mutex<Memory>,
 }
 
@@ -46,6 +51,8 @@ pub(super) struct Inner {
 struct Memory {
     /// The chunks of layers that were sent or came whole, by the digest of the tar.
     layers: HashMap<Digest, Arc<RemoteLayer>>,
+    /// Those that were cut here since somebody took them.
+    made: Vec<Arc<RemoteLayer>>,
     /// Objects that were sent.
     sent: HashSet<Digest>,
     /// Actions whose record is of no use here.
@@ -93,7 +100,8 @@ impl RemoteCache {
             has_extensions: AtomicBool::new(true),
             downloads: Semaphore::new(n_parallel),
             uploads: Semaphore::new(n_parallel),
-            cutting: tokio::sync::Mutex::new(()),
+            cutting: Semaphore::new(N_CUTTING),
+            gates: Mutex::default(),
             memory: Mutex::default(),
         }))
     }
@@ -124,6 +132,29 @@ impl RemoteCache {
             memory.layers.clear();
         }
         memory.layers.insert(layer.diff_id, Arc::clone(layer));
+    }
+
+    /// Remembers the chunks of a layer that was cut and sent.
+    pub(super) fn made(&self, layer: &Arc<RemoteLayer>) {
+        self.learn(layer);
+        let mut memory = self.memory();
+        if memory.made.len() < MAX_KNOWN {
+            memory.made.push(Arc::clone(layer));
+        }
+    }
+
+    /// The layers that were cut and sent since the last call.
+    pub(super) fn take_made(&self) -> Vec<Arc<RemoteLayer>> {
+        std::mem::take(&mut self.memory().made)
+    }
+
+    /// What only one task at a time holds for a layer.
+    pub(super) fn gate(&self, diff_id: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut gates = self.0.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if gates.len() >= MAX_KNOWN {
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
+        Arc::clone(gates.entry(*diff_id).or_default())
     }
 
     pub(super) fn was_sent(&self, object: &Digest) -> bool {

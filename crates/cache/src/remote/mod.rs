@@ -63,5 +63,6 @@ pub use record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
 pub use sign::{Distrust, Policy, Signer, SigningKey, Trust, TrustedKeys};
 pub use stats::Stats;
 pub use stored::HttpCache;
+pub use upload::Recall;
 pub(crate) use warning::Warnings;
 pub use warning::{Cause, Warning};

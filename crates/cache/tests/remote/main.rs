@@ -17,6 +17,7 @@ mod levels;
 mod logs;
 mod publishing;
 mod scripted;
+mod sending;
 mod server;
 mod signers;
 mod support;

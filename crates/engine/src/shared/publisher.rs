@@ -15,7 +15,9 @@ use acetate_graph::{BuildGraph, VertexId, op_key};
 use acetate_image::ResolvedImage;
 use acetate_oci::{Descriptor, Digest, Timestamp, chain_id};
 use acetate_snapshot::{Layer, Snapshot, SnapshotError, Snapshots};
-use acetate_store::Store;
+use acetate_stdx::OnceMap;
+use acetate_store::{LayerId, Store};
+use futures_util::future;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +45,8 @@ struct Shared {
     n_pending: AtomicUsize,
     /// Results that are not sealed yet, or not in the hands of the image.
     n_unprepared: watch::Sender<usize>,
+    /// Layers that were sealed for a result, be it that it failed.
+    sealed: OnceMap<LayerId, ()>,
     faults: Mutex<Vec<String>>,
 }
 
@@ -143,6 +147,7 @@ impl Publisher {
             bases: layers.map(|(id, blob)| (*id, blob.clone())).collect(),
             n_pending: AtomicUsize::new(0),
             n_unprepared: watch::Sender::new(0),
+            sealed: OnceMap::new(),
             faults: Mutex::default(),
         };
         Self {
@@ -273,6 +278,7 @@ impl Shared {
             tracing::debug!(%error, "a result is not shared: a layer of it is not here");
             return None;
         }
+        self.seal_apart(&made).await;
         let shared = Arc::clone(self);
         let prepared = acetate_stdx::offload(move || shared.publication(&made)).await;
         let publication = match prepared {
@@ -288,6 +294,30 @@ impl Shared {
             }
         }
         Some(publication)
+    }
+
+    /// Seals what the result consists of, and what it was made of, one layer to a thread: whoever
+    /// needs a layer that is being sealed waits here, and not on a thread that others could use.
+    async fn seal_apart(&self, made: &Made) {
+        let inputs = made
+            .inputs
+            .iter()
+            .flatten()
+            .filter_map(|input| match input {
+                Output::Files(files) => Some(&files.snapshot),
+                Output::Selected(_) => None,
+            });
+        let snapshots = inputs.chain(std::iter::once(&made.files.snapshot));
+        let layers = snapshots.flat_map(Snapshot::layers);
+        let layers = layers.filter(|layer| layer.sealed().is_none());
+        let sealed = layers.map(|layer| async {
+            let (snapshots, id, layer) = (self.snapshots.clone(), layer.id(), layer.clone());
+            // Who asks for it next is told of a fault.
+            let seal = async || drop(acetate_stdx::offload(move || snapshots.seal(&layer)).await);
+            self.sealed.get_or_init(&id, seal).await;
+        });
+        let sealed: Vec<_> = sealed.collect();
+        future::join_all(sealed).await;
     }
 
     async fn publish(&self, publication: &Publication, takers: Vec<usize>) {
