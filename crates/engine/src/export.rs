@@ -222,7 +222,9 @@ pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
             // What goes to registries is looked for when it is pushed.
             OutputSpec::CacheOnly | OutputSpec::Image(..) => {}
             output => match output.image().map(|options| options.recipe) {
-                Some(recipe) if recipe.compression() != Compression::None => recipes.push(recipe),
+                Some(recipe) if recipe.keeps_tar() && recipe.compression() != Compression::None => {
+                    recipes.push(recipe);
+                }
                 _ => tars = Tars::Needed,
             },
         }
@@ -307,7 +309,7 @@ fn note_forms(
         let Some(own) = own.filter(|own| runner.blobs.base(own).is_none()) else {
             continue;
         };
-        if form.descriptor.digest != plain.descriptor.digest {
+        if recipe.keeps_tar() && form.descriptor.digest != plain.descriptor.digest {
             let used = UsedForm {
                 // Images of other styles call the same blob otherwise.
                 descriptor: Descriptor {

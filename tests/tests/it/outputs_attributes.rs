@@ -75,7 +75,7 @@ fn what_contradicts_itself_is_refused_by_both_names() {
     for (args, words) in [
         (
             vec!["-o", "type=oci,compression=zstd,oci-mediatypes=false"],
-            "compression=zstd needs OCI media types, and oci-mediatypes=false",
+            "`compression=zstd` cannot be combined with `oci-mediatypes=false`",
         ),
         (
             vec![
