@@ -9,6 +9,7 @@ use crate::waits::Held;
 use acetate_graph::{ExecOp, Mount, MountSource, Op, Vertex};
 use acetate_oci::Digest;
 use acetate_scheduler::JobCtx;
+use acetate_snapshot::Snapshot;
 
 /// What came of trying to carry a step out.
 pub(crate) enum Attempt {
@@ -16,6 +17,27 @@ pub(crate) enum Attempt {
     Made(Files),
     /// Somebody else has something that it needs.
     Taken(Obstacle),
+}
+
+/// What a step has to have of its inputs before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// No more than their names.
+    Nothing,
+    /// What is in them, and the bytes of what is copied.
+    Listings,
+    /// All of them, to be mounted.
+    Trees,
+}
+
+impl Need {
+    fn of(op: &Op) -> Self {
+        match op {
+            Op::Merge => Self::Nothing,
+            Op::File(_) => Self::Listings,
+            Op::Exec(_) | Op::Source(_) | Op::Diff => Self::Trees,
+        }
+    }
 }
 
 impl StepRunner {
@@ -28,15 +50,16 @@ impl StepRunner {
         held: &mut Held,
         ctx: &JobCtx,
     ) -> Result<Attempt, StepError> {
-        let mut repairs = 0;
+        let (mut repairs, mut need) = (0, Need::of(&vertex.op));
         loop {
-            if vertex.op != Op::Merge {
-                for input in inputs {
-                    self.blobs.ensure_usable(&input.files().snapshot).await?;
-                }
-            }
+            self.bring(&vertex.op, inputs, need).await?;
             let result = self.attempt(vertex, digest, inputs, held, ctx).await;
             match result {
+                // More was read than listings tell: what has no bytes here is fetched after all.
+                Err(error) if need == Need::Listings && error.is_lost() => {
+                    tracing::debug!(error = %error.words(), "a step needs more than listings");
+                    need = Need::Trees;
+                }
                 Err(error) if error.is_damage() && repairs < MAX_REPAIRS => {
                     tracing::warn!(error = %error.words(), "a step is tried again");
                     repairs += 1;
@@ -46,6 +69,25 @@ impl StepRunner {
                 result => return result,
             }
         }
+    }
+
+    /// Sees to it that what a step reads of its inputs is here.
+    async fn bring(&self, op: &Op, inputs: &[Output], need: Need) -> Result<(), StepError> {
+        for input in inputs {
+            let snapshot = &input.files().snapshot;
+            match need {
+                Need::Nothing => self.blobs.check(snapshot)?,
+                Need::Listings => self.blobs.ensure_listed(snapshot).await?,
+                Need::Trees => self.blobs.ensure_trees(snapshot).await?,
+            }
+        }
+        if let (Need::Listings, Op::File(op)) = (need, op) {
+            let (snapshots, op, inputs) = (self.snapshots.clone(), op.clone(), inputs.to_vec());
+            let find = move || file::picked(&snapshots, &op, &inputs);
+            let picked = acetate_stdx::blocking(find).await;
+            self.blobs.ensure_layers(picked).await?;
+        }
+        Ok(())
     }
 
     async fn attempt(
@@ -81,6 +123,8 @@ impl StepRunner {
             Op::Merge => merge::run(self, inputs).await?,
             Op::Diff => return Err(StepError::internal("an op that makes no files")),
         };
+        let inputs: Vec<Snapshot> = inputs.iter().map(|it| it.files().snapshot).collect();
+        self.blobs.claims.note_made(&files.snapshot, &inputs);
         Ok(Attempt::Made(files))
     }
 }

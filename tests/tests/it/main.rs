@@ -63,6 +63,7 @@ mod shared_cache;
 mod shared_explain;
 mod shared_faults;
 mod shared_fleet;
+mod shared_listings;
 mod shared_local;
 mod shared_mounts;
 mod shared_pairs;

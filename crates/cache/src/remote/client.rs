@@ -13,7 +13,7 @@ use super::backend::{Backend, Server};
 use super::config::Address;
 use super::detect::Level;
 use super::transport::Transport;
-use super::{RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
+use super::{Chunk, RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
 
 /// More layers than a build knows; when there are more, all are forgotten, which costs questions.
 const MAX_KNOWN: usize = 10_000;
@@ -46,7 +46,9 @@ pub(super) struct Inner {
 struct Memory {
     /// The chunks of layers that were sent or came whole, by the digest of the tar.
     layers: HashMap<Digest, Arc<RemoteLayer>>,
-    /// Objects that were sent.
+    /// The pieces of listings, by the digest of the whole.
+    listings: HashMap<Digest, Arc<[Chunk]>>,
+    /// Objects that were sent, and pieces of listings that were there.
     sent: HashSet<Digest>,
     /// Actions whose record is of no use here.
     useless: HashMap<Digest, Useless>,
@@ -124,6 +126,19 @@ impl RemoteCache {
             memory.layers.clear();
         }
         memory.layers.insert(layer.diff_id, Arc::clone(layer));
+    }
+
+    pub(super) fn known_listing(&self, listing: &Digest) -> Option<Arc<[Chunk]>> {
+        self.memory().listings.get(listing).cloned()
+    }
+
+    /// Remembers what a listing consists of.
+    pub(super) fn learn_listing(&self, listing: Digest, pieces: &Arc<[Chunk]>) {
+        let mut memory = self.memory();
+        if memory.listings.len() >= MAX_KNOWN {
+            memory.listings.clear();
+        }
+        memory.listings.insert(listing, Arc::clone(pieces));
     }
 
     pub(super) fn was_sent(&self, object: &Digest) -> bool {

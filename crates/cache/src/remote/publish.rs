@@ -12,6 +12,7 @@ use super::Cause;
 use super::action::action_key;
 use super::client::RemoteCache;
 use super::detect::Level;
+use super::listing::ListingSource;
 use super::presence::Named;
 use super::record::{LayerForm, RemoteLayer};
 use super::transport::{Effort, Fault};
@@ -33,6 +34,8 @@ pub struct LayerSource {
     pub created: Timestamp,
     /// Its blob in a base image that every reader has pinned: then it need not travel.
     pub base: Option<Descriptor>,
+    /// What is in it, on the layers below, where that is known.
+    pub listing: Option<ListingSource>,
     /// Gives its bytes.
     pub open: TarOpener,
 }
@@ -219,6 +222,7 @@ impl RemoteCache {
                     size: source.size,
                     created: source.created,
                     form: LayerForm::Blob(blob.clone()),
+                    listing: Vec::new(),
                 });
                 continue;
             }
@@ -235,6 +239,7 @@ impl RemoteCache {
                 ..(*layer).clone()
             });
         }
+        self.send_listings(sources, &mut layers).await?;
         self.send_trees(&layers).await?;
         Ok(layers)
     }

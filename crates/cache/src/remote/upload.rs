@@ -58,6 +58,7 @@ impl RemoteCache {
             size,
             created: source.created,
             form: LayerForm::Chunks(chunks),
+            listing: Vec::new(),
         });
         self.learn(&layer);
         Ok(layer)

@@ -13,6 +13,7 @@ mod faults;
 mod layers;
 mod leases;
 mod levels;
+mod listings;
 mod logs;
 mod publishing;
 mod scripted;
