@@ -1,4 +1,5 @@
 use crate::cache_mounts::{self, Taking};
+use crate::claims;
 use crate::damage::{Damage, MAX_REPAIRS};
 use crate::obstacle::Obstacle;
 use crate::output::{Files, Output};
@@ -9,7 +10,6 @@ use crate::waits::Held;
 use acetate_graph::{ExecOp, Mount, MountSource, Op, Vertex};
 use acetate_oci::Digest;
 use acetate_scheduler::JobCtx;
-use acetate_snapshot::Snapshot;
 
 /// What came of trying to carry a step out.
 pub(crate) enum Attempt {
@@ -53,7 +53,11 @@ impl StepRunner {
         let (mut repairs, mut need) = (0, Need::of(&vertex.op));
         loop {
             self.bring(&vertex.op, inputs, need).await?;
+            let claimed = claims::claimed(inputs);
             let result = self.attempt(vertex, digest, inputs, held, ctx).await;
+            if let (Need::Listings, Ok(Attempt::Made(files))) = (need, &result) {
+                self.blobs.claims.note_made(&files.snapshot, claimed);
+            }
             match result {
                 // More was read than listings tell: what has no bytes here is fetched after all.
                 Err(error) if need == Need::Listings && error.is_lost() => {
@@ -123,8 +127,6 @@ impl StepRunner {
             Op::Merge => merge::run(self, inputs).await?,
             Op::Diff => return Err(StepError::internal("an op that makes no files")),
         };
-        let inputs: Vec<Snapshot> = inputs.iter().map(|it| it.files().snapshot).collect();
-        self.blobs.claims.note_made(&files.snapshot, &inputs);
         Ok(Attempt::Made(files))
     }
 }

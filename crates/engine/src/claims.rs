@@ -1,6 +1,7 @@
 //! Listings of caches: what a build does by them, and whether it turned out to be right.
 
 use crate::blobs::{Blobs, FetchError};
+use crate::output::Output;
 use acetate_cache::SharedCache;
 use acetate_cache::remote::{Lost, RemoteLayer};
 use acetate_snapshot::{Layer, Listing, Snapshot, Snapshots};
@@ -41,13 +42,8 @@ impl Claims {
         }
     }
 
-    /// Notes what was made of these inputs, where something of them was merely claimed.
-    pub(crate) fn note_made(&self, made: &Snapshot, inputs: &[Snapshot]) {
-        let layers = inputs.iter().flat_map(Snapshot::layers);
-        let claimed: Vec<Layer> = layers
-            .filter(|layer| layer.is_claimed() || layer.is_refuted())
-            .cloned()
-            .collect();
+    /// Notes what was made while these layers were merely claimed.
+    pub(crate) fn note_made(&self, made: &Snapshot, claimed: Vec<Layer>) {
         if let Some(top) = made.layers().last().filter(|_| !claimed.is_empty()) {
             self.state().made_by.insert(top.id(), claimed);
         }
@@ -117,6 +113,18 @@ impl Claims {
         }
         unlisted
     }
+}
+
+/// The layers of inputs that are merely claimed, to be looked at before anything is made of them: a
+/// claim may be refuted meanwhile.
+pub(crate) fn claimed(inputs: &[Output]) -> Vec<Layer> {
+    let mut claimed = Vec::new();
+    for input in inputs {
+        let snapshot = input.files().snapshot;
+        let layers = snapshot.layers().iter();
+        claimed.extend(layers.filter(|layer| layer.is_claimed()).cloned());
+    }
+    claimed
 }
 
 /// Reads a listing from the first cache that gives it; also the name of that one.

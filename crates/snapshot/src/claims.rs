@@ -193,6 +193,30 @@ fn is_alike(a: &Listing, b: &Listing) -> bool {
     a.has_same_names(b) && a.inline_files() == b.inline_files()
 }
 
+impl Snapshots {
+    /// Returns the listing of a layer where that costs no look at its files or its blob: one that is
+    /// remembered or stored, or else one that is claimed.
+    pub fn known_listing(&self, layer: &Layer) -> Result<Option<Arc<Listing>>, SnapshotError> {
+        listings::known(self, layer)
+    }
+
+    /// Takes a listing that somebody else wrote for that of a layer, which came as a blob and whose
+    /// own listing is not known yet.
+    ///
+    /// What is done by it is right as long as the layer turns out not to be
+    /// [refuted](Layer::is_refuted).
+    pub fn claim(&self, layer: &Layer, listing: Listing) {
+        put(layer, listing);
+    }
+
+    /// Compares what was relied on of claimed listings of a chain with the blobs of its layers, where
+    /// those are here: names and attributes, which costs a look at the whole tar, and digests only
+    /// where somebody took one of the listing.
+    pub fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        prove(self, snapshot)
+    }
+}
+
 impl Listing {
     /// Returns whether two listings hold the same names with the same attributes, whatever is in the
     /// files.

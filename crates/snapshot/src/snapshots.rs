@@ -9,7 +9,7 @@ use crate::merged::Merged;
 use crate::scan::Limits;
 use crate::view::View;
 use crate::xattrs::OverlayXattrs;
-use crate::{claims, dirs, listings, seal};
+use crate::{dirs, listings, seal};
 use acetate_oci::{Descriptor, Digest, Timestamp};
 use acetate_stdx::clock::{Clock, SystemClock};
 use acetate_store::{BlobRef, LayerId, LayerRow, Object, Store};
@@ -228,28 +228,6 @@ impl Snapshots {
     /// digests are there when that costs nothing.
     pub fn listing(&self, layer: &Layer) -> Result<Arc<Listing>, SnapshotError> {
         listings::listing(self, layer)
-    }
-
-    /// Returns the listing of a layer where that costs no look at its files or its blob: one that is
-    /// remembered or stored, or else one that is claimed.
-    pub fn known_listing(&self, layer: &Layer) -> Result<Option<Arc<Listing>>, SnapshotError> {
-        listings::known(self, layer)
-    }
-
-    /// Takes a listing that somebody else wrote for that of a layer, which came as a blob and whose
-    /// own listing is not known yet.
-    ///
-    /// What is done by it is right as long as the layer turns out not to be
-    /// [refuted](Layer::is_refuted).
-    pub fn claim(&self, layer: &Layer, listing: Listing) {
-        claims::put(layer, listing);
-    }
-
-    /// Compares what was relied on of claimed listings of a chain with the blobs of its layers, where
-    /// those are here: names and attributes, which costs a look at the whole tar, and digests only
-    /// where somebody took one of the listing.
-    pub fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        claims::prove(self, snapshot)
     }
 
     /// Makes the directory forms of a whole chain.
