@@ -16,10 +16,13 @@ pub(crate) struct Claims {
     state: Mutex<State>,
 }
 
+/// A cache that can list a layer, and what it says of it.
+type Offer = (Arc<dyn SharedCache>, Arc<RemoteLayer>);
+
 #[derive(Default)]
 struct State {
     /// Who can list a layer, best first.
-    offers: HashMap<LayerId, Vec<(Arc<dyn SharedCache>, Arc<RemoteLayer>)>>,
+    offers: HashMap<LayerId, Vec<Offer>>,
     /// By the layer that a step made, those below it, or beside it, that were merely claimed.
     made_by: HashMap<LayerId, Vec<Layer>>,
     /// Who listed a layer that was claimed.
@@ -128,7 +131,7 @@ pub(crate) fn claimed(inputs: &[Output]) -> Vec<Layer> {
 }
 
 /// Reads a listing from the first cache that gives it; also the name of that one.
-async fn list(offers: &[(Arc<dyn SharedCache>, Arc<RemoteLayer>)]) -> Option<(Listing, String)> {
+async fn list(offers: &[Offer]) -> Option<(Listing, String)> {
     for (cache, layer) in offers {
         let bytes = match cache.listing(layer).await {
             Ok(bytes) => bytes,

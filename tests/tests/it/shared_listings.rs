@@ -23,7 +23,7 @@ const EPOCH: &str = "--build-arg=SOURCE_DATE_EPOCH=0";
 fn run_on(world: &World, machine: &str, flags: &[&str]) -> Outcome {
     let args = [&["--output=type=cacheonly", EPOCH], flags].concat();
     let mut command = world.command_in(&root(world, machine), &args);
-    Outcome::read(&command.output().unwrap()).ok()
+    Outcome::read(&command.output().expect("acetate starts")).ok()
 }
 
 struct Ground {
@@ -49,7 +49,11 @@ impl Ground {
         let sizes = files.iter().filter_map(|file| {
             let name = file.file_name()?.to_str()?;
             let is_it = got.iter().any(|hex| name.starts_with(hex));
-            is_it.then(|| std::fs::metadata(file).unwrap().len())
+            is_it.then(|| {
+                std::fs::metadata(file)
+                    .expect("a file that is listed")
+                    .len()
+            })
         });
         sizes.sum()
     }
@@ -170,6 +174,10 @@ fn listings_that_are_lost_or_changed_cost_the_layers() {
 }
 
 /// The chains in the config of a layout, and all that names it, changed.
+#[expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see the helpers of a test as one"
+)]
 fn edit(dir: &Path, change: impl FnOnce(&mut Value)) {
     let blob = |name: &str| dir.join("blobs/sha256").join(&name["sha256:".len()..]);
     let read =

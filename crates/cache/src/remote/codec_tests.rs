@@ -108,7 +108,13 @@ fn a_listing_is_named_in_the_record_and_to_the_server() {
         ..base(Digest::of(b"base"))
     };
     let whole = encode(&key(), &record(vec![listed_base, listed]));
-    assert_eq!((whole.len(), Digest::of(&whole).hex().as_str()), (0, ""));
+    assert_eq!(
+        (whole.len(), Digest::of(&whole).hex().as_str()),
+        (
+            1083,
+            "d76a196d0ff600117a5b5a2c315a1b46257914df2fb49ef2341d850e7afd974d"
+        )
+    );
     let result = ActionResult::decode(whole.as_slice()).unwrap();
     let files = result.output_files.iter();
     let files: Vec<(&str, String)> = files
