@@ -45,6 +45,11 @@ impl Claims {
         }
     }
 
+    /// True when a cache can list a layer.
+    pub(crate) fn is_offered(&self, layer: &Layer) -> bool {
+        self.state().offers.contains_key(&layer.id())
+    }
+
     /// Notes what was made while these layers were merely claimed.
     pub(crate) fn note_made(&self, made: &Snapshot, claimed: Vec<Layer>) {
         if let Some(top) = made.layers().last().filter(|_| !claimed.is_empty()) {
@@ -184,6 +189,20 @@ impl Blobs {
         let left = self.claims.ask(&self.snapshots, unlisted).await;
         self.ensure_layers(left).await?;
         self.note_listed(snapshot);
+        Ok(())
+    }
+
+    /// Asks for the listings of those layers that caches offer to list and nobody here has listed.
+    pub(crate) async fn list_offered(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
+        let mut unlisted = Vec::new();
+        for layer in self.unlisted(snapshot) {
+            if self.claims.is_offered(&layer) && self.snapshots.known_listing(&layer)?.is_none() {
+                unlisted.push(layer);
+            }
+        }
+        if !unlisted.is_empty() {
+            self.claims.ask(&self.snapshots, unlisted).await;
+        }
         Ok(())
     }
 

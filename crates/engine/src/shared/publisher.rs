@@ -278,6 +278,11 @@ impl Shared {
             tracing::debug!(%error, "a result is not shared: a layer of it is not here");
             return None;
         }
+        // A signed record is given on as it came only with the listings that it names.
+        let listed = self.blobs.list_offered(&made.files.snapshot).await;
+        if let Err(error) = listed {
+            tracing::debug!(%error, "a result is shared without listings of caches");
+        }
         let shared = Arc::clone(self);
         let snapshot = made.files.snapshot.clone();
         let prepared = acetate_stdx::offload(move || shared.publication(&made)).await;
