@@ -188,7 +188,8 @@ impl Engine {
     /// Fetches blobs for one build.
     pub(crate) fn blobs(&self) -> Arc<Blobs> {
         let puller = Arc::clone(&self.puller);
-        Arc::new(Blobs::new(Arc::clone(&self.store), puller))
+        let snapshots = self.snapshots.clone();
+        Arc::new(Blobs::new(Arc::clone(&self.store), snapshots, puller))
     }
 
     pub(crate) fn cache(&self) -> LocalCache {

@@ -19,6 +19,7 @@ mod cache_spec;
 pub mod cache_tools;
 mod call;
 mod claim;
+mod claims;
 mod container;
 mod context;
 mod damage;
@@ -49,6 +50,7 @@ mod sight;
 mod ssh;
 mod start;
 mod steps;
+mod unproven;
 mod verify;
 mod waits;
 

@@ -8,7 +8,7 @@ use crate::{
 use acetate_image::{Comparison, Recipe, compare_layouts};
 use acetate_oci::Compression;
 use acetate_scheduler::CancellationToken;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What came of building twice.
@@ -63,7 +63,7 @@ pub(crate) async fn verify(
 }
 
 /// The same request, of which nothing is seen but a layout.
-fn quiet(request: &BuildRequest, place: &PathBuf) -> BuildRequest {
+fn quiet(request: &BuildRequest, place: &Path) -> BuildRequest {
     let options = ImageOptions {
         recipe: Recipe::new(Compression::None),
         ..ImageOptions::default()
@@ -71,7 +71,7 @@ fn quiet(request: &BuildRequest, place: &PathBuf) -> BuildRequest {
     BuildRequest {
         outputs: vec![OutputSpec::Oci(
             options,
-            LayoutPlace::Directory(place.clone()),
+            LayoutPlace::Directory(place.to_owned()),
         )],
         tags: Vec::new(),
         cache_to: Vec::new(),

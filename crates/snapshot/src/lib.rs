@@ -17,6 +17,7 @@
 mod active;
 mod apply;
 mod build;
+mod claims;
 mod clamp;
 mod complete;
 mod directory;

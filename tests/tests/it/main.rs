@@ -65,6 +65,7 @@ mod shared_explain;
 mod shared_faults;
 mod shared_fleet;
 mod shared_forms;
+mod shared_listings;
 mod shared_local;
 mod shared_mounts;
 mod shared_pairs;

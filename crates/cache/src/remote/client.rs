@@ -13,7 +13,7 @@ use super::backend::{Backend, Server};
 use super::config::Address;
 use super::detect::Level;
 use super::transport::Transport;
-use super::{RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
+use super::{Chunk, RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
 
 /// More layers than a build knows; when there are more, all are forgotten, which costs questions.
 const MAX_KNOWN: usize = 10_000;
@@ -53,7 +53,9 @@ struct Memory {
     layers: HashMap<Digest, Arc<RemoteLayer>>,
     /// Those that were cut here since somebody took them.
     made: Vec<Arc<RemoteLayer>>,
-    /// Objects that were sent.
+    /// The pieces of listings, by the digest of the whole.
+    listings: HashMap<Digest, Arc<[Chunk]>>,
+    /// Objects that were sent, and pieces of listings that were there.
     sent: HashSet<Digest>,
     /// Actions whose record is of no use here.
     useless: HashMap<Digest, Useless>,
@@ -155,6 +157,19 @@ impl RemoteCache {
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
         Arc::clone(gates.entry(*diff_id).or_default())
+    }
+
+    pub(super) fn known_listing(&self, listing: &Digest) -> Option<Arc<[Chunk]>> {
+        self.memory().listings.get(listing).cloned()
+    }
+
+    /// Remembers what a listing consists of.
+    pub(super) fn learn_listing(&self, listing: Digest, pieces: &Arc<[Chunk]>) {
+        let mut memory = self.memory();
+        if memory.listings.len() >= MAX_KNOWN {
+            memory.listings.clear();
+        }
+        memory.listings.insert(listing, Arc::clone(pieces));
     }
 
     pub(super) fn was_sent(&self, object: &Digest) -> bool {

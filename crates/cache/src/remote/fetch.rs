@@ -177,7 +177,7 @@ impl RemoteCache {
         Ok(raw)
     }
 
-    async fn object(&self, chunk: &Chunk) -> Result<Vec<u8>, Lost> {
+    pub(super) async fn object(&self, chunk: &Chunk) -> Result<Vec<u8>, Lost> {
         let transport = &self.0.transport;
         let url = transport
             .address

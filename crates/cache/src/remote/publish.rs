@@ -14,6 +14,7 @@ use super::Cause;
 use super::action::action_key;
 use super::client::RemoteCache;
 use super::detect::Level;
+use super::listing::ListingSource;
 use super::presence::Named;
 use super::record::{Chunk, LayerForm, RemoteLayer};
 use super::transport::{Effort, Fault};
@@ -40,6 +41,8 @@ pub struct LayerSource {
     pub created: Timestamp,
     /// Its blob in a base image that every reader has pinned: then it need not travel.
     pub base: Option<Descriptor>,
+    /// What is in it, on the layers below, where that is known.
+    pub listing: Option<ListingSource>,
     /// Gives its bytes.
     pub open: TarOpener,
 }
@@ -236,7 +239,8 @@ impl RemoteCache {
         let layers = layers.map(|(source, known)| self.ensure_one(source, known, &missing, recall));
         let layers: Vec<_> = layers.collect();
         let layers = stream::iter(layers).buffered(N_LAYERS);
-        let layers: Vec<RemoteLayer> = layers.try_collect().await?;
+        let mut layers: Vec<RemoteLayer> = layers.try_collect().await?;
+        self.send_listings(sources, &mut layers).await?;
         self.send_trees(&layers).await?;
         Ok(layers)
     }
@@ -254,6 +258,7 @@ impl RemoteCache {
                 size: source.size,
                 created: source.created,
                 form: LayerForm::Blob(blob.clone()),
+                listing: Vec::new(),
             });
         }
         let is_missing = |chunk: &Chunk| missing.contains(&chunk.stored);

@@ -49,6 +49,8 @@ pub struct Stats {
     pub layers_read: u64,
     /// Layers that did not come whole.
     pub layers_lost: u64,
+    /// Layers that the cache lists otherwise than they are.
+    pub listings_refuted: u64,
     /// Records that were written.
     pub published: u64,
     /// Records that were there already.

@@ -117,6 +117,10 @@ impl SharedCache for HttpCache {
         self.fetch_into_store(layer).boxed()
     }
 
+    fn listing<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        self.remote.fetch_listing(layer).boxed()
+    }
+
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {
         async move {
             let recall = recall(&self.store);

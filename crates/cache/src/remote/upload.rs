@@ -96,6 +96,7 @@ impl RemoteCache {
             size,
             created: source.created,
             form: LayerForm::Chunks(chunks),
+            listing: Vec::new(),
         })
     }
 

@@ -14,6 +14,7 @@ mod forms;
 mod layers;
 mod leases;
 mod levels;
+mod listings;
 mod logs;
 mod publishing;
 mod scripted;

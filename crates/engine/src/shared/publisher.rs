@@ -1,7 +1,7 @@
 //! Gives results to caches while the build goes on.
 
 use super::lease::Lease;
-use super::source::{SourceError, layer_source};
+use super::source::{SourceError, layer_source, listing_source};
 use super::wanted::wanted;
 use super::{Export, content_key};
 use crate::CachePlace;
@@ -9,7 +9,9 @@ use crate::blobs::Blobs;
 use crate::output::{Files, Output};
 use crate::shared::content;
 use crate::sight::SightError;
-use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published, Skip};
+use acetate_cache::remote::{
+    Attest, Existing, LayerSource, ListingSource, Publication, Published, Skip,
+};
 use acetate_cache::{CacheKey, Fidelity, OpHistory, Past, PastInput, SharedCache};
 use acetate_graph::{BuildGraph, VertexId, op_key};
 use acetate_image::ResolvedImage;
@@ -42,6 +44,8 @@ struct Shared {
     exports: Vec<Wanting>,
     /// The layers of pinned images, by what they hold.
     bases: HashMap<Digest, Descriptor>,
+    /// The listings of layers that were told of.
+    listings: Mutex<HashMap<LayerId, ListingSource>>,
     n_pending: AtomicUsize,
     /// Results that are not sealed yet, or not in the hands of the image.
     n_unprepared: watch::Sender<usize>,
@@ -145,6 +149,7 @@ impl Publisher {
             blobs: Arc::clone(blobs),
             exports: exports.collect(),
             bases: layers.map(|(id, blob)| (*id, blob.clone())).collect(),
+            listings: Mutex::default(),
             n_pending: AtomicUsize::new(0),
             n_unprepared: watch::Sender::new(0),
             sealed: OnceMap::new(),
@@ -278,9 +283,20 @@ impl Shared {
             tracing::debug!(%error, "a result is not shared: a layer of it is not here");
             return None;
         }
+        // A signed record is given on as it came only with the listings that it names.
+        let listed = self.blobs.list_offered(&made.files.snapshot).await;
+        if let Err(error) = listed {
+            tracing::debug!(%error, "a result is shared without listings of caches");
+        }
         self.seal_apart(&made).await;
         let shared = Arc::clone(self);
+        let snapshot = made.files.snapshot.clone();
         let prepared = acetate_stdx::offload(move || shared.publication(&made)).await;
+        // In sealing digests may have been taken from listings of others.
+        if let Err(error) = self.blobs.prove(&snapshot).await {
+            tracing::debug!(%error, "a result is not shared: it is to be made again");
+            return None;
+        }
         let publication = match prepared {
             Ok(publication) => publication,
             Err(error) => {
@@ -411,12 +427,28 @@ impl Shared {
         Ok(chain_id(&chain).unwrap_or_else(|| Digest::of(b"")))
     }
 
+    /// What a layer lists, where that is known; listings are encoded once to learn their digest.
+    fn listing(&self, layer: &Layer) -> Result<Option<ListingSource>, PublishError> {
+        let listings = || self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = listings().get(&layer.id()) {
+            return Ok(Some(known.clone()));
+        }
+        let source = listing_source(&self.snapshots, layer)?;
+        if let Some(source) = &source {
+            listings().insert(layer.id(), source.clone());
+        }
+        Ok(source)
+    }
+
     fn layers(&self, files: &Files) -> Result<Vec<LayerSource>, PublishError> {
         let layers = files.snapshot.layers().iter().zip(files.created.iter());
         let source = |(layer, created): (&Layer, &Timestamp)| {
             let sealed = self.snapshots.seal(layer)?;
             let base = self.bases.get(&sealed.diff_id).cloned();
-            Ok(layer_source(&self.store, &sealed, *created, base)?)
+            Ok(LayerSource {
+                listing: self.listing(layer)?,
+                ..layer_source(&self.store, &sealed, *created, base)?
+            })
         };
         layers.map(source).collect()
     }
