@@ -48,11 +48,18 @@ pub(crate) async fn verify(
     let scratch = engine.store.scratch()?;
     let places = ["first", "second"].map(|name| scratch.path().join(name));
     let first = quiet(&request, &places[0]);
-    build::build(engine, first, Arc::clone(&sink), cancel.clone()).await?;
+    Box::pin(build::build(
+        engine,
+        first,
+        Arc::clone(&sink),
+        cancel.clone(),
+    ))
+    .await?;
     let mut second = quiet(&request, &places[1]);
     second.no_cache = true;
     second.cache_from.clear();
-    let BuildReport { n_run, .. } = build::build(engine, second, sink, cancel).await?;
+    let second = Box::pin(build::build(engine, second, sink, cancel));
+    let BuildReport { n_run, .. } = second.await?;
     let compare = move || compare_layouts(&places[0], &places[1]);
     let comparisons = acetate_stdx::blocking(compare).await?;
     Ok(VerifyReport {

@@ -20,11 +20,14 @@ pub(super) fn export(
     compression: Option<&str>,
 ) -> Result<ExitCode, Failure> {
     let name = mount_name(mount)?;
-    let packing = match compression {
-        Some("zstd") => Packing::Zstd,
-        Some(_) => Packing::Plain,
-        None if output.extension().is_some_and(|it| it == "zst") => Packing::Zstd,
-        None => Packing::Plain,
+    let is_zstd = match compression {
+        Some(name) => name == "zstd",
+        None => output.extension().is_some_and(|ending| ending == "zst"),
+    };
+    let packing = if is_zstd {
+        Packing::Zstd
+    } else {
+        Packing::Plain
     };
     let engine = site.engine()?;
     let mount = engine.named_mount(&name)?;
