@@ -72,6 +72,7 @@ mod shared_pairs;
 mod shared_signed;
 mod together;
 mod tools;
+mod verify;
 mod waiting;
 
 /// A module that nobody names here would be no test at all.
