@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use acetate_engine::RegistryEnvironment;
+
 /// Names the state directory.
 pub(crate) const HOME: &str = "ACETATE_HOME";
 
@@ -51,18 +53,20 @@ impl Environment {
         self.those_of(FETCHING)
     }
 
-    /// What says how to be let into registries.
-    pub(crate) fn for_registries(&self) -> acetate_engine::RegistryEnvironment {
+    /// The variables that lead to what registries let us in by.
+    pub(crate) fn for_registries(&self) -> RegistryEnvironment {
         let path = |name: &str| {
-            let found = self.all.get(name).filter(|value| !value.is_empty());
-            found.map(std::path::PathBuf::from)
+            let value = self.get(name).filter(|value| !value.is_empty());
+            value.map(PathBuf::from)
         };
-        acetate_engine::RegistryEnvironment {
+        // By its specification a relative path in one of these is passed over.
+        let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
+        RegistryEnvironment {
             home: path("HOME"),
             docker_config: path("DOCKER_CONFIG"),
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
-            xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
-            xdg_config_home: path("XDG_CONFIG_HOME"),
+            xdg_runtime_dir: absolute("XDG_RUNTIME_DIR"),
+            xdg_config_home: absolute("XDG_CONFIG_HOME"),
             search_path: self.search_path.clone(),
         }
     }

@@ -2,7 +2,7 @@ use crate::blobs::Blobs;
 use crate::shared::MOUNT_FACT;
 use crate::{
     BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, ExplainReport,
-    Isolation, RunRequest, build, call, container, explain, names,
+    Isolation, RunRequest, VerifyReport, build, call, container, explain, names, verify,
 };
 use acetate_cache::LocalCache;
 use acetate_cache::story::LocalStories;
@@ -10,7 +10,7 @@ use acetate_exec::{Executor, NativeExecutor, OciExecutor, Runtime};
 use acetate_graph::{BuildGraph, Op};
 use acetate_image::Puller;
 use acetate_net::{Limits, NetClient};
-use acetate_registry::{Access, Environment, Registries};
+use acetate_registry::{Access, Environment, Registries, RegistryError};
 use acetate_remote::Programs;
 use acetate_scheduler::CancellationToken;
 use acetate_snapshot::{OverlayXattrs, SnapshotOptions, Snapshots};
@@ -80,14 +80,14 @@ impl Engine {
         self
     }
 
-    /// Lets the engine into registries, with what the files say that the environment leads to.
+    /// Is let into registries by the files that the environment leads to; without this, as nobody.
     ///
     /// # Errors
     /// A file of settings that is there and cannot be used.
     pub fn with_registries(mut self, environment: &Environment) -> Result<Self, BuildError> {
-        let access = Access::standard(environment)?;
-        let net = NetClient::new(Limits::default());
-        self.registries = Arc::new(Registries::new(net, access));
+        let access = Access::standard(environment).map_err(RegistryError::from)?;
+        let registries = Registries::new(NetClient::new(Limits::default()), access);
+        self.registries = Arc::new(registries);
         self.puller = Arc::new(Puller::new(
             Arc::clone(&self.store),
             Arc::clone(&self.registries),
@@ -135,6 +135,19 @@ impl Engine {
         explain::ask(self, request, sink, cancel).await
     }
 
+    /// Builds twice, the second time without the cache, and compares what came of it.
+    ///
+    /// # Errors
+    /// As [`Self::build`]. That the builds differ is no error.
+    pub async fn verify(
+        &self,
+        request: BuildRequest,
+        sink: Arc<dyn EventSink>,
+        cancel: CancellationToken,
+    ) -> Result<VerifyReport, BuildError> {
+        verify::verify(self, request, sink, cancel).await
+    }
+
     /// Runs a command in a throw-away container and returns its exit code.
     pub async fn run(
         &self,
@@ -175,7 +188,8 @@ impl Engine {
     /// Fetches blobs for one build.
     pub(crate) fn blobs(&self) -> Arc<Blobs> {
         let puller = Arc::clone(&self.puller);
-        Arc::new(Blobs::new(Arc::clone(&self.store), puller))
+        let snapshots = self.snapshots.clone();
+        Arc::new(Blobs::new(Arc::clone(&self.store), snapshots, puller))
     }
 
     pub(crate) fn cache(&self) -> LocalCache {

@@ -56,9 +56,6 @@ pub enum BuildError {
     /// A registry does not take what is pushed, or does not give what is asked for.
     #[error("failed to {0}")]
     Registry(#[from] acetate_registry::RegistryError),
-    /// The settings of registries cannot be used.
-    #[error(transparent)]
-    Settings(#[from] acetate_registry::SettingsError),
     /// An output cannot be written.
     #[error("failed to {0}")]
     Export(#[from] acetate_image::ExportError),
@@ -88,6 +85,18 @@ impl BuildError {
             return first.message.clone();
         }
         words(self)
+    }
+
+    /// An error of a file that the user named; what was tried is the rest of "failed to".
+    pub(crate) fn input(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Input {
+            action,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// An error in a flag.

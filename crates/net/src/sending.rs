@@ -72,14 +72,12 @@ pub(crate) fn stream(source: Arc<dyn BodySource>) -> (reqwest::Body, Watched) {
     let state = watched.clone();
     // It ends by itself when the connection does: the receiver is dropped then.
     drop(tokio::task::spawn_blocking(move || {
-        feed(&*source, &state, &sender)
+        feed(&*source, &state, &sender);
     }));
     let state = watched.clone();
     let pieces = futures_util::stream::unfold((receiver, state), |(mut receiver, state)| async {
-        match receiver.recv().await {
-            Some(piece) => Some((next(piece, &state), (receiver, state))),
-            None => None,
-        }
+        let piece = receiver.recv().await?;
+        Some((next(piece, &state), (receiver, state)))
     });
     (reqwest::Body::wrap_stream(pieces), watched)
 }

@@ -339,3 +339,71 @@ fn bad_addresses_do_not_leak() {
     assert!(matches!(error, NetError::Address { .. }));
     assert!(!error.to_string().contains("secret"), "{error}");
 }
+
+/// Bytes made as they are sent.
+#[derive(Debug)]
+struct Made(Vec<u8>, u64);
+
+impl crate::BodySource for Made {
+    fn size(&self) -> u64 {
+        self.1
+    }
+
+    fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        Ok(Box::new(std::io::Cursor::new(self.0.clone())))
+    }
+}
+
+fn sending(url: &str, n: usize, size: u64) -> Request {
+    let source = Made((0..=255).cycle().take(n).collect(), size);
+    let url = Url::parse(url).unwrap();
+    Request::new(Method::Put, url).source(std::sync::Arc::new(source))
+}
+
+#[tokio::test]
+async fn a_source_is_sent_with_its_length_and_with_every_try() {
+    let server = FakeServer::start(|_, n| Reply::new(if n == 0 { 503 } else { 201 }, ""));
+    let request = sending(&server.url("/x"), 900_000, 900_000);
+    let client = NetClient::new(quick());
+    assert_eq!(client.send(&request).await.unwrap().status(), 201);
+    for seen in server.seen() {
+        assert_eq!(seen.header("content-length"), Some("900000"));
+        assert_eq!(seen.body.len(), 900_000);
+    }
+    // An attempt is one.
+    let server = FakeServer::start(|_, _| Reply::new(503, ""));
+    let request = sending(&server.url("/x"), 10, 10);
+    assert_eq!(client.attempt(&request).await.unwrap().status(), 503);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_ends_early_is_the_cause() {
+    let server = FakeServer::start(|_, _| Reply::new(201, ""));
+    let request = sending(&server.url("/x"), 10, 300_000);
+    let error = NetClient::new(quick()).attempt(&request).await.unwrap_err();
+    assert!(matches!(error, NetError::Body { .. }), "{error}");
+    assert!(
+        error.to_string().contains("end 299990 bytes early"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_may_take_long_but_not_stand_still() {
+    // It takes what the kernel buffers and no more.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let request = sending(&url, 64 << 20, 64 << 20);
+    let error = NetClient::new(quick()).attempt(&request).await.unwrap_err();
+    assert!(
+        matches!(error, NetError::Stalled { n_bytes: 1.., .. }),
+        "{error}"
+    );
+    assert!(error.is_transient());
+    // One that only takes its time is waited for, longer than the silence between two reads.
+    let server = FakeServer::start(|_, _| Reply::new(201, "").silence(Duration::from_millis(800)));
+    let request = sending(&server.url("/x"), 10, 10);
+    let response = NetClient::new(quick()).attempt(&request).await.unwrap();
+    assert_eq!(response.status(), 201);
+}

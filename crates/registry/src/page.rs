@@ -85,7 +85,7 @@ mod tests {
                 r#"</v2/a/tags/list?last=b&n=2>; rel="next""#,
                 Some("/v2/a/tags/list?last=b&n=2"),
             ),
-            (r#"<x>; rel=next"#, Some("x")),
+            ("<x>; rel=next", Some("x")),
             (r#"<p>; rel="prev", <n>; title="a"; rel="next""#, Some("n")),
             (r#"<p>; rel="prev""#, None),
             ("", None),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use acetate_net::{Method, NetClient, Request, Response, Url};
+use acetate_net::{HostTrust, Method, NetClient, Request, Response, Url};
 use acetate_oci::Digest;
 use acetate_stdx::{OnceMap, blocking};
 use tokio::sync::Semaphore;
@@ -81,12 +81,7 @@ impl Site {
 
     /// A request below the repository.
     pub(crate) fn request(&self, method: Method, path: &str) -> Result<Request, RegistryError> {
-        let scheme = if self.endpoint.is_plain {
-            "http"
-        } else {
-            self.host.scheme
-        };
-        Ok(self.endpoint.request(method, scheme, path)?)
+        Ok(self.endpoint.request(method, self.host.scheme, path)?)
     }
 }
 
@@ -162,10 +157,11 @@ impl Registries {
         repository: &Repository,
         intent: Intent,
     ) -> Result<Site, RegistryError> {
-        let mut host = self.host(&endpoint.host).await?;
-        if endpoint.is_plain {
-            host = Arc::new(host.plain(&self.net, &endpoint.host));
-        }
+        let host = if endpoint.is_plain {
+            self.plain_host(&endpoint.host).await
+        } else {
+            self.host(&endpoint.host).await?
+        };
         Ok(Site {
             scopes: Scopes::of(&endpoint.path, intent),
             host,
@@ -194,8 +190,37 @@ impl Registries {
         self.hosts.get_or_try_init(&name.to_owned(), make).await
     }
 
+    /// A host that the settings of another one want to be spoken to by plain HTTP.
+    async fn plain_host(&self, name: &str) -> Arc<Host> {
+        let make = || async {
+            let trust = HostTrust {
+                host: name.to_owned(),
+                is_plain_allowed: true,
+                ..HostTrust::default()
+            };
+            Arc::new(Host {
+                scheme: "http",
+                net: self.net.trusting(trust),
+                asked: Asked::default(),
+            })
+        };
+        self.hosts
+            .get_or_init(&format!("http://{name}"), make)
+            .await
+    }
+
     /// Sends a request, and is let in when the host asks for it.
     pub(crate) async fn send(
+        &self,
+        site: &Site,
+        request: &Request,
+        tries: Tries,
+    ) -> Result<Response, RegistryError> {
+        // Everything here waits for it, so that its size would be everybody's.
+        Box::pin(self.let_in(site, request, tries)).await
+    }
+
+    async fn let_in(
         &self,
         site: &Site,
         request: &Request,
@@ -239,22 +264,6 @@ impl Registries {
     fn is_resting(&self, mirror: &str) -> bool {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         resting.get(mirror).is_some_and(|until| self.now() < *until)
-    }
-}
-
-impl Host {
-    /// The same host over plain HTTP.
-    fn plain(&self, net: &NetClient, name: &str) -> Self {
-        let trust = acetate_net::HostTrust {
-            host: name.to_owned(),
-            is_plain_allowed: true,
-            ..acetate_net::HostTrust::default()
-        };
-        Self {
-            scheme: "http",
-            net: net.trusting(trust),
-            asked: Asked::default(),
-        }
     }
 }
 

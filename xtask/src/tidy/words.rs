@@ -10,6 +10,9 @@ const HOSTS: &[&str] = &[
     "deb", "index", "static", "files", "registry", "proxy", "sum", "snapshot",
 ];
 
+/// Under this name Docker's files keep the login of its registry of images: nothing is fetched there.
+const LOGIN: &str = "index.docker.io/v1/";
+
 pub(super) fn check(path: &Path, content: &str) -> Vec<Finding> {
     // A lock file is written by cargo, with the address in it.
     if path.ends_with("Cargo.lock") {
@@ -26,6 +29,9 @@ pub(super) fn check(path: &Path, content: &str) -> Vec<Finding> {
 
 fn names_registry(line: &str) -> bool {
     line.split("://").skip(1).any(|rest| {
+        if rest.starts_with(LOGIN) {
+            return false;
+        }
         let host = rest
             .split(['/', ' ', '"', '`', ':'])
             .next()
@@ -48,5 +54,9 @@ mod tests {
         let others =
             "https://example.org/index http://mirror.example/debian oci-layout://deb.x.y\n";
         assert!(check(Path::new("a.md"), others).is_empty());
+        let login = "https://index.docker.io/v1/";
+        assert!(check(Path::new("a.md"), login).is_empty());
+        let other = login.replace("v1", "v2");
+        assert_eq!(check(Path::new("a.md"), &other).len(), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! [`LayoutCache`]: the directory as a cache of a build.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,9 @@ use super::dir::LayoutDir;
 use super::ledger::Ledger;
 use super::load::{Absent, load};
 use super::notes::{Notes, cause};
-use crate::remote::{Cause, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord};
+use crate::remote::{
+    Cause, Chunk, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord,
+};
 use crate::{CacheKey, CacheReport, SharedCache};
 
 /// The largest tar of a layer that is fetched or published, in bytes.
@@ -123,6 +126,8 @@ pub(super) struct Loaded {
 pub(super) struct State {
     /// The records.
     pub(super) ledger: Ledger,
+    /// What listings consist of that were written, by the digest of the whole.
+    pub(super) listings: BTreeMap<Digest, Vec<Chunk>>,
     /// Keeps others from removing what no index names yet.
     pub(super) blobs: Option<FileLock>,
     /// Why nothing is written any more.
@@ -256,6 +261,10 @@ impl SharedCache for LayoutCache {
 
     fn fetch<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>> {
         self.fetch_into_store(layer).boxed()
+    }
+
+    fn listing<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        self.read_listing(layer).boxed()
     }
 
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::cache::{Inner, LayoutCache, LayoutOptions, Reset, State};
 use super::catalog::Catalog;
+use super::document::{Document, MAX_DOCUMENT};
 use super::ledger::Others;
 use super::load::{Absent, MAX_MANIFEST, REF_NAME, load};
-use super::parcel::{self, Form, Parcel, Split, TooMany};
+use super::parcel::{self, CONFIG_TYPE, Form, Parcel, Split, TooMany};
 use crate::remote::Cause;
 
 /// Why records were not written.
@@ -147,9 +148,27 @@ impl Inner {
             };
             let (leaves, deeper) = descriptors(&document);
             named.extend(leaves);
+            named.extend(self.listings_of(&document)?);
             open.extend(deeper);
         }
         self.dir.sweep(|digest| named.contains(digest))
+    }
+}
+
+impl Inner {
+    /// The blobs of listings that the config of a manifest of ours names.
+    fn listings_of(&self, manifest: &Value) -> io::Result<Vec<Digest>> {
+        let config = &manifest["config"];
+        if config["mediaType"].as_str() != Some(CONFIG_TYPE) {
+            return Ok(Vec::new());
+        }
+        let digest = config["digest"].as_str().and_then(|it| it.parse().ok());
+        let Some(digest) = digest else {
+            return Ok(Vec::new());
+        };
+        let bytes = self.dir.small_blob(&digest, MAX_DOCUMENT)?;
+        let document = bytes.and_then(|bytes| serde_json::from_slice::<Document>(&bytes).ok());
+        Ok(document.iter().flat_map(Document::listings).collect())
     }
 }
 

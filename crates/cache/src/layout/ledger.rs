@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use acetate_oci::{Descriptor, Digest};
 
 use super::catalog::{Catalog, Entry, Layer};
+use super::listing::Listings;
 use crate::CacheKey;
 use crate::remote::{Existing, LayerSource, Publication, Put};
 
@@ -27,13 +28,14 @@ pub(crate) enum Others {
 }
 
 impl Ledger {
-    /// Keeps a result; `puts` says for each key whether its record stays, and `placed` where the
-    /// bytes of a tar are.
+    /// Keeps a result; `puts` says for each key whether its record stays, `listings` what its
+    /// layers list, and `placed` where the bytes of a tar are.
     pub(crate) fn remember(
         &mut self,
         publication: &Publication,
         loaded: &Catalog,
         puts: &[Put],
+        listings: Listings,
         placed: impl Fn(&Digest) -> Option<Descriptor>,
     ) {
         let layers: Vec<Layer> = publication.layers.iter().map(layer).collect();
@@ -56,6 +58,7 @@ impl Ledger {
             }
         }
         self.ours.put_result(&written, &layers, &of);
+        self.ours.put_listings(&layers, listings);
         let fresh = kept.iter().filter(|key| !self.ours.holds(key)).copied();
         let fresh: Vec<CacheKey> = fresh.collect();
         if !fresh.is_empty() {

@@ -12,7 +12,7 @@ use super::document::{Detail, Document, MAX_DOCUMENT, write};
 use super::load::{Absent, MAX_MANIFEST};
 
 /// The type of the config whose manifest holds our records.
-const CONFIG_TYPE: &str = "application/vnd.acetate.cache.config.v1+json";
+pub(super) const CONFIG_TYPE: &str = "application/vnd.acetate.cache.config.v1+json";
 /// The type of a config that only names the records, which are in parts.
 const PARTS_TYPE: &str = "application/vnd.acetate.cache.config.v1.parts+json";
 /// The type of a part.

@@ -50,10 +50,15 @@ impl LayoutCache {
                 self.place(source, &loaded, options).await?;
             }
         }
+        let listings = if puts.contains(&Put::Written) {
+            self.place_listings(publication).await
+        } else {
+            Vec::new()
+        };
         let placed = |diff_id: &Digest| self.0.placed.get(diff_id);
         let mut state = self.0.state();
         let ledger = &mut state.ledger;
-        ledger.remember(publication, &loaded.catalog, &puts, placed);
+        ledger.remember(publication, &loaded.catalog, &puts, listings, placed);
         drop(state);
         Ok(puts)
     }
@@ -162,7 +167,7 @@ impl Inner {
         fits && self.dir.has(blob) && !self.is_spoilt(&blob.digest)
     }
 
-    fn is_spoilt(&self, blob: &Digest) -> bool {
+    pub(super) fn is_spoilt(&self, blob: &Digest) -> bool {
         let place = self.real_path();
         let known = verified::is_spoilt(&self.store, &place.to_string_lossy(), blob);
         known.unwrap_or_else(|error| {

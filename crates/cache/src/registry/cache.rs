@@ -10,7 +10,7 @@ use acetate_registry::{Name, Registries, Repository};
 use acetate_stdx::OnceMap;
 use acetate_store::{BlobRef, Store};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::fault::{Unread, words};
@@ -241,6 +241,10 @@ impl SharedCache for RegistryCache {
 
     fn fetch<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>> {
         self.fetch_into_store(layer).boxed()
+    }
+
+    fn listing<'a>(&'a self, _layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        ready(Err(Lost::Elsewhere)).boxed()
     }
 
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {

@@ -58,7 +58,8 @@ impl RegistryCache {
         let placed = |diff_id: &Digest| self.0.placed.get(diff_id);
         let mut state = self.0.state();
         let ledger = &mut state.ledger;
-        ledger.remember(publication, &loaded.view.catalog, &puts, placed);
+        // No manifest would name listings, and whatever no manifest names is removed some day.
+        ledger.remember(publication, &loaded.view.catalog, &puts, Vec::new(), placed);
         Ok(puts)
     }
 }

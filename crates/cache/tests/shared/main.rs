@@ -7,6 +7,7 @@
 mod inline;
 mod layout;
 mod peers;
+mod pieces;
 mod place;
 mod registry;
 #[path = "../remote/scripted.rs"]

@@ -19,6 +19,7 @@ pub(crate) fn run(root: &Path, flags: RunFlags, env: &Environment) -> Result<Exi
     };
     let code = runtime::block_on(|cancel| async move {
         let engine = Engine::open(root, &env.search_path)?;
+        let engine = engine.with_registries(&env.for_registries())?;
         engine.run(request, cancel).await
     })??;
     Ok(ExitCode::from(code))

@@ -155,7 +155,7 @@ mod tests {
         for values in [
             all.to_vec(),
             vec![r#"Basic realm="x, y", Bearer realm="t""#],
-            vec![r#"Negotiate, Bearer realm=t, Basic"#],
+            vec!["Negotiate, Bearer realm=t, Basic"],
         ] {
             let found = Challenge::best(values.iter().copied());
             assert!(
