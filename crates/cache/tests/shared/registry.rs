@@ -59,6 +59,10 @@ impl Registry {
         self.held.lock().unwrap().script = Some(Box::new(script));
     }
 
+    fn edit(&self, change: impl FnOnce(&mut Held)) {
+        change(&mut self.held.lock().unwrap());
+    }
+
     fn place(&self) -> RegistryPlace {
         self.place_by(Access::anonymous())
     }
@@ -169,9 +173,11 @@ impl Place for Registry {
         let mut held = self.held.lock().unwrap();
         let blobs = std::mem::take(&mut held.blobs).into_iter();
         held.blobs = blobs
-            .filter_map(|(digest, bytes)| match bytes.starts_with(b"{") {
-                true => Some((digest, bytes)),
-                false => Some((digest, change(&bytes)?)),
+            .filter_map(|(digest, bytes)| {
+                if bytes.starts_with(b"{") {
+                    return Some((digest, bytes));
+                }
+                Some((digest, change(&bytes)?))
             })
             .collect();
     }
@@ -273,9 +279,7 @@ async fn a_tag_that_is_written_over_by_who_did_not_see_it_loses_nothing() {
     )
     .await;
     assert_eq!(registry.manifest("main").unwrap().layers.len(), 3);
-    let mut held = registry.held.lock().unwrap();
-    held.tags.retain(|tag| tag == "main");
-    drop(held);
+    registry.edit(|held| held.tags.retain(|tag| tag == "main"));
     let (_dir, cache) = reader(&registry, Missing::Warned);
     for name in ["a", "b", "c"] {
         assert!(finds(&cache, name).await, "{name}");
@@ -364,9 +368,7 @@ async fn records_that_are_gone_cost_a_line_and_are_made_anew() {
         &publication("a", &[&noise(1, 5000)]),
     )
     .await;
-    let mut held = registry.held.lock().unwrap();
-    held.blobs.retain(|_, bytes| !bytes.starts_with(b"{"));
-    drop(held);
+    registry.edit(|held| held.blobs.retain(|_, bytes| !bytes.starts_with(b"{")));
     let (_dir, cache) = reader(&registry, Missing::Warned);
     assert!(!finds(&cache, "a").await);
     assert_eq!(cache.close().await.warnings.len(), 1);
