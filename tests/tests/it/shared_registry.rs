@@ -324,8 +324,16 @@ fn records_are_moved_by_hand_too() {
     assert_eq!(second.digest(), first.digest());
     let listed = cache("a", &["ls", "--json"]).ok();
     let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
-    let key = listed["records"][0]["key"].as_str().unwrap();
-    cache("c", &["import", "--from", &place, key]).ok();
+    let records = listed["records"].as_array().unwrap().iter();
+    let keys = records.filter_map(|record| record["key"].as_str());
+    // The image that they are built on has to be there.
+    build_on(&world, "c", &["--target=build"]);
+    let mut args = vec!["import", "--from", &place];
+    args.extend(keys);
+    let moved = cache("c", &args).ok();
+    assert!(moved.stdout.contains(" 0 not moved"), "{}", moved.stdout);
+    let (_, outcome) = build_on(&world, "c", &[]);
+    assert_eq!(outcome.ran(), Vec::<String>::new());
     for words in [["ls", "--remote"], ["verify", "--remote"]] {
         cache("a", &[words[0], words[1], &place]).fails(&["cannot be asked"]);
     }
