@@ -38,8 +38,8 @@ pub use bundle::{Bundle, Companion};
 pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
 pub use error::ImageError;
 pub use export::{
-    Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,
-    OciOutput, PlatformDirs, Stale, TarExporter,
+    Destination, DockerExporter, ExportError, ExportReport, Exporter, ExtraFile, LocalExporter,
+    OciExporter, OciOutput, PlatformDirs, Stale, TarExporter,
 };
 pub use layer::{ImageLayer, LayerReader, unpacked};
 pub use puller::Puller;
