@@ -1,5 +1,6 @@
 //! One build from the Dockerfile to the outputs.
 
+use crate::attesting::{self, Generator};
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
@@ -54,6 +55,7 @@ pub(crate) async fn build(
     phase("opened");
     let planning = plan(engine, &request, &contexts, &progress);
     let (lowered, warnings, pinned) = unless(&cancel, planning).await?;
+    let generator = unless(&cancel, Generator::find(engine, &request, &progress)).await?;
     tell_warnings(&warnings, &contexts, &progress)?;
     phase("lowered");
     let graph = Arc::new(lowered.graph.clone());
@@ -76,6 +78,7 @@ pub(crate) async fn build(
         progress: &progress,
         contexts: &contexts,
         caches: &caches,
+        generator,
         n_cached: cached,
     };
     let (runner, hits) = start.runner(pinned, asked)?;
@@ -101,6 +104,8 @@ pub(crate) async fn build(
         images: finished.images,
         names: finished.names,
         digest: finished.digest,
+        root: finished.root,
+        provenance: finished.provenance,
         n_run: runner.n_run.load(Ordering::Relaxed),
         n_cached: runner.n_cached.load(Ordering::Relaxed),
         explanations,
@@ -190,12 +195,13 @@ async fn finish(
     request: &BuildRequest,
     session: &Session<Output>,
 ) -> Result<Finished, BuildError> {
-    let edges: Vec<VertexId> = lowered
+    let mut edges: Vec<VertexId> = lowered
         .images
         .iter()
         .filter_map(|image| image.output)
         .map(|edge| edge.vertex)
         .collect();
+    edges.extend(attesting::extra_targets(request, lowered));
     let stopped = |_| BuildError::Cancelled;
     let mut outputs = session.demand(&edges).await.map_err(stopped)?;
     let (mut lost_before, mut repairs) = (0, 0);

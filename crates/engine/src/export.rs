@@ -1,14 +1,15 @@
 //! From a request's outputs to exporters.
 
+use crate::attesting::{self, Attestations};
 use crate::images::{Assembled, FinishError};
 use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
 use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, OutputSpec, Place};
 use acetate_image::{
-    AnnotationLevel, Destination as ImageDestination, DockerExporter, ExportReport, Exporter,
-    Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble,
-    compress,
+    AnnotationLevel, Companion, Destination as ImageDestination, DockerExporter, ExportReport,
+    Exporter, ExtraFile, Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe,
+    TarExporter, assemble, compress,
 };
 use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
             "use type=oci, or one --platform",
         ));
     }
+    attesting::check(request)?;
     for options in request.outputs.iter().filter_map(OutputSpec::image) {
         names(options, &request.tags)?;
         check_annotations(options, request)?;
@@ -52,14 +54,15 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
 fn check_annotations(options: &ImageOptions, request: &BuildRequest) -> Result<(), BuildError> {
     for annotation in &options.annotations.0 {
         let level = annotation.level;
-        if level.needs_index() && request.platforms.len() < 2 {
+        let has_index = request.platforms.len() > 1 || attesting::carries(request, options);
+        if level.needs_index() && !has_index {
             return Err(BuildError::request_with(
                 format!(
                     "the annotation `{}` is for the {}, which an image of one platform does not have",
                     annotation.key,
                     level.name()
                 ),
-                "use `manifest:` or `manifest-descriptor:`, or build several platforms",
+                "use `manifest:` or `manifest-descriptor:`, build several platforms, or add attestations",
             ));
         }
         let known = |platform| request.platforms.is_empty() || request.platforms.contains(platform);
@@ -238,6 +241,7 @@ pub(crate) async fn export(
     assembled: &[Assembled],
     request: &BuildRequest,
     epoch: Option<i64>,
+    attestations: &Arc<Attestations>,
 ) -> Result<Option<Descriptor>, FinishError> {
     let mut root = None;
     let times = epoch.map(Timestamp::from_secs);
@@ -253,10 +257,13 @@ pub(crate) async fn export(
                 request,
                 options,
                 how: *how,
-                companions: &[],
+                attestations,
             };
             let pushed = push::push(runner, assembled, &pushing).await?;
             root = root.or(Some(pushed));
+            continue;
+        }
+        if let OutputSpec::Image(..) | OutputSpec::CacheOnly = output {
             continue;
         }
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
@@ -264,11 +271,8 @@ pub(crate) async fn export(
         let names = names.transpose()?.unwrap_or_default();
         let (output, store) = (output.clone(), Arc::clone(&runner.store));
         let own_layers: Vec<Vec<Option<Digest>>> = assembled.iter().map(own_layers).collect();
-        let runner = Arc::clone(runner);
+        let (runner, attestations) = (Arc::clone(runner), Arc::clone(attestations));
         let work = move || -> Result<Option<ExportReport>, BuildError> {
-            let Some(exporter) = exporter(&output, names, times) else {
-                return Ok(None);
-            };
             let images = match output.image() {
                 Some(options) => {
                     let forms = packed(&images, &store, options, &BTreeMap::new())?;
@@ -278,6 +282,10 @@ pub(crate) async fn export(
                     forms
                 }
                 None => images,
+            };
+            let beside = Beside::of(&output, &attestations, &images, &names);
+            let Some(exporter) = exporter(&output, names, times, beside) else {
+                return Ok(None);
             };
             Ok(Some(exporter.export(&images, &store)?))
         };
@@ -317,10 +325,41 @@ fn note_forms(
     }
 }
 
+/// What goes with the images into one output.
+#[derive(Default)]
+struct Beside {
+    companions: Vec<Companion>,
+    files: Vec<Vec<ExtraFile>>,
+}
+
+impl Beside {
+    fn of(
+        output: &OutputSpec,
+        attestations: &Attestations,
+        images: &[Image],
+        names: &[Reference],
+    ) -> Self {
+        match output {
+            OutputSpec::Oci(options, _) => Self {
+                companions: attestations.companions(images, names, options),
+                files: Vec::new(),
+            },
+            OutputSpec::Tar(_, options) | OutputSpec::Local(_, options, _) => Self {
+                companions: Vec::new(),
+                files: attestations.files(options),
+            },
+            OutputSpec::DockerArchive(..) | OutputSpec::Image(..) | OutputSpec::CacheOnly => {
+                Self::default()
+            }
+        }
+    }
+}
+
 fn exporter(
     output: &OutputSpec,
     names: Vec<Reference>,
     times: Option<Timestamp>,
+    beside: Beside,
 ) -> Option<Box<dyn Exporter>> {
     Some(match output {
         OutputSpec::Oci(options, place) => {
@@ -332,24 +371,26 @@ fn exporter(
                 output,
                 names,
                 annotations: options.annotations.clone(),
-                companions: Vec::new(),
+                companions: beside.companions,
             })
         }
         OutputSpec::DockerArchive(_, dest) => Box::new(DockerExporter {
             destination: destination(dest),
             names,
-            companions: Vec::new(),
+            companions: beside.companions,
         }),
-        OutputSpec::Tar(dest, platform_dirs) => Box::new(TarExporter {
+        OutputSpec::Tar(dest, options) => Box::new(TarExporter {
             destination: destination(dest),
-            platform_dirs: *platform_dirs,
+            platform_dirs: options.platform_dirs,
             times,
+            extra: beside.files,
         }),
-        OutputSpec::Local(directory, platform_dirs, stale) => Box::new(LocalExporter {
+        OutputSpec::Local(directory, options, stale) => Box::new(LocalExporter {
             directory: directory.clone(),
-            platform_dirs: *platform_dirs,
+            platform_dirs: options.platform_dirs,
             stale: *stale,
             times,
+            extra: beside.files,
         }),
         OutputSpec::Image(..) | OutputSpec::CacheOnly => return None,
     })
@@ -427,7 +468,7 @@ mod tests {
 
     #[test]
     fn what_cannot_end_well_is_refused_before_anything_is_built() {
-        let stdout = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany);
+        let stdout = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany.into());
         let two = request(vec![stdout.clone(), stdout.clone()]);
         assert!(refusal(&two).contains("two outputs"));
         assert!(check(&request(vec![stdout])).is_ok());
@@ -498,7 +539,7 @@ mod tests {
         assert!(wants_image(&tagged) && !wants_blobs(&tagged));
         let cache = request(vec![OutputSpec::CacheOnly]);
         assert!(!wants_image(&cache) && !wants_blobs(&cache));
-        let local = OutputSpec::Local("d".into(), PlatformDirs::IfMany, Stale::Keep);
+        let local = OutputSpec::Local("d".into(), PlatformDirs::IfMany.into(), Stale::Keep);
         let local = request(vec![local]);
         assert!(wants_image(&local) && wants_blobs(&local));
     }

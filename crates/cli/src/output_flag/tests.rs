@@ -37,23 +37,26 @@ fn reads_every_form() {
         ..ImageOptions::default()
     };
     for (text, expected) in [
-        ("out", OutputSpec::Local("out".into(), if_many, Stale::Keep)),
-        ("-", OutputSpec::Tar(Destination::Stdout, if_many)),
+        (
+            "out",
+            OutputSpec::Local("out".into(), if_many.into(), Stale::Keep),
+        ),
+        ("-", OutputSpec::Tar(Destination::Stdout, if_many.into())),
         (
             "type=local,dest=d",
-            OutputSpec::Local("d".into(), if_many, Stale::Keep),
+            OutputSpec::Local("d".into(), if_many.into(), Stale::Keep),
         ),
         (
             "type=local,dest=d,mode=delete,platform-split=false",
-            OutputSpec::Local("d".into(), PlatformDirs::Never, Stale::Delete),
+            OutputSpec::Local("d".into(), PlatformDirs::Never.into(), Stale::Delete),
         ),
         (
             "type=tar,dest=-",
-            OutputSpec::Tar(Destination::Stdout, if_many),
+            OutputSpec::Tar(Destination::Stdout, if_many.into()),
         ),
         (
             "type=tar,dest=x,platform-split=1",
-            OutputSpec::Tar(path("x"), PlatformDirs::Always),
+            OutputSpec::Tar(path("x"), PlatformDirs::Always.into()),
         ),
         (
             "type=docker,dest=x.tar",
@@ -70,7 +73,7 @@ fn reads_every_form() {
         ),
         (
             "type=local,\"dest=a,b\"",
-            OutputSpec::Local("a,b".into(), if_many, Stale::Keep),
+            OutputSpec::Local("a,b".into(), if_many.into(), Stale::Keep),
         ),
         (
             "type=oci,dest=d,tar=false,compression=zstd,compression-level=9,force-compression=true",
