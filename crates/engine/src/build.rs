@@ -140,7 +140,10 @@ pub(crate) async fn plan(
     }
     let (plan, pinned) = pin::pin(&parsed.ast, request, contexts, engine, progress).await?;
     let lowered = acetate_frontend::lower(&plan, &pinned.pins);
-    let lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
+    let mut lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
+    // Caches are asked for what is scanned, too, so that it does not run again.
+    let extra = attesting::extra_targets(request, &lowered);
+    lowered.graph = lowered.graph.wanting(extra);
     let mut warnings = parsed.diagnostics;
     warnings.extend(lowered.diagnostics.iter().cloned());
     // With `check=error=true` warnings end in an error, after all of them were told (S113).
@@ -201,7 +204,8 @@ async fn finish(
         .filter_map(|image| image.output)
         .map(|edge| edge.vertex)
         .collect();
-    edges.extend(attesting::extra_targets(request, lowered));
+    let extra = attesting::extra_targets(request, lowered).into_iter();
+    edges.extend(extra.map(|edge| edge.vertex));
     let stopped = |_| BuildError::Cancelled;
     let mut outputs = session.demand(&edges).await.map_err(stopped)?;
     let (mut lost_before, mut repairs) = (0, 0);

@@ -111,7 +111,8 @@ pub(crate) async fn gather(
         let created = began.scanned_at(one.image.config.created);
         let scans = scan::scans(runner, lowered, request, results, (image, one), created).await?;
         let files = if writes_files(request) {
-            trees::subjects(runner, &one.files.snapshot).await?
+            let own = image.output.and_then(|edge| results.find(edge.vertex));
+            trees::subjects(runner, &one.files.snapshot, own.map(|(n, _)| n)).await?
         } else {
             Vec::new()
         };

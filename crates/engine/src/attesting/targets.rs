@@ -7,17 +7,17 @@ use acetate_attest::stages::{Declared, Scanned, Stage, scanned};
 use acetate_frontend::plan::ScanArg;
 use acetate_frontend::{ImageResult, Lowered, StageResult};
 use acetate_graph::{Edge, VertexId};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// What has to be there besides the images, so that it can be scanned.
-pub(crate) fn extra_targets(request: &BuildRequest, lowered: &Lowered) -> Vec<VertexId> {
+pub(crate) fn extra_targets(request: &BuildRequest, lowered: &Lowered) -> Vec<Edge> {
     if !scans(request) {
         return Vec::new();
     }
     let images = lowered.images.iter();
     let edges = images.flat_map(|image| extras(lowered, image).stages);
-    let vertices: BTreeSet<VertexId> = edges.map(|(_, edge)| edge.vertex).collect();
-    vertices.into_iter().collect()
+    let edges: BTreeMap<VertexId, Edge> = edges.map(|(_, edge)| (edge.vertex, edge)).collect();
+    edges.into_values().collect()
 }
 
 /// What is scanned besides one image.

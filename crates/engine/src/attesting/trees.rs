@@ -96,9 +96,10 @@ fn of_files(error: FilesError) -> io::Error {
 pub(super) async fn subjects(
     runner: &StepRunner,
     snapshot: &Snapshot,
+    target: Option<usize>,
 ) -> Result<Vec<Subject>, FinishError> {
     let usable = runner.blobs.ensure_usable(snapshot).await;
-    usable.map_err(|error| lost_or(error, None))?;
+    usable.map_err(|error| lost_or(error, target))?;
     let (snapshots, snapshot) = (runner.snapshots.clone(), snapshot.clone());
     let read = move || -> Result<Vec<Subject>, BuildError> {
         let view = snapshots.view(&snapshot)?;
