@@ -22,7 +22,7 @@ if [ -n "$BUILDKIT_SCAN_SOURCE_EXTRAS" ]; then
     write "$dir" > "$BUILDKIT_SCAN_DESTINATION/$(basename "$dir").spdx.json"
   done
 fi
-touch "$BUILDKIT_SCAN_SOURCE/written" 2>/dev/null && exit 9
+if (echo x > "$BUILDKIT_SCAN_SOURCE/written") 2>/dev/null; then exit 9; fi
 echo scanned by a test >&2
 echo x > "$BUILDKIT_SCAN_DESTINATION/notes.txt"
 "#;
@@ -50,7 +50,7 @@ fn names(statement: &Value) -> Vec<String> {
 
 #[test]
 fn a_scanner_image_sees_the_result_and_writes_the_sbom() {
-    if !needs_root() {
+    if needs_root() {
         return;
     }
     let (_scanner, name) = scanner(SCANNER);
@@ -90,7 +90,7 @@ fn a_scanner_image_sees_the_result_and_writes_the_sbom() {
 
 #[test]
 fn a_scanner_that_fails_or_says_nothing_fails_the_build() {
-    if !needs_root() {
+    if needs_root() {
         return;
     }
     let world = World::of("FROM scratch\nCOPY Dockerfile /\n");
