@@ -1,16 +1,13 @@
 //! From a request's outputs to exporters.
 
 use crate::attesting::{self, Attestations};
+use crate::exporters::{self, Beside};
 use crate::images::{Assembled, FinishError};
 use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, OutputSpec, Place};
-use acetate_image::{
-    AnnotationLevel, Companion, Destination as ImageDestination, DockerExporter, ExportReport,
-    Exporter, ExtraFile, Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe,
-    TarExporter, assemble, compress,
-};
+use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
+use acetate_image::{AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress};
 use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -284,7 +281,7 @@ pub(crate) async fn export(
                 None => images,
             };
             let beside = Beside::of(&output, &attestations, &images, &names);
-            let Some(exporter) = exporter(&output, names, times, beside) else {
+            let Some(exporter) = exporters::exporter(&output, names, times, beside) else {
                 return Ok(None);
             };
             Ok(Some(exporter.export(&images, &store)?))
@@ -325,84 +322,6 @@ fn note_forms(
     }
 }
 
-/// What goes with the images into one output.
-#[derive(Default)]
-struct Beside {
-    companions: Vec<Companion>,
-    files: Vec<Vec<ExtraFile>>,
-}
-
-impl Beside {
-    fn of(
-        output: &OutputSpec,
-        attestations: &Attestations,
-        images: &[Image],
-        names: &[Reference],
-    ) -> Self {
-        match output {
-            OutputSpec::Oci(options, _) => Self {
-                companions: attestations.companions(images, names, options),
-                files: Vec::new(),
-            },
-            OutputSpec::Tar(_, options) | OutputSpec::Local(_, options, _) => Self {
-                companions: Vec::new(),
-                files: attestations.files(options),
-            },
-            OutputSpec::DockerArchive(..) | OutputSpec::Image(..) | OutputSpec::CacheOnly => {
-                Self::default()
-            }
-        }
-    }
-}
-
-fn exporter(
-    output: &OutputSpec,
-    names: Vec<Reference>,
-    times: Option<Timestamp>,
-    beside: Beside,
-) -> Option<Box<dyn Exporter>> {
-    Some(match output {
-        OutputSpec::Oci(options, place) => {
-            let output = match place {
-                LayoutPlace::Archive(dest) => OciOutput::Archive(destination(dest)),
-                LayoutPlace::Directory(path) => OciOutput::Directory(path.clone()),
-            };
-            Box::new(OciExporter {
-                output,
-                names,
-                annotations: options.annotations.clone(),
-                companions: beside.companions,
-            })
-        }
-        OutputSpec::DockerArchive(_, dest) => Box::new(DockerExporter {
-            destination: destination(dest),
-            names,
-            companions: beside.companions,
-        }),
-        OutputSpec::Tar(dest, options) => Box::new(TarExporter {
-            destination: destination(dest),
-            platform_dirs: options.platform_dirs,
-            times,
-            extra: beside.files,
-        }),
-        OutputSpec::Local(directory, options, stale) => Box::new(LocalExporter {
-            directory: directory.clone(),
-            platform_dirs: options.platform_dirs,
-            stale: *stale,
-            times,
-            extra: beside.files,
-        }),
-        OutputSpec::Image(..) | OutputSpec::CacheOnly => return None,
-    })
-}
-
-fn destination(dest: &Destination) -> ImageDestination {
-    match dest {
-        Destination::Path(path) => ImageDestination::File(path.clone()),
-        Destination::Stdout => ImageDestination::stream(std::io::stdout()),
-    }
-}
-
 /// The same images as an output wants them: with its compression, types and annotations.
 ///
 /// `forms` are those of layers, by what they hold, that are known although they may not be here.
@@ -438,7 +357,7 @@ pub(crate) fn packed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Annotation, Annotations};
+    use crate::{Annotation, Annotations, Destination, LayoutPlace};
     use acetate_image::{PlatformDirs, Stale};
 
     fn request(outputs: Vec<OutputSpec>) -> BuildRequest {

@@ -142,8 +142,21 @@ async fn finish_images(
     let attestations = attesting::gather(runner, lowered, request, results, &assembled).await?;
     let attestations = Arc::new(attestations);
     let root = export::export(runner, &assembled, request, lowered.epoch, &attestations).await?;
+    let mut finished = named(runner, request, tags, &assembled, root)?;
+    finished.provenance = attestations.predicates();
+    Ok(finished)
+}
+
+/// Keeps the images under their names, now that all outputs are written, and tells of them.
+fn named(
+    runner: &StepRunner,
+    request: &BuildRequest,
+    tags: &[Reference],
+    assembled: &[Assembled],
+    root: Option<Descriptor>,
+) -> Result<Finished, FinishError> {
     if !tags.is_empty() {
-        names::write(&runner.store, tags, &assembled)?;
+        names::write(&runner.store, tags, assembled)?;
     }
     let mut images: Vec<BuiltImage> = assembled
         .iter()
@@ -161,17 +174,15 @@ async fn finish_images(
     let digest = root.as_ref().map(|root| root.digest).or(only);
     if let Some(digest) = digest {
         let names = export::with_digest(request, digest)?;
-        names::write(&runner.store, &names, &assembled)?;
+        names::write(&runner.store, &names, assembled)?;
     }
+    let names = export::given(request)?;
     Ok(Finished {
         images,
-        names: export::given(request)?
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        names: names.iter().map(ToString::to_string).collect(),
         digest,
         root,
-        provenance: attestations.predicates(),
+        provenance: Vec::new(),
     })
 }
 

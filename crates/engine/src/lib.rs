@@ -28,6 +28,7 @@ mod error;
 mod event;
 mod explain;
 mod export;
+mod exporters;
 mod file_memory;
 mod images;
 mod lookup;

@@ -1,4 +1,5 @@
 //! `--provenance`, `--sbom` and `--attest`: what travels with images, and lies beside files.
+#![expect(clippy::unwrap_used, reason = "what cannot be read fails a test")]
 
 use acetate_oci::{Digest, Index};
 use acetate_tests::{Repository, Web, World, files_below, have};

@@ -1,4 +1,5 @@
 //! Attestations in registries, by other scanners, twice the same, and without secrets.
+#![expect(clippy::unwrap_used, reason = "what cannot be read fails a test")]
 
 use acetate_tests::{Server, World, files_below, have, needs_root, tool};
 use serde_json::Value;

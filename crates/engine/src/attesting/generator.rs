@@ -285,7 +285,8 @@ fn collect(dir: &Path) -> io::Result<Vec<OutputFile>> {
         let path = entry.file_name().to_string_lossy().into_owned();
         let mut bytes = Vec::new();
         // The others are only named.
-        if entry.file_type()?.is_file() && path.ends_with(".json") {
+        let is_json = entry.path().extension().is_some_and(|end| end == "json");
+        if is_json && entry.file_type()?.is_file() {
             // It may have become a link or a pipe meanwhile.
             let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
             let flags = i32::try_from(flags.bits()).unwrap_or(0);
@@ -298,7 +299,7 @@ fn collect(dir: &Path) -> io::Result<Vec<OutputFile>> {
             if total > MAX_TOTAL {
                 return Err(io::Error::other("what it wrote is larger than 256 MiB"));
             }
-        } else if path.ends_with(".json") {
+        } else if is_json {
             continue;
         }
         files.push(OutputFile { path, bytes });
