@@ -96,24 +96,7 @@ async fn finish_images(
         offer_unneeded(runner).await;
         runner.publisher.prepared(INLINE_PATIENCE).await;
     }
-    let mut sealed_images = Vec::with_capacity(lowered.images.len());
-    for image in &lowered.images {
-        let target = image
-            .output
-            .and_then(|edge| edges.iter().position(|id| *id == edge.vertex));
-        let files = target
-            .and_then(|n| outputs.get(n))
-            .map(Output::files)
-            .unwrap_or_default();
-        if lowered.epoch.is_some() {
-            // Layers of builds elsewhere are rewritten for the epoch, too.
-            let fetched = runner.blobs.ensure_own(&files.snapshot).await;
-            fetched.map_err(|error| lost_or(error, target))?;
-        }
-        let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
-        let layers = sealed.map_err(|error| lost_or(error, target))?;
-        sealed_images.push((image, target, files, layers));
-    }
+    let sealed_images = seal_all(runner, lowered, (edges, outputs)).await?;
     let formed = bring_forms(runner, request, &sealed_images).await;
     let mut assembled = Vec::with_capacity(lowered.images.len());
     for (image, target, files, layers) in sealed_images {
@@ -142,22 +125,21 @@ async fn finish_images(
     let attestations = attesting::gather(runner, lowered, request, results, &assembled).await?;
     let attestations = Arc::new(attestations);
     let root = export::export(runner, &assembled, request, lowered.epoch, &attestations).await?;
-    let mut finished = named(runner, request, tags, &assembled, root)?;
+    if !tags.is_empty() {
+        names::write(&runner.store, tags, &assembled)?;
+    }
+    let mut finished = told(runner, request, &assembled, root)?;
     finished.provenance = attestations.predicates();
     Ok(finished)
 }
 
-/// Keeps the images under their names, now that all outputs are written, and tells of them.
-fn named(
+/// What the build is said to have made; further names of an image are given once its digest is known.
+fn told(
     runner: &StepRunner,
     request: &BuildRequest,
-    tags: &[Reference],
     assembled: &[Assembled],
     root: Option<Descriptor>,
 ) -> Result<Finished, FinishError> {
-    if !tags.is_empty() {
-        names::write(&runner.store, tags, assembled)?;
-    }
     let mut images: Vec<BuiltImage> = assembled
         .iter()
         .map(|assembled| built(&assembled.image))
@@ -184,6 +166,33 @@ fn named(
         root,
         provenance: Vec::new(),
     })
+}
+
+/// Seals the layers of all images.
+async fn seal_all<'a>(
+    runner: &StepRunner,
+    lowered: &'a Lowered,
+    (edges, outputs): (&[VertexId], &[Output]),
+) -> Result<Vec<SealedImage<'a>>, FinishError> {
+    let mut sealed_images = Vec::with_capacity(lowered.images.len());
+    for image in &lowered.images {
+        let target = image
+            .output
+            .and_then(|edge| edges.iter().position(|id| *id == edge.vertex));
+        let files = target
+            .and_then(|n| outputs.get(n))
+            .map(Output::files)
+            .unwrap_or_default();
+        if lowered.epoch.is_some() {
+            // Layers of builds elsewhere are rewritten for the epoch, too.
+            let fetched = runner.blobs.ensure_own(&files.snapshot).await;
+            fetched.map_err(|error| lost_or(error, target))?;
+        }
+        let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
+        let layers = sealed.map_err(|error| lost_or(error, target))?;
+        sealed_images.push((image, target, files, layers));
+    }
+    Ok(sealed_images)
 }
 
 type SealedImage<'a> = (&'a ImageResult, Option<usize>, Files, Vec<ImageLayer>);

@@ -18,6 +18,7 @@
 mod cancel;
 mod cgroup;
 mod client;
+mod emulator;
 mod error;
 mod executor;
 mod launcher;
@@ -36,6 +37,7 @@ mod userns;
 mod wire;
 
 pub use cancel::CancelToken;
+pub use emulator::Emulator;
 pub use error::ExecError;
 pub use executor::{Executor, NativeExecutor};
 pub use launcher::{mount_points, reexec_entry};

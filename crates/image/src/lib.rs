@@ -17,6 +17,7 @@ mod annotations;
 mod assemble;
 mod bundle;
 mod choice;
+mod compare;
 mod compress;
 mod document;
 mod error;
@@ -24,6 +25,7 @@ mod export;
 mod flatten;
 mod layer;
 mod layout;
+mod pipe;
 mod puller;
 mod resolved;
 mod source;
@@ -35,7 +37,10 @@ mod testing;
 pub use annotations::{Annotation, AnnotationLevel, Annotations};
 pub use assemble::{Image, Packaging, Style, assemble};
 pub use bundle::{Bundle, Companion};
-pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
+pub use compare::{Change, Comparison, EntryChange, LayerComparison, compare_layouts};
+pub use compress::{
+    Force, FormOrigin, LevelError, Recipe, StoredForm, TypesError, compress, compress_all, pack,
+};
 pub use error::ImageError;
 pub use export::{
     Destination, DockerExporter, ExportError, ExportReport, Exporter, ExtraFile, LocalExporter,

@@ -53,6 +53,10 @@ impl Registries {
 
 /// The first message of `{"errors":[{"code":...,"message":...}]}`, on one line.
 fn registry_words(body: &[u8]) -> Option<String> {
+    // What servers written in Go say to plain HTTP; on this machine it is what we begin with.
+    if body.starts_with(b"Client sent an HTTP request to an HTTPS server") {
+        return Some("it speaks TLS: say `http = false` for it in `registries.toml`".to_owned());
+    }
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let error = value.get("errors")?.get(0)?;
     let text = error
@@ -76,5 +80,7 @@ mod tests {
             Some("X")
         );
         assert_eq!(registry_words(b"<html>"), None);
+        let tls = registry_words(b"Client sent an HTTP request to an HTTPS server.\n");
+        assert!(tls.unwrap().contains("http = false"));
     }
 }

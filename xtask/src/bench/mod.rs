@@ -7,6 +7,8 @@
 mod acetate;
 mod buildah;
 mod buildkit;
+mod export;
+mod export_input;
 mod input;
 mod random;
 mod report;
@@ -62,6 +64,13 @@ pub(crate) fn run(project: &Project, words: &[String]) -> Result<()> {
         match shared::run(project, &stores.join(shared::NAME), &options) {
             Ok(measured) => report.append(measured),
             Err(error) => report.absent("what machines share", &error),
+        }
+        remove(&stores)?;
+    }
+    if options.wants(export::NAME) {
+        match export::run(project, &stores.join(export::NAME), &options) {
+            Ok(measured) => report.append(measured),
+            Err(error) => report.absent("exports", &error),
         }
         remove(&stores)?;
     }
@@ -125,7 +134,7 @@ fn names() -> impl Iterator<Item = &'static str> {
     workloads::NAMES
         .iter()
         .copied()
-        .chain([server::NAME, shared::NAME])
+        .chain([server::NAME, shared::NAME, export::NAME])
 }
 
 /// Removes the stores of an earlier run, with the mounts that a peer may have left in them.

@@ -97,11 +97,11 @@ fn options(attributes: &mut Attributes, usual: Style, inline: bool) -> Result<Im
         artifact: attributes.boolean("oci-artifact")?.unwrap_or(false),
     };
     let needs_oci = [
-        (recipe.compression() == Compression::Zstd).then_some("compression=zstd"),
         (!annotations.is_empty()).then_some("`annotation`"),
         attestations.artifact.then_some("oci-artifact=true"),
     ];
-    let style = style(attributes, usual, needs_oci.into_iter().flatten().next())?;
+    let needs_oci = needs_oci.into_iter().flatten().next();
+    let style = style(attributes, usual, recipe, needs_oci)?;
     let names = attributes.text("name")?.unwrap_or_default();
     let names = names
         .split(',')
@@ -143,17 +143,13 @@ fn ignored(attributes: &mut Attributes) -> Result<()> {
 }
 
 fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
-    let compression = match attributes.text("compression")?.as_deref() {
-        None | Some("gzip") => Compression::Gzip,
-        Some("zstd") => Compression::Zstd,
-        Some("uncompressed") => Compression::None,
-        Some(other) => {
-            bail!("unknown compression `{other}`, expected gzip, zstd, estargz or uncompressed")
-        }
+    let name = attributes.text("compression")?;
+    let name = name.as_deref().unwrap_or("gzip");
+    let Some(recipe) = Recipe::named(name) else {
+        bail!("unknown compression `{name}`, expected gzip, zstd, estargz or uncompressed");
     };
-    let recipe = Recipe::new(compression);
     match attributes.number("compression-level")? {
-        Some(_) if compression == Compression::None => {
+        Some(_) if recipe.compression() == Compression::None => {
             bail!("`compression-level` has no meaning with compression=uncompressed")
         }
         Some(level) => recipe.at_level(level).context("compression-level"),
@@ -161,18 +157,24 @@ fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
     }
 }
 
-/// Docker's own types know neither zstd, annotations nor artifacts.
+/// Docker's own types know neither all compressions, annotations nor artifacts.
 fn style(
     attributes: &mut Attributes,
     usual: Style,
+    recipe: Recipe,
     needs_oci: Option<&'static str>,
 ) -> Result<Style> {
+    let option = "oci-mediatypes=false";
+    let unknown = recipe.check_types(Style::Docker, option).err();
     match (attributes.boolean("oci-mediatypes")?, needs_oci) {
         (Some(false), Some(what)) => {
-            bail!("{what} needs OCI media types, and oci-mediatypes=false asks for Docker's")
+            bail!("{what} needs OCI media types, and {option} asks for Docker's")
         }
-        (Some(false), None) => Ok(Style::Docker),
-        (Some(true), _) | (None, Some(_)) => Ok(Style::Oci),
-        (None, None) => Ok(usual),
+        (Some(false), None) => match unknown {
+            Some(error) => Err(error.into()),
+            None => Ok(Style::Docker),
+        },
+        (None, None) if unknown.is_none() => Ok(usual),
+        (Some(true) | None, _) => Ok(Style::Oci),
     }
 }

@@ -229,7 +229,7 @@ fn refuses_what_it_would_have_to_ignore() {
         ),
         (
             "type=docker,dest=x,compression=zstd,oci-mediatypes=false",
-            "compression=zstd needs OCI",
+            "`compression=zstd` cannot be combined with `oci-mediatypes=false`",
         ),
         (
             "type=oci,annotation.a=1,oci-mediatypes=false",

@@ -13,12 +13,12 @@ use crate::runner::StepRunner;
 use crate::shared::lease::LeaseLog;
 use crate::ssh;
 use acetate_exec::{
-    CancelToken, DEFAULT_HOSTNAME, ExecError, ExecRequest, ExitStatus, Network, SCRIPTS, Script,
-    Security, Stream, UserIds,
+    CancelToken, DEFAULT_HOSTNAME, Emulator, ExecError, ExecRequest, ExitStatus, Network, SCRIPTS,
+    Script, Security, Stream, UserIds,
 };
 use acetate_files::{Account, Tree, ViewTree};
 use acetate_graph::{ExecOp, MountSource, NetworkMode, Resources, SecurityMode, Vertex};
-use acetate_oci::Digest;
+use acetate_oci::{Digest, Platform};
 use acetate_scheduler::JobCtx;
 use acetate_snapshot::{ActiveSnapshot, Snapshot, Snapshots};
 use mounts::{Mounts, Sources};
@@ -188,11 +188,7 @@ impl Job {
         match outcome.status {
             status if status.success() => Ok(active.commit()?),
             ExitStatus::Cancelled => Err(StepError::Cancelled),
-            status => Err(StepError::Exit {
-                command: self.op.argv.join(" "),
-                status: status.to_string(),
-                code: status.code(),
-            }),
+            status => Err(failure(&self.op, status)),
         }
     }
 
@@ -231,6 +227,43 @@ impl Job {
         request.mounts = std::mem::take(&mut self.mounts.list);
         request.secret_env = std::mem::take(&mut self.mounts.secret_env);
         Ok(request)
+    }
+}
+
+/// Why a process failed. Where its programs are for another processor that is the likeliest reason,
+/// whatever it was that could not be started.
+fn failure(op: &ExecOp, status: ExitStatus) -> StepError {
+    let (command, code) = (op.argv.join(" "), status.code());
+    let status = status.to_string();
+    match foreign(&op.platform, &Emulator::of(&op.platform)) {
+        Some(hint) => StepError::Foreign {
+            command,
+            status,
+            code,
+            hint,
+        },
+        None => StepError::Exit {
+            command,
+            status,
+            code,
+        },
+    }
+}
+
+fn foreign(platform: &Platform, emulator: &Emulator) -> Option<String> {
+    let host = Platform::host();
+    match emulator {
+        Emulator::Native | Emulator::Registered => None,
+        Emulator::Outside(path) => Some(format!(
+            "programs of {platform} are run by `{}` here, which the image does not hold: register \
+             it with the flag `F`, as `qemu-user-static` does",
+            path.display()
+        )),
+        Emulator::Missing => Some(format!(
+            "this machine runs {host} and has no emulator for {platform}: install one, as with \
+             `apt-get install qemu-user-static binfmt-support`, or copy from a stage with \
+             `FROM --platform=$BUILDPLATFORM` that builds for $TARGETPLATFORM"
+        )),
     }
 }
 

@@ -28,6 +28,18 @@ pub(crate) enum StepError {
         /// The code.
         code: i32,
     },
+    /// The process, or a program that it started, is for another processor.
+    #[error("process {command:?} did not complete successfully: {status}; {hint}")]
+    Foreign {
+        /// The command line.
+        command: String,
+        /// `exit code: N`.
+        status: String,
+        /// The code.
+        code: i32,
+        /// What is missing, and what to install.
+        hint: String,
+    },
     #[error("canceled")]
     Cancelled,
     #[error("failed to {0}")]
@@ -80,6 +92,15 @@ impl StepError {
         }
     }
 
+    /// True when something was read that is not here.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Snapshot(SnapshotError::Lost(_))
+                | Self::Files(FilesError::Snapshot(SnapshotError::Lost(_)))
+        )
+    }
+
     /// The error with what it came from, in one line.
     pub(crate) fn words(&self) -> String {
         crate::error::words(self)
@@ -88,7 +109,7 @@ impl StepError {
     /// The exit code of the process, if one ran.
     pub(crate) fn exit_code(&self) -> Option<i32> {
         match self {
-            Self::Exit { code, .. } => Some(*code),
+            Self::Exit { code, .. } | Self::Foreign { code, .. } => Some(*code),
             _ => None,
         }
     }

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use acetate_store::{Store, StoreError};
 use rustix::fs::{Mode, OFlags};
 
-#[cfg(test)]
 pub(crate) use self::reader::TarReader;
 pub(crate) use self::scan::{Attributes, Device};
 pub(crate) use self::tree::{InodeId, Node, Tree};

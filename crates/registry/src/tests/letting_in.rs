@@ -353,6 +353,25 @@ async fn credentials_do_not_follow_to_another_host() {
 }
 
 #[tokio::test]
+async fn who_is_redirected_to_may_not_ask_for_a_login() {
+    for challenge in ["Bearer realm=\"http://HOST/token\"", "Basic realm=\"x\""] {
+        let other = FakeServer::start(|seen, _| {
+            let challenge = challenge.replace("HOST", seen.header("host").unwrap());
+            Reply::new(401, "").header("WWW-Authenticate", challenge)
+        });
+        let target = other.url("/blob");
+        let server =
+            FakeServer::start(move |_, _| Reply::new(307, "").header("Location", target.clone()));
+        let (_dir, registries) = with_config(&config(&server.host(), r#"{"auth":"dTpw"}"#));
+        let blob = blob(&sample(10)).descriptor;
+        let pull = registries.small_blob(&app(&server), &blob, 100).await;
+        assert!(pull.is_err());
+        assert_eq!(targets(&other), ["/blob"]);
+        assert_eq!(targets(&server).len(), 1, "the password is not sent around");
+    }
+}
+
+#[tokio::test]
 async fn another_host_of_an_upload_gets_its_own_credential() {
     let fake = Fake::default();
     let rules = fake.clone();

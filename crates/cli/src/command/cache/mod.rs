@@ -3,6 +3,7 @@
 mod inspect;
 mod keygen;
 mod ls;
+mod mount_tar;
 mod place;
 mod print;
 mod prune;
