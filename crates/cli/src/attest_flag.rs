@@ -53,6 +53,7 @@ pub(crate) fn note(asked: &RequestedAttestations, outputs: &[OutputSpec]) -> Opt
 mod tests {
     use super::*;
     use crate::flags::{Command, Flags};
+    use acetate_engine::{PlatformDirs, Stale};
     use clap::Parser;
 
     fn flags(args: &[&str]) -> Box<BuildFlags> {
@@ -91,7 +92,7 @@ mod tests {
         let asked = parse_all(&flags(&["--sbom=true"])).unwrap();
         assert!(note(&asked, &[]).is_some());
         assert!(note(&asked, &[OutputSpec::CacheOnly]).is_some());
-        let tree = OutputSpec::Local("d".into(), Default::default(), Default::default());
+        let tree = OutputSpec::Local("d".into(), PlatformDirs::IfMany.into(), Stale::Keep);
         assert!(note(&asked, &[tree]).is_none());
         assert!(note(&RequestedAttestations::default(), &[]).is_none());
     }

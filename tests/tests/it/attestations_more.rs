@@ -241,5 +241,7 @@ fn no_value_of_a_secret_is_told() {
 #[test]
 fn attestations_that_tell_of_a_run_make_no_image_irreproducible() {
     let world = World::of("FROM scratch\nCOPY Dockerfile /\n");
-    world.verify(&[EPOCH, "--provenance=true", "--sbom=true"]).ok();
+    world
+        .verify(&[EPOCH, "--provenance=true", "--sbom=true"])
+        .ok();
 }
