@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be read fails a test")]
 
 use acetate_oci::{Digest, Index};
-use acetate_tests::{Repository, Web, World, files_below, have};
+use acetate_tests::{Outcome, Repository, Web, World, files_below, have};
 use serde_json::Value;
 use std::path::Path;
 
@@ -402,13 +402,16 @@ fn what_came_from_outside_is_named_with_its_digest_and_without_its_password() {
         "a path of this machine is told"
     );
     // The same from a context that is a repository.
-    repository.write("Dockerfile", "FROM scratch\nCOPY a /\n");
+    let dockerfile = "ARG BUILDKIT_SBOM_SCAN_CONTEXT=true\nFROM scratch\nCOPY a /\n";
+    repository.write("Dockerfile", dockerfile);
     let commit = repository.commit("second");
     web.publish(&repository, "x");
     let out = world.fresh("out");
     let output = format!("-o{}", out.display());
-    let mut command = world.command_on(&remote, &["--provenance=mode=min", &output]);
-    assert!(command.output().unwrap().status.success());
+    let args = ["--provenance=mode=min", "--sbom=1", &output];
+    let outcome = Outcome::of(world.command_on(&remote, &args)).ok();
+    let log = outcome.log();
+    assert!(log.contains("the build context is not scanned"), "{log}");
     let told = json(&std::fs::read(out.join("provenance.json")).unwrap());
     let definition = &told["predicate"]["buildDefinition"];
     let source = &definition["externalParameters"]["configSource"];

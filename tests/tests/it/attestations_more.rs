@@ -128,10 +128,10 @@ fn sample() -> World {
 #[test]
 fn equal_inputs_and_an_epoch_give_equal_attestations() {
     let world = sample();
-    let build = |root: &Path| {
+    let built = |root: &Path, how: [&str; 2]| {
         let dest = world.fresh("layout");
         let output = format!("-otype=oci,tar=false,dest={}", dest.display());
-        let args = ["--provenance=true", "--sbom=true", EPOCH, &output];
+        let args = [how[0], how[1], "--sbom=true", &output];
         assert!(
             world
                 .command_in(root, &args)
@@ -142,9 +142,16 @@ fn equal_inputs_and_an_epoch_give_equal_attestations() {
         );
         std::fs::read(dest.join("index.json")).unwrap()
     };
+    let build = |root: &Path| built(root, ["--provenance=true", EPOCH]);
     let (first, cached) = (build(&world.root()), build(&world.root()));
     assert_eq!(first, cached);
     assert_eq!(first, build(&world.fresh("other-root")));
+    // Without an epoch, what claims to be reproducible is the same from the cache.
+    let how = ["--provenance=reproducible=true", "--label=a=1"];
+    let again = || built(&world.root(), how);
+    assert_eq!(again(), again());
+    let plain = || built(&world.root(), ["--provenance=true", "--label=a=1"]);
+    assert_ne!(plain(), plain());
 }
 
 #[test]

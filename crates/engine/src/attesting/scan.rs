@@ -45,31 +45,24 @@ pub(super) async fn scans(
     ready(runner, &core, own.map(|(n, _)| n)).await?;
     let extras = targets::extras(lowered, image);
     let stages = stages(runner, results, &extras).await?;
-    let scannable = Scannable {
-        core,
-        stages,
-        context: extras.context && has_context(runner),
-    };
     let step = runner
         .progress
         .internal(&format!("scanning {} for packages", image.platform));
+    let has_context = matches!(runner.contexts.main(), MainContext::Local);
+    if extras.context && !has_context {
+        step.note("the build context is not scanned, for it is no directory of this machine");
+    }
+    let scannable = Scannable {
+        core,
+        stages,
+        context: extras.context && has_context,
+    };
     let scanned = match &runner.generator {
         Some(generator) => generator.run(runner, scannable, &step).await,
         None => built_in(runner, scannable, created).await,
     };
     step.end(&scanned);
     Ok(scanned?)
-}
-
-/// Only a directory of this machine can be scanned as a context.
-fn has_context(runner: &StepRunner) -> bool {
-    match runner.contexts.main() {
-        MainContext::Local => true,
-        MainContext::Remote | MainContext::Empty => {
-            tracing::warn!("the build context is not scanned, for it is no directory");
-            false
-        }
-    }
 }
 
 async fn stages(
