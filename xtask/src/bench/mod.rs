@@ -11,6 +11,7 @@ mod export;
 mod export_input;
 mod input;
 mod random;
+mod registry;
 mod report;
 mod runc;
 mod running;
@@ -74,6 +75,13 @@ pub(crate) fn run(project: &Project, words: &[String]) -> Result<()> {
         }
         remove(&stores)?;
     }
+    if options.wants(registry::NAME) && options.acetate {
+        match registry::run(project, &stores.join(registry::NAME), &options) {
+            Ok(measured) => report.append(measured),
+            Err(error) => report.absent("registries", &error),
+        }
+        remove(&stores)?;
+    }
     report.write(&folder)?;
     match report.n_failed() {
         0 => Ok(()),
@@ -131,10 +139,12 @@ impl Options {
 
 /// What can be asked for by name.
 fn names() -> impl Iterator<Item = &'static str> {
-    workloads::NAMES
-        .iter()
-        .copied()
-        .chain([server::NAME, shared::NAME, export::NAME])
+    workloads::NAMES.iter().copied().chain([
+        server::NAME,
+        shared::NAME,
+        export::NAME,
+        registry::NAME,
+    ])
 }
 
 /// Removes the stores of an earlier run, with the mounts that a peer may have left in them.
