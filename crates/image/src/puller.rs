@@ -2,12 +2,15 @@
 
 mod documents;
 mod layers;
+mod whole;
+
+pub use whole::{BlobOrigin, WholeImage};
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use acetate_oci::{Descriptor, Digest, Platform, Reference};
+use acetate_oci::{Descriptor, Digest, Index, Platform, Reference};
 use acetate_registry::{Name, Registries, Repository};
 use acetate_stdx::{OnceMap, blocking};
 use acetate_store::Store;
@@ -109,11 +112,12 @@ impl Puller {
         place: &LayoutSource,
         wanted: &Platform,
     ) -> Result<ResolvedImage, ImageError> {
-        let path = place.path.clone();
-        let open = || async { blocking(move || Layout::open(&path).map(Arc::new)).await };
-        let layout = self.layouts.get_or_try_init(&place.path, open).await?;
-        let reader = Arc::clone(&layout);
-        let index = blocking(move || reader.index()).await?;
+        let (origin, root) = self.layout_root(place).await?;
+        self.descend(source, origin, root, wanted).await
+    }
+
+    async fn layout_root(&self, place: &LayoutSource) -> Result<(Origin, Loaded), ImageError> {
+        let (layout, index) = self.open_layout(&place.path).await?;
         let origin = Origin::Layout(layout);
         let root = match layout::entry(&index, place)? {
             layout::Entry::Digest(digest) => self.load(&origin, digest, None).await?,
@@ -128,7 +132,16 @@ impl Puller {
                 }
             }
         };
-        self.descend(source, origin, root, wanted).await
+        Ok((origin, root))
+    }
+
+    async fn open_layout(&self, path: &Path) -> Result<(Arc<Layout>, Index), ImageError> {
+        let own = path.to_owned();
+        let open = || async { blocking(move || Layout::open(&own).map(Arc::new)).await };
+        let layout = self.layouts.get_or_try_init(&path.to_owned(), open).await?;
+        let reader = Arc::clone(&layout);
+        let index = blocking(move || reader.index()).await?;
+        Ok((layout, index))
     }
 
     /// Searches indexes depth first for the best manifest.
