@@ -13,7 +13,7 @@ use crate::runner::StepRunner;
 use crate::shared::{self, Ending};
 use crate::start::Start;
 use crate::steps::StepError;
-use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
+use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, export};
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
@@ -45,6 +45,10 @@ pub(crate) async fn build(
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
     export::check(&request)?;
+    if request.outputs.iter().any(|it| matches!(it, OutputSpec::Load(_))) {
+        // Nothing is built for an engine that is not there.
+        engine.daemons.socket()?;
+    }
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
     let caches = unless(&cancel, shared::open(engine, &request)).await?;
     let opening = Contexts::open(&request, engine, &progress);

@@ -38,6 +38,8 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     /// How other programs are found, and what they are told of the environment.
     pub(crate) programs: Programs,
+    /// Where the engines of other programs are.
+    pub(crate) daemons: crate::DaemonEnvironment,
 }
 
 impl Engine {
@@ -70,6 +72,7 @@ impl Engine {
             registries,
             clock: Arc::new(SystemClock),
             programs,
+            daemons: crate::DaemonEnvironment::default(),
         })
     }
 

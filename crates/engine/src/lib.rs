@@ -21,6 +21,7 @@ mod call;
 mod claim;
 mod container;
 mod context;
+mod daemon;
 mod damage;
 mod engine;
 mod error;
@@ -28,6 +29,7 @@ mod event;
 mod explain;
 mod export;
 mod file_memory;
+mod image_store;
 mod images;
 mod lookup;
 mod names;
@@ -69,10 +71,16 @@ pub use cache_spec::{
 };
 pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;
+pub use daemon::DaemonEnvironment;
 pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
 pub use explain::{ExplainReport, Explanation, Reason as RunReason};
+pub use image_store::{
+    CopyReport, End, LoadedImage, MirrorReport, Mirrored, PullReport, PullRequest, PushedName,
+    RemoveForce, Removed, SaveFormat, SaveRequest, StoredImage, StoredLayer, StoredPlatform,
+    WantedPlatforms,
+};
 pub use output_spec::{Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push};
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{

@@ -9,6 +9,7 @@ use super::archive::{Part, entries, write_tar};
 use super::docker::Loadable;
 use super::oci::{layout_files, write_directory};
 use super::{ExportError, OciOutput};
+use crate::layout::REF_NAME;
 use crate::puller::WholeImage;
 
 /// One image that is written beside others.
@@ -18,6 +19,8 @@ pub struct SavedImage {
     pub whole: WholeImage,
     /// Its names.
     pub names: Vec<Reference>,
+    /// A tag of the layout that is not a name.
+    pub tag: Option<String>,
     /// The manifest that `docker load` is to find, in archives that are for it, too.
     pub loadable: Option<Manifest>,
 }
@@ -30,12 +33,22 @@ pub struct SavedImage {
 /// [`ExportError`]; nothing half-written stands under the destination's name then.
 pub fn save(images: &[SavedImage], output: &OciOutput, store: &Store) -> Result<(), ExportError> {
     let (mut blobs, mut named) = (BTreeMap::new(), Vec::new());
-    for SavedImage { whole, names, .. } in images {
+    for image in images {
+        let SavedImage { whole, names, tag, .. } = image;
         let own = whole.blobs.values();
         blobs.extend(own.map(|blob| (blob.digest, Part::Blob(blob.digest, blob.size))));
         let documents = whole.documents.iter();
         blobs.extend(documents.map(|(entry, bytes)| (entry.digest, Part::Bytes(bytes.clone()))));
-        named.extend(entries(&whole.root, names));
+        match tag {
+            None => named.extend(entries(&whole.root, names)),
+            Some(tag) => {
+                let mut entry = whole.root.clone();
+                entry
+                    .annotations
+                    .insert(REF_NAME.to_owned(), tag.clone());
+                named.push(entry);
+            }
+        }
     }
     match output {
         OciOutput::Directory(path) => write_directory(path, &blobs, named, store),
