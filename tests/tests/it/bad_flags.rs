@@ -20,7 +20,6 @@ fn unknown_flags_are_refused_and_guessed() {
 #[test]
 fn unfinished_flags_say_so() {
     for flag in [
-        "--load",
         "--sbom=true",
         "--provenance=false",
         "--attest=type=sbom",

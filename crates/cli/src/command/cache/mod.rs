@@ -4,12 +4,12 @@ mod inspect;
 mod keygen;
 mod ls;
 mod place;
-mod print;
+pub(super) mod print;
 mod prune;
 mod record_json;
 mod rm;
 mod stats;
-mod text;
+pub(super) mod text;
 mod transfer;
 mod verify;
 
