@@ -145,7 +145,7 @@ impl Puller {
             documents: Vec::new(),
             blobs: BTreeMap::new(),
         };
-        // From the root down; at the end they are put in order.
+        // From the root down, as indexes have them; at the end they are put in order.
         let mut pending = vec![(entry, root, 0)];
         let mut found = Vec::new();
         while let Some((entry, loaded, depth)) = pending.pop() {
@@ -159,7 +159,7 @@ impl Puller {
             let is_index = matches!(loaded.document, Document::Index(_));
             match loaded.document {
                 Document::Index(index) => {
-                    for child in index.manifests {
+                    for child in index.manifests.into_iter().rev() {
                         if !seen.insert(child.digest) {
                             continue;
                         }
