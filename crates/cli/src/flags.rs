@@ -13,9 +13,8 @@ pub(crate) use cache::{
 };
 
 pub(crate) use image::{
-    ImageCommand, ImageCpFlags, ImageHistoryFlags, ImageInspectFlags, ImageLoadFlags,
-    ImageLsFlags, ImageMirrorFlags, ImagePullFlags, ImagePushFlags, ImageRmFlags, ImageSaveFlags,
-    ImageTagFlags,
+    ImageCommand, ImageCpFlags, ImageHistoryFlags, ImageInspectFlags, ImageLoadFlags, ImageLsFlags,
+    ImageMirrorFlags, ImagePullFlags, ImagePushFlags, ImageRmFlags, ImageSaveFlags, ImageTagFlags,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};

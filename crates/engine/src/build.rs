@@ -45,7 +45,11 @@ pub(crate) async fn build(
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
     export::check(&request)?;
-    if request.outputs.iter().any(|it| matches!(it, OutputSpec::Load(_))) {
+    if request
+        .outputs
+        .iter()
+        .any(|it| matches!(it, OutputSpec::Load(_)))
+    {
         // Nothing is built for an engine that is not there.
         engine.daemons.socket()?;
     }

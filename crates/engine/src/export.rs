@@ -26,9 +26,8 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
             "give all but one a dest=FILE",
         ));
     }
-    let docker = |output: &OutputSpec| {
-        matches!(output, OutputSpec::DockerArchive(..) | OutputSpec::Load(_))
-    };
+    let docker =
+        |output: &OutputSpec| matches!(output, OutputSpec::DockerArchive(..) | OutputSpec::Load(_));
     if request.outputs.iter().any(docker) && request.platforms.len() > 1 {
         return Err(BuildError::request_with(
             "type=docker and --load hold one platform",

@@ -73,11 +73,7 @@ pub(crate) fn write(
 }
 
 /// Writes a file for every name; what it leads to is in the store.
-pub(crate) fn keep(
-    store: &Store,
-    names: &[Reference],
-    mut named: Named,
-) -> Result<(), BuildError> {
+pub(crate) fn keep(store: &Store, names: &[Reference], mut named: Named) -> Result<(), BuildError> {
     let dir = dir(store);
     std::fs::create_dir_all(&dir).map_err(|source| BuildError::Input {
         action: "create",

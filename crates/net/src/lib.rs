@@ -31,8 +31,8 @@ pub use limits::{Limits, PlainHttp};
 pub use origin::{is_loopback, shown};
 pub use request::{BodySource, Method, Request};
 pub use reqwest::Url;
-pub use socket::{SocketAnswer, SocketBody, SocketClient};
 pub use response::{Fetched, Headers, Response};
+pub use socket::{SocketAnswer, SocketBody, SocketClient};
 pub use trust::{Authorities, ClientIdentity, HostTrust, Verify};
 
 #[cfg(test)]

@@ -46,7 +46,10 @@ fn images_are_listed_named_and_removed() {
     let world = World::of(DOCKERFILE);
     world.build(&["-tapp:1", "-tr.example/team/app:2"]).ok();
     let table = out(&world, &["ls"]);
-    let lines: Vec<Vec<&str>> = table.lines().map(|it| it.split_whitespace().collect()).collect();
+    let lines: Vec<Vec<&str>> = table
+        .lines()
+        .map(|it| it.split_whitespace().collect())
+        .collect();
     assert_eq!(lines[0][..4], ["REPOSITORY", "TAG", "IMAGE", "ID"]);
     assert_eq!(lines[1][..2], ["app", "1"]);
     assert_eq!(lines[2][..2], ["r.example/team/app", "2"]);
@@ -54,12 +57,23 @@ fn images_are_listed_named_and_removed() {
     // The layers that two names share are counted once.
     let all = json(&world, &["ls", "--json"]);
     assert_eq!(all["images"][0]["bytes"], all["total_bytes"]);
-    assert_eq!(world.acetate(&["images", "-q"]).ok().stdout.lines().count(), 1);
-    assert_eq!(json(&world, &["ls", "--json", "r.example/*"])["images"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        world.acetate(&["images", "-q"]).ok().stdout.lines().count(),
+        1
+    );
+    assert_eq!(
+        json(&world, &["ls", "--json", "r.example/*"])["images"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     // A name more, by the beginning of the id; a name less.
     let id = lines[1][2];
     out(&world, &["tag", id, "other"]);
-    world.acetate(&["image", "rm", id]).fails(&["several names", "--force"]);
+    world
+        .acetate(&["image", "rm", id])
+        .fails(&["several names", "--force"]);
     assert_eq!(out(&world, &["rm", "app:1"]), "Untagged: app:1\n");
     world.acetate(&["image", "inspect", "app:1"]).fails(&[
         "no image is named `app:1`",
@@ -67,7 +81,10 @@ fn images_are_listed_named_and_removed() {
     ]);
     let removed = out(&world, &["rm", "--force", id]);
     assert!(removed.contains("Untagged: other:latest\n"), "{removed}");
-    assert!(removed.contains(&format!("Deleted: sha256:{id}")), "{removed}");
+    assert!(
+        removed.contains(&format!("Deleted: sha256:{id}")),
+        "{removed}"
+    );
     assert_eq!(out(&world, &["ls"]).lines().count(), 1);
     world.acetate(&["prune", "--force"]).ok();
 }
@@ -82,11 +99,17 @@ fn inspect_and_history_tell_what_an_image_is_made_of() {
     assert_eq!(image["config"]["config"]["Labels"]["l"], "m");
     let layers = image["layers"].as_array().unwrap();
     assert_eq!(layers.len(), 2);
-    assert!(layers[1]["created_by"].as_str().unwrap().contains("COPY"), "{found}");
+    assert!(
+        layers[1]["created_by"].as_str().unwrap().contains("COPY"),
+        "{found}"
+    );
     assert!(layers[1]["bytes"].as_u64().unwrap() > 0);
     let history = out(&world, &["history", "--no-trunc", "app"]);
     let lines: Vec<&str> = history.lines().collect();
-    assert!(lines[1].contains("CMD [\"cat\" \"/one\"]") && lines[1].contains("0B"), "{history}");
+    assert!(
+        lines[1].contains("CMD [\"cat\" \"/one\"]") && lines[1].contains("0B"),
+        "{history}"
+    );
     assert!(lines[1].starts_with("sha256:") && lines[2].starts_with("<missing>"));
     let history = json(&world, &["history", "--json", "app"]);
     let bytes = |n: usize| history["history"][n]["bytes"].as_u64().unwrap();
@@ -101,7 +124,9 @@ fn what_is_pulled_runs_is_pushed_and_saved_byte_for_byte() {
     };
     let layout = world.fresh("layout");
     let dest = format!("-otype=oci,tar=false,dest={}", layout.display());
-    world.build(&["--platform=linux/amd64,linux/arm64", &dest]).ok();
+    world
+        .build(&["--platform=linux/amd64,linux/arm64", &dest])
+        .ok();
     let name = format!("{}/team/app:1", server.address);
     fill(&layout, &name);
     let index = raw(&name);
@@ -120,7 +145,10 @@ fn what_is_pulled_runs_is_pushed_and_saved_byte_for_byte() {
     // All platforms are kept and go as one.
     let told = out(&world, &["pull", "--all-platforms", &name]);
     assert!(told.contains("linux/amd64, linux/arm64"), "{told}");
-    let all = json(&world, &["ls", "--json", &format!("{}/team/app:1", server.address)]);
+    let all = json(
+        &world,
+        &["ls", "--json", &format!("{}/team/app:1", server.address)],
+    );
     assert_eq!(all["images"][0]["platforms"].as_array().unwrap().len(), 2);
     out(&world, &["tag", &name, &again]);
     out(&world, &["push", &again]);
@@ -130,8 +158,13 @@ fn what_is_pulled_runs_is_pushed_and_saved_byte_for_byte() {
     let saved = path(&world, "saved.tar");
     out(&world, &["save", "--format=oci", "-o", &saved, &again]);
     let copy = format!("oci:{}", world.fresh("copy").display());
-    tool("skopeo", &["copy", "--all", &format!("oci-archive:{saved}"), &copy]);
-    world.acetate(&["image", "pull", &format!("{}/team/none", server.address)]).fails(&["team/none"]);
+    tool(
+        "skopeo",
+        &["copy", "--all", &format!("oci-archive:{saved}"), &copy],
+    );
+    world
+        .acetate(&["image", "pull", &format!("{}/team/none", server.address)])
+        .fails(&["team/none"]);
 }
 
 #[test]
@@ -163,9 +196,23 @@ fn others_read_what_save_writes_and_load_reads_what_others_write() {
     }
     let world = World::of(DOCKERFILE);
     world.build(&["-tapp:1", "-tother:2"]).ok();
-    let (docker, oci, dir) = (path(&world, "d.tar"), path(&world, "o.tar"), path(&world, "dir"));
+    let (docker, oci, dir) = (
+        path(&world, "d.tar"),
+        path(&world, "o.tar"),
+        path(&world, "dir"),
+    );
     out(&world, &["save", "-o", &docker, "app:1", "other:2"]);
-    out(&world, &["save", "--format=oci", "--compression=gzip", "-o", &oci, "app:1"]);
+    out(
+        &world,
+        &[
+            "save",
+            "--format=oci",
+            "--compression=gzip",
+            "-o",
+            &oci,
+            "app:1",
+        ],
+    );
     out(&world, &["save", "--format=dir", "-o", &dir, "app:1"]);
     for source in [
         format!("docker-archive:{docker}:app:1"),
@@ -198,9 +245,17 @@ fn an_archive_that_lies_is_refused() {
     let world = World::of(DOCKERFILE);
     world.build(&["-tapp:1"]).ok();
     let dir = world.dir().join("dir");
-    out(&world, &["save", "--format=dir", "-o", dir.to_str().unwrap(), "app:1"]);
+    out(
+        &world,
+        &["save", "--format=dir", "-o", dir.to_str().unwrap(), "app:1"],
+    );
     let layer = json(&world, &["inspect", "app:1"])[0]["platforms"][0]["layers"][1]["blob"].clone();
-    let hex = layer.as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
+    let hex = layer
+        .as_str()
+        .unwrap()
+        .strip_prefix("sha256:")
+        .unwrap()
+        .to_owned();
     let blob = dir.join("blobs/sha256").join(&hex);
     let good = std::fs::read(&blob).unwrap();
     let mut bad = good.clone();
@@ -226,13 +281,18 @@ fn copies_are_equal_in_every_place() {
     };
     let layout = world.fresh("layout");
     let dest = format!("-otype=oci,tar=false,dest={}", layout.display());
-    world.build(&["--platform=linux/amd64,linux/arm64", &dest]).ok();
+    world
+        .build(&["--platform=linux/amd64,linux/arm64", &dest])
+        .ok();
     let at = |name: &str| format!("{}/{name}", server.address);
     let source = format!("oci-layout://{}", layout.display());
     let fresh = World::new("");
     let cp = |from: &str, to: &str| out(&fresh, &["cp", from, to]);
     let told = cp(&source, &at("a:1"));
-    assert!(told.contains("5 of 5 blobs sent") || told.contains("4 of 4 blobs sent"), "{told}");
+    assert!(
+        told.contains("5 of 5 blobs sent") || told.contains("4 of 4 blobs sent"),
+        "{told}"
+    );
     let told = cp(&at("a:1"), &at("b:1"));
     assert!(told.contains(": 0 of "), "{told}");
     assert_eq!(raw(&at("a:1")), raw(&at("b:1")));
@@ -256,6 +316,10 @@ fn copies_are_equal_in_every_place() {
     assert_eq!(raw(&format!("{}/a:1", second.address)), raw(&at("a:1")));
     let told = out(&fresh, &["mirror", &at("a:1"), &second.address]);
     assert!(told.ends_with("/a:1: is there\n"), "{told}");
-    fresh.acetate(&["image", "cp", &at("a:1"), "s3://x"]).fails(&["unknown scheme", "local://NAME"]);
-    fresh.acetate(&["image", "mirror", &at("a:1"), "mirror"]).fails(&["is no registry"]);
+    fresh
+        .acetate(&["image", "cp", &at("a:1"), "s3://x"])
+        .fails(&["unknown scheme", "local://NAME"]);
+    fresh
+        .acetate(&["image", "mirror", &at("a:1"), "mirror"])
+        .fails(&["is no registry"]);
 }

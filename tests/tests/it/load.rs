@@ -118,8 +118,14 @@ fn chunked(reader: &mut impl BufRead) -> Vec<u8> {
 }
 
 const DOCKER: [(&str, &str); 2] = [
-    ("/version", "{\"ApiVersion\":\"1.44\",\"Components\":[{\"Name\":\"Engine\"}]}"),
-    ("/info", "{\"Driver\":\"overlay2\",\"DriverStatus\":[[\"Native Overlay Diff\",\"true\"]]}"),
+    (
+        "/version",
+        "{\"ApiVersion\":\"1.44\",\"Components\":[{\"Name\":\"Engine\"}]}",
+    ),
+    (
+        "/info",
+        "{\"Driver\":\"overlay2\",\"DriverStatus\":[[\"Native Overlay Diff\",\"true\"]]}",
+    ),
 ];
 
 fn load(world: &World, host: &str, args: &[&str]) -> acetate_tests::Outcome {
@@ -132,7 +138,9 @@ fn n_layers(files: &BTreeMap<String, Vec<u8>>) -> (usize, usize) {
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
     assert_eq!(manifest[0]["RepoTags"][0], "app:1");
     let layers = manifest[0]["Layers"].as_array().unwrap();
-    let there = layers.iter().filter(|it| files.contains_key(it.as_str().unwrap()));
+    let there = layers
+        .iter()
+        .filter(|it| files.contains_key(it.as_str().unwrap()));
     (there.count(), layers.len())
 }
 
@@ -151,13 +159,24 @@ fn an_engine_gets_the_layers_that_it_lacks() {
     let lowest = &config["rootfs"]["diff_ids"][0];
     let answers = [
         ("/images/json", "[{\"Id\":\"sha256:1\"}]".to_owned()),
-        ("/images/sha256:1/json", format!("{{\"RootFS\":{{\"Layers\":[{lowest}]}}}}")),
+        (
+            "/images/sha256:1/json",
+            format!("{{\"RootFS\":{{\"Layers\":[{lowest}]}}}}"),
+        ),
     ];
     for (path, text) in answers {
-        fake.script.lock().unwrap().answers.insert(path.to_owned(), (200, text));
+        fake.script
+            .lock()
+            .unwrap()
+            .answers
+            .insert(path.to_owned(), (200, text));
     }
     let outcome = load(&world, &fake.host(), &["-otype=docker", "-tapp:1"]).ok();
-    assert!(outcome.log().contains("1 of 2 layers sent"), "{}", outcome.log());
+    assert!(
+        outcome.log().contains("1 of 2 layers sent"),
+        "{}",
+        outcome.log()
+    );
     let files = fake.script.lock().unwrap().loads.pop().unwrap();
     assert_eq!(n_layers(&files), (1, 2));
     // It lost the layer in between: everything is sent.
@@ -165,14 +184,27 @@ fn an_engine_gets_the_layers_that_it_lacks() {
     fake.script.lock().unwrap().outcomes.push(lost);
     load(&world, &fake.host(), &["--load", "-tapp:1"]).ok();
     let files = std::mem::take(&mut fake.script.lock().unwrap().loads);
-    assert_eq!(files.iter().map(n_layers).collect::<Vec<_>>(), [(1, 2), (2, 2)]);
+    assert_eq!(
+        files.iter().map(n_layers).collect::<Vec<_>>(),
+        [(1, 2), (2, 2)]
+    );
     // An engine whose images are containerd's, and podman, get all.
     for (path, text) in [
-        ("/info", "{\"DriverStatus\":[[\"driver-type\",\"io.containerd.snapshotter.v1\"]]}"),
-        ("/version", "{\"ApiVersion\":\"1.41\",\"Components\":[{\"Name\":\"Podman Engine\"}]}"),
+        (
+            "/info",
+            "{\"DriverStatus\":[[\"driver-type\",\"io.containerd.snapshotter.v1\"]]}",
+        ),
+        (
+            "/version",
+            "{\"ApiVersion\":\"1.41\",\"Components\":[{\"Name\":\"Podman Engine\"}]}",
+        ),
     ] {
         let answer = (200, text.to_owned());
-        fake.script.lock().unwrap().answers.insert(path.to_owned(), answer);
+        fake.script
+            .lock()
+            .unwrap()
+            .answers
+            .insert(path.to_owned(), answer);
         load(&world, &fake.host(), &["--load", "-tapp:1"]).ok();
         let files = fake.script.lock().unwrap().loads.pop().unwrap();
         assert_eq!(n_layers(&files), (2, 2), "{path}");
@@ -184,10 +216,17 @@ fn what_an_engine_refuses_is_told_in_its_words() {
     let world = World::of(DOCKERFILE);
     let fake = Fake::start(&world, &[]);
     for (status, text) in [
-        (200, "{\"stream\":\"x\"}\n{\"errorDetail\":{},\"error\":\"no space left\"}\n"),
+        (
+            200,
+            "{\"stream\":\"x\"}\n{\"errorDetail\":{},\"error\":\"no space left\"}\n",
+        ),
         (500, "{\"message\":\"no space left\"}"),
     ] {
-        fake.script.lock().unwrap().outcomes.push((status, text.to_owned()));
+        fake.script
+            .lock()
+            .unwrap()
+            .outcomes
+            .push((status, text.to_owned()));
         load(&world, &fake.host(), &["--load", "-tapp:1"])
             .fails(&["does not load the image", "no space left"]);
     }
@@ -203,7 +242,12 @@ fn without_an_engine_nothing_is_built() {
     }
     load(&world, "tcp://h:2375", &["--load"]).fails(&["unix sockets only"]);
     load(&world, &none, &["-otype=docker,context=other"]).fails(&["context=other", "DOCKER_HOST"]);
-    load(&world, &none, &["--load", "--platform=linux/amd64,linux/arm64"]).fails(&["one platform"]);
+    load(
+        &world,
+        &none,
+        &["--load", "--platform=linux/amd64,linux/arm64"],
+    )
+    .fails(&["one platform"]);
 }
 
 /// A process that ends with this value.
@@ -258,7 +302,9 @@ fn podman_runs_what_was_loaded() {
     // And it reads what `image save` writes.
     let archive = world.dir().join("saved.tar").display().to_string();
     world.build(&["-tother:1"]).ok();
-    world.acetate(&["image", "save", "-o", &archive, "other:1"]).ok();
+    world
+        .acetate(&["image", "save", "-o", &archive, "other:1"])
+        .ok();
     let told = tool("podman", &[&flags[..], &["load", "-i", &archive]].concat());
     assert!(told.contains("other:1"), "{told}");
 }

@@ -69,7 +69,11 @@ pub(crate) struct ImagePullFlags {
     pub(crate) names: Vec<String>,
 
     /// The platform [default: that of this machine]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with = "all_platforms")]
+    #[arg(
+        long,
+        value_name = "OS/ARCH[/VARIANT]",
+        conflicts_with = "all_platforms"
+    )]
     pub(crate) platform: Option<String>,
 
     /// Fetch all platforms

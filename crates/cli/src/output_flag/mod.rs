@@ -48,7 +48,12 @@ pub(crate) fn parse_all(flags: &OutputFlags<'_>) -> Result<Outputs> {
     if flags.push {
         image::push_all(&mut found.specs);
     }
-    if flags.load && !found.specs.iter().any(|it| matches!(it, OutputSpec::Load(_))) {
+    if flags.load
+        && !found
+            .specs
+            .iter()
+            .any(|it| matches!(it, OutputSpec::Load(_)))
+    {
         found.specs.push(image::load());
     }
     annotation::add(&mut found.specs, flags.annotations)?;

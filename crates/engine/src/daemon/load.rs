@@ -162,7 +162,9 @@ fn fault(socket: &Path, error: impl std::error::Error) -> BuildError {
 /// An engine answers 200 before it has read anything; what went wrong is in the body.
 fn check(socket: &Path, answer: &SocketAnswer) -> Result<(), BuildError> {
     let text = String::from_utf8_lossy(&answer.body);
-    let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
     let fault = lines.into_iter().find_map(|line: Line| line.error);
     let reason = match (answer.status, fault) {
         (200, None) => return Ok(()),

@@ -5,7 +5,9 @@ use super::save::{loadable, narrow};
 use super::stored::reference;
 use super::whole::Pack;
 use crate::{BuildError, Destination, Engine};
-use acetate_image::{BlobOrigin, ImageSource, LayoutSource, OciOutput, Puller, SavedImage, WholeImage};
+use acetate_image::{
+    BlobOrigin, ImageSource, LayoutSource, OciOutput, Puller, SavedImage, WholeImage,
+};
 use acetate_oci::{Descriptor, Digest, Reference};
 use acetate_registry::{Name, Registries, Repository};
 use std::path::PathBuf;
@@ -83,7 +85,9 @@ impl FromStr for End {
         }
         if let Some(name) = text.strip_prefix("local://") {
             let name = name.parse::<Reference>();
-            return name.map(Self::Local).map_err(|error| bad(error.to_string()));
+            return name
+                .map(Self::Local)
+                .map_err(|error| bad(error.to_string()));
         }
         match text.parse::<ImageSource>() {
             Ok(ImageSource::Registry(name)) => Ok(Self::Registry(name)),
@@ -143,7 +147,9 @@ impl Engine {
         insecure: bool,
     ) -> Result<MirrorReport, BuildError> {
         let target = below(prefix, source)?;
-        let opened = self.open_end(&End::Registry(source.clone()), insecure).await?;
+        let opened = self
+            .open_end(&End::Registry(source.clone()), insecure)
+            .await?;
         let from = Repository::from(source);
         let there = Repository::from(&target);
         let registries = self.registries_for(&there, insecure).await;
@@ -281,7 +287,9 @@ impl Engine {
 }
 
 fn archive(path: &std::path::Path) -> OciOutput {
-    OciOutput::Archive(crate::export::destination(&Destination::Path(path.to_owned())))
+    OciOutput::Archive(crate::export::destination(&Destination::Path(
+        path.to_owned(),
+    )))
 }
 
 async fn to_registry(
@@ -290,9 +298,15 @@ async fn to_registry(
     opened: &Opened,
 ) -> Result<CopyReport, BuildError> {
     let whole = &opened.whole;
-    if name.digest().is_some_and(|digest| digest != whole.root.digest) {
+    if name
+        .digest()
+        .is_some_and(|digest| digest != whole.root.digest)
+    {
         return Err(BuildError::request_with(
-            format!("the image has the digest `{}`, not that of the target", whole.root.digest),
+            format!(
+                "the image has the digest `{}`, not that of the target",
+                whole.root.digest
+            ),
             "name a tag, or nothing behind the name",
         ));
     }
@@ -369,7 +383,13 @@ mod tests {
             let end: End = text.parse().unwrap();
             assert!(format!("{end:?}").starts_with(expected), "{text}: {end:?}");
         }
-        for text in ["docker-archive:", "oci-archive:", "local://", "s3://x", "UPPER"] {
+        for text in [
+            "docker-archive:",
+            "oci-archive:",
+            "local://",
+            "s3://x",
+            "UPPER",
+        ] {
             assert!(text.parse::<End>().is_err(), "{text}");
         }
     }
@@ -378,7 +398,11 @@ mod tests {
     fn a_mirror_keeps_the_whole_path() {
         let digest = Digest::of(b"x");
         for (prefix, source, expected) in [
-            ("localhost:5000", "debian:12", "localhost:5000/library/debian:12"),
+            (
+                "localhost:5000",
+                "debian:12",
+                "localhost:5000/library/debian:12",
+            ),
             ("r.example/hub/", "a/b", "r.example/hub/a/b:latest"),
             (
                 "r.example",
@@ -390,6 +414,11 @@ mod tests {
             assert_eq!(below(prefix, &source).unwrap().to_string(), expected);
         }
         let source = "a".parse().unwrap();
-        assert!(below("mirror", &source).unwrap_err().to_string().contains("no registry"));
+        assert!(
+            below("mirror", &source)
+                .unwrap_err()
+                .to_string()
+                .contains("no registry")
+        );
     }
 }

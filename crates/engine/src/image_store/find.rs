@@ -26,7 +26,10 @@ impl Engine {
     pub fn tag_image(&self, source: &str, target: &Reference) -> Result<(), BuildError> {
         if target.digest().is_some() {
             return Err(BuildError::request_with(
-                format!("`{}` has a digest, which is not given but follows", target.familiar()),
+                format!(
+                    "`{}` has a digest, which is not given but follows",
+                    target.familiar()
+                ),
                 "name a tag: NAME:TAG",
             ));
         }
@@ -100,7 +103,10 @@ pub(super) fn find_in<'a>(all: &'a [Named], text: &str) -> Result<&'a Named, Bui
         [] => Err(missing(all, text)),
         [first, rest @ ..] if rest.iter().all(|it| shares(it, first)) => Ok(first),
         several => Err(BuildError::request_with(
-            format!("several images begin with `{text}`: {}", told(several.iter().copied())),
+            format!(
+                "several images begin with `{text}`: {}",
+                told(several.iter().copied())
+            ),
             "type more of the id, or a name",
         )),
     }
@@ -164,7 +170,10 @@ fn missing(all: &[Named], text: &str) -> BuildError {
         .collect();
     let hint = match (near.as_slice(), all) {
         ([], []) => "there is no image here; build one with -t, or use `acetate image pull`".into(),
-        ([], all) => format!("here are {}; others come by `acetate image pull`", told(all.iter())),
+        ([], all) => format!(
+            "here are {}; others come by `acetate image pull`",
+            told(all.iter())
+        ),
         (near, _) => format!("here is {}", told(near.iter().copied())),
     };
     BuildError::request_with(format!("no image is named `{text}`"), hint)
@@ -219,7 +228,10 @@ mod tests {
             (&id[..8], "docker.io/library/app:1"),
             (&format!("sha256:{id}"), "docker.io/library/app:1"),
             (&digest.hex()[..12], "r.example/team/app:2"),
-            (&format!("r.example/team/app@{digest}"), "r.example/team/app:2"),
+            (
+                &format!("r.example/team/app@{digest}"),
+                "r.example/team/app:2",
+            ),
         ] {
             assert_eq!(found(&all, text), expected, "{text}");
         }
@@ -241,7 +253,13 @@ mod tests {
         let second = texts
             .find(|text| Digest::of(text.as_bytes()).hex().starts_with(&digit))
             .unwrap();
-        let all = [named("r.example/a:1", &first), named("r.example/b:1", &second)];
-        assert!(found(&all, &digit).contains("several images begin with"), "{digit}");
+        let all = [
+            named("r.example/a:1", &first),
+            named("r.example/b:1", &second),
+        ];
+        assert!(
+            found(&all, &digit).contains("several images begin with"),
+            "{digit}"
+        );
     }
 }

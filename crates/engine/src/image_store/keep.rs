@@ -44,10 +44,12 @@ impl Engine {
                 config: manifest.config.clone(),
                 layers: snapshot.layers().iter().map(Layer::id).collect(),
             });
-            found.layers.extend(layers.into_iter().map(|layer| ImageLayer {
-                descriptor: layer.blob,
-                diff_id: layer.diff_id,
-            }));
+            found
+                .layers
+                .extend(layers.into_iter().map(|layer| ImageLayer {
+                    descriptor: layer.blob,
+                    diff_id: layer.diff_id,
+                }));
         }
         Ok(found)
     }
@@ -62,7 +64,10 @@ impl Engine {
         let manifest = serde_json::from_slice::<Manifest>(bytes).ok();
         let fits = |manifest: &Manifest| {
             manifest.artifact_type.is_none()
-                && manifest.layers.iter().all(|layer| layer.media_type.is_layer())
+                && manifest
+                    .layers
+                    .iter()
+                    .all(|layer| layer.media_type.is_layer())
         };
         let Some(manifest) = manifest.filter(|it| !is_artifact && fits(it)) else {
             return Ok(None);

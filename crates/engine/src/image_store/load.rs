@@ -152,7 +152,10 @@ impl Engine {
                 false => Box::new(File::open(&path).map_err(input)?),
             };
             let mut head = Vec::new();
-            (&mut reader).take(4).read_to_end(&mut head).map_err(input)?;
+            (&mut reader)
+                .take(4)
+                .read_to_end(&mut head)
+                .map_err(input)?;
             let compression = match head.as_slice() {
                 [0x1f, 0x8b, ..] => Compression::Gzip,
                 [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,

@@ -66,7 +66,12 @@ impl Engine {
             platforms: found.images.iter().map(|it| it.platform.clone()).collect(),
             n_layers: found.layers.len(),
         };
-        self.keep_whole(std::slice::from_ref(name), &whole, found.images, Some(digest))?;
+        self.keep_whole(
+            std::slice::from_ref(name),
+            &whole,
+            found.images,
+            Some(digest),
+        )?;
         Ok(report)
     }
 
@@ -88,12 +93,14 @@ impl Engine {
         if !insecure {
             return Arc::clone(&self.registries);
         }
-        let any = self.registries.trusting(repository, Insecure::AnyCertificate);
-        let asked = any.describe(repository, &Name::Tag("latest".to_owned())).await;
+        let any = self
+            .registries
+            .trusting(repository, Insecure::AnyCertificate);
+        let asked = any
+            .describe(repository, &Name::Tag("latest".to_owned()))
+            .await;
         Arc::new(match asked {
-            Err(RegistryError::Net(_)) => {
-                self.registries.trusting(repository, Insecure::PlainHttp)
-            }
+            Err(RegistryError::Net(_)) => self.registries.trusting(repository, Insecure::PlainHttp),
             _ => any,
         })
     }

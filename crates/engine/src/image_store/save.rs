@@ -49,7 +49,11 @@ impl Engine {
             let pack = request.options.as_ref().map_or(Pack::Never, Pack::Plain);
             let (whole, _) = self.whole_of(&named, pack).await?;
             saved.push(SavedImage {
-                loadable: if is_docker { Some(loadable(&whole)?) } else { None },
+                loadable: if is_docker {
+                    Some(loadable(&whole)?)
+                } else {
+                    None
+                },
                 whole,
                 names: vec![reference(&named)?],
                 tag: None,
@@ -84,12 +88,22 @@ pub(super) fn narrow(named: &mut Named, platform: Option<&Platform>) -> Result<(
     }
     let host = Platform::host();
     let wanted = platform.unwrap_or(&host);
-    let at = named.images.iter().position(|it| it.platform.satisfies(wanted));
+    let at = named
+        .images
+        .iter()
+        .position(|it| it.platform.satisfies(wanted));
     let Some(at) = at else {
-        let has: Vec<String> = named.images.iter().map(|it| it.platform.to_string()).collect();
+        let has: Vec<String> = named
+            .images
+            .iter()
+            .map(|it| it.platform.to_string())
+            .collect();
         return Err(BuildError::request_with(
             format!("`{}` is not for {wanted}", named.name),
-            format!("name one of its platforms with --platform: {}", has.join(", ")),
+            format!(
+                "name one of its platforms with --platform: {}",
+                has.join(", ")
+            ),
         ));
     };
     let image = named.images.swap_remove(at);

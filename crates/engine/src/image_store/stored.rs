@@ -116,8 +116,7 @@ pub(super) fn describe(store: &Store, named: &Named) -> Result<StoredImage, Buil
     let root = named.root.as_ref().map(|root| root.digest);
     let digest = named.digest.or(root).or(first);
     Ok(StoredImage {
-        digest: digest
-            .ok_or_else(|| BuildError::request(format!("`{name}` leads to no image")))?,
+        digest: digest.ok_or_else(|| BuildError::request(format!("`{name}` leads to no image")))?,
         name,
         platforms,
     })

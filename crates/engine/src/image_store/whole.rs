@@ -24,7 +24,9 @@ impl Engine {
         named: &Named,
         pack: Pack<'_>,
     ) -> Result<(WholeImage, BlobOrigin), BuildError> {
-        self.store.live().pin(&crate::names::objects_of(&self.store, named)?)?;
+        self.store
+            .live()
+            .pin(&crate::names::objects_of(&self.store, named)?)?;
         let is_packed = match pack {
             Pack::Never => true,
             Pack::Plain(_) => self.is_packed(named)?,
@@ -38,8 +40,7 @@ impl Engine {
         }
         if let Pack::Plain(options) = pack {
             let (store, options) = (Arc::clone(&self.store), options.clone());
-            let packed =
-                move || export::packed(&images, &store, &options, &BTreeMap::new());
+            let packed = move || export::packed(&images, &store, &options, &BTreeMap::new());
             images = acetate_stdx::blocking(packed).await?;
         }
         let bundle = Bundle::new(&images, &[], &acetate_image::Annotations::default());
@@ -56,7 +57,8 @@ impl Engine {
     fn is_packed(&self, named: &Named) -> Result<bool, BuildError> {
         for image in &named.images {
             let manifest = self.manifest_of(image)?;
-            let plain = |layer: &Descriptor| layer.media_type.compression() == Some(Compression::None);
+            let plain =
+                |layer: &Descriptor| layer.media_type.compression() == Some(Compression::None);
             if manifest.layers.iter().any(plain) {
                 return Ok(false);
             }
@@ -86,7 +88,10 @@ impl Engine {
         let config_bytes = document(&self.store, &image.config.digest)?;
         let config: acetate_oci::ImageConfig = serde_json::from_slice(&config_bytes)
             .map_err(|error| BuildError::request(format!("`{}`: {error}", image.config.digest)))?;
-        let snapshot = self.snapshots.from_layers(&image.layers)?.ok_or_else(gone)?;
+        let snapshot = self
+            .snapshots
+            .from_layers(&image.layers)?
+            .ok_or_else(gone)?;
         let snapshots = self.snapshots.clone();
         let store = Arc::clone(&self.store);
         let seal = move || {

@@ -34,7 +34,9 @@ pub struct SavedImage {
 pub fn save(images: &[SavedImage], output: &OciOutput, store: &Store) -> Result<(), ExportError> {
     let (mut blobs, mut named) = (BTreeMap::new(), Vec::new());
     for image in images {
-        let SavedImage { whole, names, tag, .. } = image;
+        let SavedImage {
+            whole, names, tag, ..
+        } = image;
         let own = whole.blobs.values();
         blobs.extend(own.map(|blob| (blob.digest, Part::Blob(blob.digest, blob.size))));
         let documents = whole.documents.iter();
@@ -43,9 +45,7 @@ pub fn save(images: &[SavedImage], output: &OciOutput, store: &Store) -> Result<
             None => named.extend(entries(&whole.root, names)),
             Some(tag) => {
                 let mut entry = whole.root.clone();
-                entry
-                    .annotations
-                    .insert(REF_NAME.to_owned(), tag.clone());
+                entry.annotations.insert(REF_NAME.to_owned(), tag.clone());
                 named.push(entry);
             }
         }

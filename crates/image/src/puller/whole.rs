@@ -264,7 +264,7 @@ impl Streamed {
             ended.await.map(drop)
         });
         Box::new(Pieces {
-            pieces,
+            coming: pieces,
             piece: None,
             n_read: 0,
             download: Some((self.handle.clone(), download)),
@@ -276,7 +276,7 @@ type Download = tokio::task::JoinHandle<Result<(), acetate_registry::RegistryErr
 
 /// Reads what a download brings.
 struct Pieces {
-    pieces: mpsc::Receiver<Piece>,
+    coming: mpsc::Receiver<Piece>,
     piece: Option<Piece>,
     n_read: usize,
     download: Option<(Handle, Download)>,
@@ -294,7 +294,7 @@ impl Read for Pieces {
                     return Ok(n);
                 }
             }
-            self.piece = self.pieces.blocking_recv();
+            self.piece = self.coming.blocking_recv();
             self.n_read = 0;
             if self.piece.is_some() {
                 continue;

@@ -44,8 +44,7 @@ pub(super) fn load(site: Site<'_>, flags: &ImageLoadFlags) -> Result<(), Failure
         return Err(anyhow!("nothing to load: use -i FILE or redirect the input").into());
     }
     let name = flags.tag.as_deref().map(reference).transpose()?;
-    let loaded =
-        site.ask(async |engine| engine.load_images(&flags.input, name.as_ref()).await)?;
+    let loaded = site.ask(async |engine| engine.load_images(&flags.input, name.as_ref()).await)?;
     if !flags.quiet {
         for image in loaded {
             print::out(&format!("Loaded image: {}\n", image.name.familiar()))?;

@@ -19,7 +19,10 @@ pub(super) fn ls(site: Site<'_>, flags: &ImageLsFlags) -> Result<(), Failure> {
     }
     images.sort_by_key(|image| {
         let created = image.main().and_then(|it| it.created);
-        (std::cmp::Reverse(created.map(|it| it.secs)), image.name.to_string())
+        (
+            std::cmp::Reverse(created.map(|it| it.secs)),
+            image.name.to_string(),
+        )
     });
     if flags.json {
         return Ok(print::json(&list(&images))?);
@@ -135,7 +138,8 @@ fn fits(pattern: &str, name: &Reference) -> bool {
 
 /// `*` stands for anything, `?` for one character.
 fn like(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -195,7 +199,13 @@ mod tests {
     #[test]
     fn names_are_filtered_as_docker_does() {
         let name: Reference = "r.example/team/app:1.2".parse().unwrap();
-        for pattern in ["r.example/team/app", "r.example/*", "*app:1.*", "*/app:?.2", "*"] {
+        for pattern in [
+            "r.example/team/app",
+            "r.example/*",
+            "*app:1.*",
+            "*/app:?.2",
+            "*",
+        ] {
             assert!(fits(pattern, &name), "{pattern}");
         }
         for pattern in ["app", "r.example/team", "*app:2", "r.example/team/app:1"] {

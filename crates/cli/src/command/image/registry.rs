@@ -44,8 +44,8 @@ pub(super) fn pull(site: Site<'_>, flags: &ImagePullFlags) -> Result<(), Failure
 pub(super) fn push(site: Site<'_>, flags: &ImagePushFlags) -> Result<(), Failure> {
     let options = options(&flags.compression)?;
     for name in names(&flags.names)? {
-        let report = site
-            .ask(async |engine| engine.push_image(&name, &options, flags.insecure).await)?;
+        let report =
+            site.ask(async |engine| engine.push_image(&name, &options, flags.insecure).await)?;
         if flags.quiet {
             print::out(&format!("{}\n", report.digest))?;
             continue;
@@ -93,8 +93,8 @@ pub(super) fn mirror(site: Site<'_>, flags: &ImageMirrorFlags) -> Result<(), Fai
         return Ok(());
     };
     for source in names(sources)? {
-        let report = site
-            .ask(async |engine| engine.mirror_image(&source, target, flags.insecure).await)?;
+        let report =
+            site.ask(async |engine| engine.mirror_image(&source, target, flags.insecure).await)?;
         let told = match &report.outcome {
             Mirrored::Present => "is there".to_owned(),
             Mirrored::Copied(copied) => {
