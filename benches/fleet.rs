@@ -83,6 +83,7 @@ async fn publish(config: &RemoteConfig) -> Fallible<()> {
             size: bytes.len() as u64,
             created: Timestamp::new(1_700_000_000, 0),
             base: None,
+            listing: None,
             open: Arc::new(move || Ok(Box::new(Cursor::new(bytes.clone())))),
         };
         let publication = Publication {

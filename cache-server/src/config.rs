@@ -19,8 +19,10 @@ pub struct Config {
     /// Who is believed besides.
     pub trust: Trust,
     /// Namespaces, with all below them, whose records are bytes that nobody looks into: what ccache
-    /// and sccache keep.
+    /// keeps.
     pub opaque: Vec<Namespace>,
+    /// Namespaces in which every path is an object: what `WebDAV` clients such as sccache keep.
+    pub raw: Vec<Namespace>,
     /// The hosts that requests may name, when only those may; guards an open server on loopback
     /// against pages of other sites (DNS rebinding).
     pub only_hosts: Option<Vec<String>>,
@@ -33,6 +35,7 @@ pub struct Config {
 impl Config {
     /// True when records of this namespace are results of actions, to be checked.
     pub fn is_checked(&self, namespace: &Namespace) -> bool {
-        !self.opaque.iter().any(|opaque| namespace.is_within(opaque))
+        let is_raw = self.raw.contains(namespace);
+        is_raw || !self.opaque.iter().any(|opaque| namespace.is_within(opaque))
     }
 }

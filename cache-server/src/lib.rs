@@ -33,6 +33,7 @@ mod metrics;
 mod misses;
 mod open;
 mod paced;
+mod raw;
 mod record;
 mod reload;
 mod serve;

@@ -101,10 +101,15 @@ struct ServeFlags {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
 
-    /// A namespace whose records are opaque bytes, as ccache and sccache keep them; may be repeated
+    /// A namespace whose records are opaque bytes, as ccache keeps them; may be repeated
     /// [default: ccache]
     #[arg(long, value_name = "NAMESPACE")]
     opaque: Vec<Namespace>,
+
+    /// A namespace in which every path is an object, as `sccache` keeps them by WebDAV; may be repeated
+    /// [default: sccache]
+    #[arg(long, value_name = "NAMESPACE")]
+    raw: Vec<Namespace>,
 
     /// Remove the longest unused first, whatever it saves
     #[arg(long)]
@@ -159,6 +164,7 @@ impl ServeFlags {
             certificate: None,
             max_size: self.max_size,
             opaque: (!self.opaque.is_empty()).then(|| self.opaque.clone()),
+            raw: (!self.raw.is_empty()).then(|| self.raw.clone()),
             lru: listed(self.lru),
             no_sync: listed(self.no_sync),
             max_connections: self.max_connections,
@@ -257,6 +263,7 @@ async fn app(settings: &Settings) -> Result<Arc<App>> {
         policy: policy(settings)?,
         trust: settings.trust(),
         opaque: settings.opaque(),
+        raw: settings.raw(),
         only_hosts: (settings.insecure_open == Some(true)).then(loopback_names),
         limits: settings.limits(),
         durability: settings.durability(),

@@ -102,6 +102,7 @@ mod tests {
             },
             trust: Trust::default(),
             opaque: Vec::new(),
+            raw: Vec::new(),
             only_hosts: None,
             limits: Limits::default(),
             durability: Durability::Fast,

@@ -153,6 +153,16 @@ impl World {
         Outcome::new(&self.command(args).output().expect("acetate starts"))
     }
 
+    /// Builds twice and compares.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn verify(&self, args: &[&str]) -> Outcome {
+        let mut command = self.verb("verify", &self.root(), args);
+        command.arg(self.context());
+        Outcome::new(&command.output().expect("acetate starts"))
+    }
+
     /// Asks what a build would run, and why.
     ///
     /// # Panics

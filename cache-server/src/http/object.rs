@@ -153,7 +153,11 @@ pub(super) async fn find_key(
 }
 
 /// The record of one namespace, when it is complete.
-async fn level_record(app: &App, route: &Route, reach: &Reach) -> Result<Option<Record>, Failure> {
+pub(super) async fn level_record(
+    app: &App,
+    route: &Route,
+    reach: &Reach,
+) -> Result<Option<Record>, Failure> {
     let (namespace, key) = (&route.namespace, &route.key);
     let found = |body, tag, saved_ms| {
         let namespace = namespace.clone();

@@ -1,6 +1,7 @@
 use super::changes::Changes;
 use super::keys::Keys;
 use super::touched::Touched;
+use super::unsynced::Unsynced;
 use super::upload::{Finished, Upload, fail_point};
 use super::{Condition, Index, Object, Put, StorageError, Stored};
 use acetate_cache_api::{Kind, Namespace, Route};
@@ -34,6 +35,7 @@ pub struct Disk {
     touched: Touched,
     changes: Changes,
     keys: Keys,
+    pub(super) unsynced: Unsynced,
     _lock: FileLock,
 }
 
@@ -85,9 +87,12 @@ impl Disk {
             touched: Touched::default(),
             changes: Changes::default(),
             keys: Keys::default(),
+            unsynced: Unsynced::default(),
             _lock: lock,
         };
         if !disk.was_closed() || is_new {
+            // Whatever the last server left to be synced.
+            disk.sync()?;
             disk.reconcile()?;
         }
         let used = disk.index.sum(Kind::Action)?.bytes + disk.index.sum(Kind::Content)?.bytes;
@@ -267,7 +272,10 @@ impl Disk {
         if !self.holds(route, condition)? {
             return Ok(Put::Changed);
         }
+        // What it names stays as long as it does, and it is kept before anybody is told.
+        self.unsynced.settle()?;
         self.appear(finished, route, Durability::Synced, saved_ms, refs)?;
+        self.unsynced.settle()?;
         Ok(Put::Written)
     }
 
@@ -296,7 +304,7 @@ impl Disk {
         saved_ms: u64,
         refs: &[Digest],
     ) -> Result<(), StorageError> {
-        let size = finished.publish(&self.path(route), sync)?;
+        let size = finished.publish(&self.path(route), sync, &self.unsynced)?;
         if route.kind == Kind::Action {
             self.changes.count(route);
         }

@@ -37,6 +37,7 @@ mod stored;
 mod tasks;
 mod tier;
 mod touched;
+mod unsynced;
 mod upload;
 
 pub use arrival::Arrival;

@@ -15,6 +15,7 @@ impl Disk {
     /// Writes down the uses that were noted, and that nothing was left half done.
     pub fn close(&self) -> Result<(), StorageError> {
         self.flush()?;
+        self.unsynced.settle()?;
         let path = self.dir.join(CLOSED);
         std::fs::write(&path, "").map_err(|error| StorageError::io("write", &path, error))
     }
@@ -22,6 +23,17 @@ impl Disk {
     /// True when the last server ended in order; from now on this one must, too.
     pub(super) fn was_closed(&self) -> bool {
         std::fs::remove_file(self.dir.join(CLOSED)).is_ok()
+    }
+
+    /// Waits until all content that is here is on the disk; there is none in a new directory.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        let io = |error| StorageError::io("sync", &self.dir, error);
+        let mut shards = std::fs::read_dir(self.dir.join("cas")).map_err(io)?;
+        if shards.next().is_none() {
+            return Ok(());
+        }
+        let dir = File::open(&self.dir).map_err(io)?;
+        rustix::fs::syncfs(&dir).map_err(|error| io(error.into()))
     }
 
     /// Adds files that the index does not know, which a killed server left or which were there before

@@ -1,4 +1,5 @@
 use super::StorageError;
+use super::unsynced::Unsynced;
 use acetate_oci::{Digest, DigestHasher};
 use acetate_stdx::atomic::Durability;
 use std::fs::File;
@@ -94,22 +95,28 @@ impl Finished {
         self.upload.size
     }
 
-    /// Makes the object visible at `target`, after its bytes reached the disk.
-    pub(super) fn publish(mut self, target: &Path, sync: Durability) -> Result<u64, StorageError> {
+    /// Makes the object visible at `target`, after its bytes reached the disk. That it has this name
+    /// may be forgotten in a power cut as long as `unsynced` notes it.
+    pub(super) fn publish(
+        mut self,
+        target: &Path,
+        sync: Durability,
+        unsynced: &Unsynced,
+    ) -> Result<u64, StorageError> {
         let upload = &mut self.upload;
         let io = |error| StorageError::io("publish", target, error);
         if matches!(sync, Durability::Synced) {
-            upload.file.sync_all().map_err(io)?;
+            upload.file.sync_data().map_err(io)?;
         }
         fail_point("before-rename");
         let parent = target.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(io)?;
-        std::fs::rename(&upload.path, target).map_err(io)?;
-        upload.published = true;
-        if matches!(sync, Durability::Synced) {
-            let dir = std::fs::File::open(parent).map_err(io)?;
-            dir.sync_all().map_err(io)?;
+        match sync {
+            Durability::Synced => unsynced.rename(&upload.path, target),
+            Durability::Fast => std::fs::rename(&upload.path, target),
         }
+        .map_err(io)?;
+        upload.published = true;
         fail_point("after-rename");
         Ok(upload.size)
     }

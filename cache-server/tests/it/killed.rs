@@ -82,9 +82,14 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     let mut died = 0;
     let rounds = kills() * 3 / 5;
     for round in 0..rounds {
-        let points = ["before-rename", "after-rename", "before-record"];
+        let points = [
+            "before-rename",
+            "after-rename",
+            "before-record",
+            "before-settled",
+        ];
         let point = points[round as usize % points.len()];
-        let server = Server::start(dir, OPEN, Some(&format!("{point}:{}", round / 3 % 4)));
+        let server = Server::start(dir, OPEN, Some(&format!("{point}:{}", round / 4 % 4)));
         check_counts(&server).await;
         let before = done.len();
         let is_dead = write(&server, round, &mut done).await.is_err();

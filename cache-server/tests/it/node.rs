@@ -81,6 +81,7 @@ impl Node {
             policy: Policy::Open,
             trust: Trust::default(),
             opaque: vec!["ccache".parse().unwrap()],
+            raw: vec!["sccache".parse().unwrap()],
             only_hosts: None,
             limits: Limits::default(),
             durability: Durability::Fast,
@@ -88,7 +89,7 @@ impl Node {
         let clock = Arc::new(SystemClock);
         let app = open_with(config, setup.backing, setup.upstream, clock);
         let app = app.await.unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", setup.port)).await.unwrap();
+        let listener = listen(setup.port).await;
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = serve(Arc::clone(&app), listener, None, std::future::pending());
         let task = tokio::spawn(serving);
@@ -229,4 +230,17 @@ pub(crate) fn bytes(n: u8, len: usize) -> Vec<u8> {
         state.to_be_bytes()[0]
     };
     std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Listens; on a port that was one's own before, once a connection of another test that has it meanwhile
+/// is over.
+async fn listen(port: u16) -> TcpListener {
+    for _ in 0..200 {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => return listener,
+            Err(_) if port != 0 => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => panic!("no port is free: {error}"),
+        }
+    }
+    panic!("the port {port} stays in use");
 }

@@ -41,6 +41,7 @@ impl Slow {
             policy: Policy::Open,
             trust: Trust::default(),
             opaque: Vec::new(),
+            raw: vec!["sccache".parse().unwrap()],
             only_hosts: None,
             limits,
             durability: Durability::Fast,

@@ -25,6 +25,13 @@ pub trait SharedCache: fmt::Debug + Send + Sync {
     /// Why the layer is not to be had; the record that named it is a miss then.
     fn fetch<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>>;
 
+    /// Gives the bytes of the listing that a record names for a layer: what its digest says, and no
+    /// truer than the record.
+    ///
+    /// # Errors
+    /// Why it is not to be had; the layer may be all the same.
+    fn listing<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>>;
+
     /// Gives a result to the cache: what it lacks of the layers, and the records last.
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published>;
 

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Build(Box<BuildFlags>),
     /// Say what a build would run and why, and run nothing
     Explain(Box<ExplainFlags>),
+    /// Build twice, the second time without the cache, and say what differs
+    Verify(Box<VerifyFlags>),
     /// Run a command in a throw-away container of an image
     Run(RunFlags),
     /// Show what the state directory holds
@@ -252,6 +254,17 @@ pub(crate) struct ExplainFlags {
     pub(crate) build: BuildFlags,
 
     /// Print one object of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The flags of a build that is made twice.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyFlags {
+    #[command(flatten)]
+    pub(crate) build: BuildFlags,
+
+    /// Print one object of JSON, with all paths
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -66,6 +66,7 @@ fn start(env: &Environment) -> Result<ExitCode, Failure> {
     match flags.command {
         Command::Build(build) => command::build::build(&root, &build, env),
         Command::Explain(explain) => command::explain::explain(&root, &explain, env),
+        Command::Verify(verify) => command::verify::verify(&root, &verify, env),
         Command::Run(run) => command::run::run(&root, run, env),
         Command::Du(du) => command::state::du(&root, &du, env),
         Command::Cache(cache) => command::cache::run(&root, &cache, env),

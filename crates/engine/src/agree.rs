@@ -214,6 +214,7 @@ mod tests {
     /// A record of one layer, made of other ones.
     fn candidate(machine: &Machine, name: &str, made_of: &[&str]) -> Candidate {
         let layer = RemoteLayer {
+            listing: Vec::new(),
             diff_id: result(name),
             size: 1,
             created: Timestamp::default(),

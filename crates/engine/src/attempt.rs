@@ -1,4 +1,5 @@
 use crate::cache_mounts::{self, Taking};
+use crate::claims;
 use crate::damage::{Damage, MAX_REPAIRS};
 use crate::obstacle::Obstacle;
 use crate::output::{Files, Output};
@@ -18,6 +19,27 @@ pub(crate) enum Attempt {
     Taken(Obstacle),
 }
 
+/// What a step has to have of its inputs before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// No more than their names.
+    Nothing,
+    /// What is in them, and the bytes of what is copied.
+    Listings,
+    /// All of them, to be mounted.
+    Trees,
+}
+
+impl Need {
+    fn of(op: &Op) -> Self {
+        match op {
+            Op::Merge => Self::Nothing,
+            Op::File(_) => Self::Listings,
+            Op::Exec(_) | Op::Source(_) | Op::Diff => Self::Trees,
+        }
+    }
+}
+
 impl StepRunner {
     /// Carries a step out, again where damage was found in what it is made of.
     pub(crate) async fn carry_out(
@@ -28,15 +50,20 @@ impl StepRunner {
         held: &mut Held,
         ctx: &JobCtx,
     ) -> Result<Attempt, StepError> {
-        let mut repairs = 0;
+        let (mut repairs, mut need) = (0, Need::of(&vertex.op));
         loop {
-            if vertex.op != Op::Merge {
-                for input in inputs {
-                    self.blobs.ensure_usable(&input.files().snapshot).await?;
-                }
-            }
+            self.bring(&vertex.op, inputs, need).await?;
+            let claimed = claims::claimed(inputs);
             let result = self.attempt(vertex, digest, inputs, held, ctx).await;
+            if let (Need::Listings, Ok(Attempt::Made(files))) = (need, &result) {
+                self.blobs.claims.note_made(&files.snapshot, claimed);
+            }
             match result {
+                // More was read than listings tell: what has no bytes here is fetched after all.
+                Err(error) if need == Need::Listings && error.is_lost() => {
+                    tracing::debug!(error = %error.words(), "a step needs more than listings");
+                    need = Need::Trees;
+                }
                 Err(error) if error.is_damage() && repairs < MAX_REPAIRS => {
                     tracing::warn!(error = %error.words(), "a step is tried again");
                     repairs += 1;
@@ -46,6 +73,25 @@ impl StepRunner {
                 result => return result,
             }
         }
+    }
+
+    /// Sees to it that what a step reads of its inputs is here.
+    async fn bring(&self, op: &Op, inputs: &[Output], need: Need) -> Result<(), StepError> {
+        for input in inputs {
+            let snapshot = &input.files().snapshot;
+            match need {
+                Need::Nothing => self.blobs.check(snapshot)?,
+                Need::Listings => self.blobs.ensure_listed(snapshot).await?,
+                Need::Trees => self.blobs.ensure_trees(snapshot).await?,
+            }
+        }
+        if let (Need::Listings, Op::File(op)) = (need, op) {
+            let (snapshots, op, inputs) = (self.snapshots.clone(), op.clone(), inputs.to_vec());
+            let find = move || file::picked(&snapshots, &op, &inputs);
+            let picked = acetate_stdx::blocking(find).await;
+            self.blobs.ensure_layers(picked).await?;
+        }
+        Ok(())
     }
 
     async fn attempt(

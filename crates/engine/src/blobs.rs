@@ -1,10 +1,11 @@
+use crate::claims::Claims;
 use crate::damage;
 use acetate_cache::SharedCache;
 use acetate_cache::remote::{Lost, RemoteLayer};
 use acetate_image::{ImageError, Puller, ResolvedImage};
 use acetate_oci::{Descriptor, Digest};
 use acetate_registry::Repository;
-use acetate_snapshot::{Layer, Snapshot};
+use acetate_snapshot::{Layer, Snapshot, Snapshots};
 use acetate_store::{LayerId, Object, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,9 @@ use tokio::task::JoinSet;
 
 /// Fetches the blobs of pulled layers, at the last moment at which they are needed.
 pub(crate) struct Blobs {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) claims: Claims,
     puller: Arc<Puller>,
     state: Mutex<State>,
 }
@@ -25,6 +28,8 @@ struct State {
     bases: HashMap<Digest, Descriptor>,
     /// Layers that were found in a form that can be used.
     ready: HashSet<LayerId>,
+    /// Layers whose listing is known, or claimed.
+    listed: HashSet<LayerId>,
     /// Blobs that nobody gave who said that they had them.
     lost: HashSet<Digest>,
     /// Blobs that outputs are made of, in whatever form.
@@ -64,9 +69,11 @@ impl std::fmt::Debug for Blobs {
 }
 
 impl Blobs {
-    pub(crate) fn new(store: Arc<Store>, puller: Arc<Puller>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, snapshots: Snapshots, puller: Arc<Puller>) -> Self {
         Self {
             store,
+            snapshots,
+            claims: Claims::default(),
             puller,
             state: Mutex::default(),
         }
@@ -121,9 +128,22 @@ impl Blobs {
         state.bases.get(diff_id).cloned()
     }
 
-    /// Sees to it that every layer has a directory or a blob here.
+    /// Sees to it that every layer has a directory or a blob here, and that what was done by their
+    /// listings was right.
     pub(crate) async fn ensure_usable(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
-        let unknown = self.unknown(snapshot);
+        self.fetch_usable(snapshot).await?;
+        self.prove(snapshot).await
+    }
+
+    /// Sees to it that every layer has a directory or a blob here.
+    pub(crate) async fn fetch_usable(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
+        self.check(snapshot)?;
+        self.ensure_layers(snapshot.layers().to_vec()).await
+    }
+
+    /// The same for some layers.
+    pub(crate) async fn ensure_layers(&self, layers: Vec<Layer>) -> Result<(), FetchError> {
+        let unknown = self.unknown(&layers);
         if unknown.is_empty() {
             return Ok(());
         }
@@ -154,10 +174,13 @@ impl Blobs {
         excepted: &BTreeSet<Digest>,
     ) -> Result<(), FetchError> {
         let is_needed = |layer: &&Layer| {
-            is_pulled(layer) && layer.diff_id().is_none_or(|id| !excepted.contains(&id))
+            // What was done by the listing of a layer is compared with the layer itself.
+            let is_other = |id| !excepted.contains(&id) || layer.is_unproven();
+            is_pulled(layer) && layer.diff_id().is_none_or(is_other)
         };
         let pulled = snapshot.layers().iter().filter(is_needed);
-        self.fetch(pulled.cloned().collect()).await
+        self.fetch(pulled.cloned().collect()).await?;
+        self.prove(snapshot).await
     }
 
     /// Sees to it that the blobs of those pulled layers are here that are no layers of images, which
@@ -165,7 +188,8 @@ impl Blobs {
     pub(crate) async fn ensure_own(&self, snapshot: &Snapshot) -> Result<(), FetchError> {
         let layers = snapshot.layers().iter();
         let own = layers.filter(|layer| self.is_imported(layer));
-        self.fetch(own.cloned().collect()).await
+        self.fetch(own.cloned().collect()).await?;
+        self.prove(snapshot).await
     }
 
     /// True for a layer that came as a blob, and not from an image of this build.
@@ -200,6 +224,7 @@ impl Blobs {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             for layer in snapshots.iter().flat_map(Snapshot::layers) {
                 state.ready.remove(&layer.id());
+                state.listed.remove(&layer.id());
             }
             state.in_use.clone()
         };
@@ -213,9 +238,25 @@ impl Blobs {
         Ok(acetate_stdx::blocking(check).await?)
     }
 
-    fn unknown(&self, snapshot: &Snapshot) -> Vec<Layer> {
+    /// The pulled layers of a snapshot that were not found listed yet.
+    pub(crate) fn unlisted(&self, snapshot: &Snapshot) -> Vec<Layer> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
+        pulled
+            .filter(|layer| !state.listed.contains(&layer.id()))
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn note_listed(&self, snapshot: &Snapshot) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulled = snapshot.layers().iter().filter(|layer| is_pulled(layer));
+        state.listed.extend(pulled.map(Layer::id));
+    }
+
+    fn unknown(&self, layers: &[Layer]) -> Vec<Layer> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulled = layers.iter().filter(|layer| is_pulled(layer));
         pulled
             .filter(|layer| !state.ready.contains(&layer.id()))
             .cloned()

@@ -99,6 +99,7 @@ pub(crate) async fn build(
     };
     let explanations = explain::after(&runner, &request, ending == Ending::Well).await;
     let summaries = unless(&cancel, shared::finish(&runner, &progress, ending)).await;
+    runner.record_proven();
     phase("shared");
     let finished = match result {
         Ok(finished) => finished?,

@@ -238,7 +238,7 @@ impl Taker {
     fn begins(&self, cache: &CacheMount, base: Option<&Snapshot>) -> Result<String, StepError> {
         let Some(base) = base else {
             let CacheMount { mode, uid, gid, .. } = cache;
-            return Ok(format!("empty {mode} {uid} {gid}"));
+            return Ok(begins_empty(*mode, *uid, *gid));
         };
         let tree = ViewTree::new(self.snapshots.view(base)?);
         let all = [".".to_owned()];
@@ -340,8 +340,13 @@ impl Taker {
     }
 }
 
+/// What an empty directory of these attributes is called to begin with.
+pub(crate) fn begins_empty(mode: u32, uid: u32, gid: u32) -> String {
+    format!("empty {mode} {uid} {gid}")
+}
+
 /// What makes two cache mounts the same: the name, and what a new directory begins with.
-fn identity(id: &str, begins: &str) -> Digest {
+pub(crate) fn identity(id: &str, begins: &str) -> Digest {
     Digest::of(format!("acetate/cache-mount/v1\n{}\n{id}\n{begins}", id.len()).as_bytes())
 }
 

@@ -79,7 +79,8 @@ async fn find(engine: &Engine, image: &str) -> Result<(Snapshot, ImageConfig), B
     };
     let resolved = Arc::new(engine.puller.resolve(&source, &Platform::host()).await?);
     let snapshot = engine.snapshots.from_blobs(&images::layers_of(&resolved))?;
-    let blobs = Blobs::new(Arc::clone(&engine.store), Arc::clone(&engine.puller));
+    let (store, puller) = (Arc::clone(&engine.store), Arc::clone(&engine.puller));
+    let blobs = Blobs::new(store, engine.snapshots.clone(), puller);
     blobs.offer(&resolved);
     blobs.ensure_usable(&snapshot).await.map_err(fetch_error)?;
     Ok((snapshot, resolved.config.clone()))

@@ -2,7 +2,7 @@ use crate::blobs::Blobs;
 use crate::shared::MOUNT_FACT;
 use crate::{
     BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, ExplainReport,
-    Isolation, RunRequest, build, call, container, explain, names,
+    Isolation, RunRequest, VerifyReport, build, call, container, explain, names, verify,
 };
 use acetate_cache::LocalCache;
 use acetate_cache::story::LocalStories;
@@ -138,6 +138,19 @@ impl Engine {
         explain::ask(self, request, sink, cancel).await
     }
 
+    /// Builds twice, the second time without the cache, and compares what came of it.
+    ///
+    /// # Errors
+    /// As [`Self::build`]. That the builds differ is no error.
+    pub async fn verify(
+        &self,
+        request: BuildRequest,
+        sink: Arc<dyn EventSink>,
+        cancel: CancellationToken,
+    ) -> Result<VerifyReport, BuildError> {
+        verify::verify(self, request, sink, cancel).await
+    }
+
     /// Runs a command in a throw-away container and returns its exit code.
     pub async fn run(
         &self,
@@ -145,6 +158,11 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Result<u8, BuildError> {
         container::run(self, request, cancel).await
+    }
+
+    /// The time by the clock of this engine, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now().0
     }
 
     /// Measures what the state directory holds.
@@ -178,7 +196,8 @@ impl Engine {
     /// Fetches blobs for one build.
     pub(crate) fn blobs(&self) -> Arc<Blobs> {
         let puller = Arc::clone(&self.puller);
-        Arc::new(Blobs::new(Arc::clone(&self.store), puller))
+        let snapshots = self.snapshots.clone();
+        Arc::new(Blobs::new(Arc::clone(&self.store), snapshots, puller))
     }
 
     pub(crate) fn cache(&self) -> LocalCache {

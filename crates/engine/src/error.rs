@@ -87,6 +87,18 @@ impl BuildError {
         words(self)
     }
 
+    /// An error of a file that the user named; what was tried is the rest of "failed to".
+    pub(crate) fn input(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Input {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// An error in a flag.
     pub(crate) fn request(message: impl Into<String>) -> Self {
         Self::Request {

@@ -10,9 +10,9 @@ use crate::{
 use acetate_image::{
     AnnotationLevel, Destination as ImageDestination, DockerExporter, ExportReport, Exporter,
     Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble,
-    compress,
+    compress_all,
 };
-use acetate_oci::{Compression, Descriptor, Digest, Reference, Timestamp};
+use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -225,7 +225,9 @@ pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
             // What goes to registries is looked for when it is pushed.
             OutputSpec::CacheOnly | OutputSpec::Image(..) => {}
             output => match output.image().map(|options| options.recipe) {
-                Some(recipe) if recipe.compression() != Compression::None => recipes.push(recipe),
+                Some(recipe) if recipe.keeps_tar() && recipe.compression() != Compression::None => {
+                    recipes.push(recipe);
+                }
                 _ => tars = Tars::Needed,
             },
         }
@@ -343,9 +345,13 @@ fn note_forms(
         let Some(own) = own.filter(|own| runner.blobs.base(own).is_none()) else {
             continue;
         };
-        if form.descriptor.digest != plain.descriptor.digest {
+        if recipe.keeps_tar() && form.descriptor.digest != plain.descriptor.digest {
             let used = UsedForm {
-                descriptor: form.descriptor.clone(),
+                // Images of other styles call the same blob otherwise.
+                descriptor: Descriptor {
+                    media_type: MediaType::oci_layer(recipe.compression()),
+                    ..form.descriptor.clone()
+                },
                 layer: own,
             };
             runner.forms.note_used(plain.diff_id, recipe, used);
@@ -398,6 +404,31 @@ pub(crate) fn destination(dest: &Destination) -> ImageDestination {
     }
 }
 
+/// Layers with the compression of an output, in their order.
+fn in_form(
+    layers: &[ImageLayer],
+    store: &acetate_store::Store,
+    options: &ImageOptions,
+    forms: &BTreeMap<Digest, Descriptor>,
+) -> Result<Vec<ImageLayer>, BuildError> {
+    let known = |layer: &ImageLayer| -> Option<ImageLayer> {
+        let descriptor = forms.get(&layer.diff_id)?.clone();
+        let diff_id = layer.diff_id;
+        Some(ImageLayer {
+            descriptor,
+            diff_id,
+        })
+    };
+    let is_unknown = |layer: &&ImageLayer| !forms.contains_key(&layer.diff_id);
+    let unknown: Vec<ImageLayer> = layers.iter().filter(is_unknown).cloned().collect();
+    let made = compress_all(store, &unknown, options.recipe, options.force)?;
+    let mut made = made.into_iter();
+    let all = layers
+        .iter()
+        .filter_map(|layer| known(layer).or_else(|| made.next()));
+    Ok(all.collect())
+}
+
 /// The same images as an output wants them: with its compression, types and annotations.
 ///
 /// `forms` are those of layers, by what they hold, that are known although they may not be here.
@@ -407,16 +438,8 @@ pub(crate) fn packed(
     options: &ImageOptions,
     forms: &BTreeMap<Digest, Descriptor>,
 ) -> Result<Vec<Image>, BuildError> {
-    let form = |layer: &ImageLayer| match forms.get(&layer.diff_id) {
-        Some(descriptor) => Ok(ImageLayer {
-            descriptor: descriptor.clone(),
-            diff_id: layer.diff_id,
-        }),
-        None => compress(store, layer, options.recipe, options.force),
-    };
     let one = |image: &Image| -> Result<Image, BuildError> {
-        let layers = image.layers.iter().map(form);
-        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let layers = in_form(&image.layers, store, options, forms)?;
         let history = image.config.history.clone();
         let image = assemble(image.config.clone(), history, layers, options.packaging)?;
         let platform = image.platform();

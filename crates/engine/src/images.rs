@@ -9,7 +9,7 @@ use acetate_cache::layout::INLINE_FIELD;
 use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
-use acetate_oci::{Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
+use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -93,24 +93,7 @@ async fn finish_images(
         offer_unneeded(runner).await;
         runner.publisher.prepared(INLINE_PATIENCE).await;
     }
-    let mut sealed_images = Vec::with_capacity(lowered.images.len());
-    for image in &lowered.images {
-        let target = image
-            .output
-            .and_then(|edge| edges.iter().position(|id| *id == edge.vertex));
-        let files = target
-            .and_then(|n| outputs.get(n))
-            .map(Output::files)
-            .unwrap_or_default();
-        if lowered.epoch.is_some() {
-            // Layers of builds elsewhere are rewritten for the epoch, too.
-            let fetched = runner.blobs.ensure_own(&files.snapshot).await;
-            fetched.map_err(|error| lost_or(error, target))?;
-        }
-        let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
-        let layers = sealed.map_err(|error| lost_or(error, target))?;
-        sealed_images.push((image, target, files, layers));
-    }
+    let sealed_images = seal_all(runner, lowered, (edges, outputs)).await?;
     let formed = bring_forms(runner, request, &sealed_images).await;
     let mut assembled = Vec::with_capacity(lowered.images.len());
     for (image, target, files, layers) in sealed_images {
@@ -136,6 +119,16 @@ async fn finish_images(
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }
+    told(runner, request, &assembled, root)
+}
+
+/// What the build is said to have made; further names of an image are given once its digest is known.
+fn told(
+    runner: &StepRunner,
+    request: &BuildRequest,
+    assembled: &[Assembled],
+    root: Option<Descriptor>,
+) -> Result<Finished, FinishError> {
     let mut images: Vec<BuiltImage> = assembled
         .iter()
         .map(|assembled| built(&assembled.image))
@@ -151,7 +144,7 @@ async fn finish_images(
     let digest = root.map(|root| root.digest).or(only);
     if let Some(digest) = digest {
         let names = export::with_digest(request, digest)?;
-        names::write(&runner.store, &names, &assembled)?;
+        names::write(&runner.store, &names, assembled)?;
     }
     Ok(Finished {
         images,
@@ -161,6 +154,33 @@ async fn finish_images(
             .collect(),
         digest,
     })
+}
+
+/// Seals the layers of all images.
+async fn seal_all<'a>(
+    runner: &StepRunner,
+    lowered: &'a Lowered,
+    (edges, outputs): (&[VertexId], &[Output]),
+) -> Result<Vec<SealedImage<'a>>, FinishError> {
+    let mut sealed_images = Vec::with_capacity(lowered.images.len());
+    for image in &lowered.images {
+        let target = image
+            .output
+            .and_then(|edge| edges.iter().position(|id| *id == edge.vertex));
+        let files = target
+            .and_then(|n| outputs.get(n))
+            .map(Output::files)
+            .unwrap_or_default();
+        if lowered.epoch.is_some() {
+            // Layers of builds elsewhere are rewritten for the epoch, too.
+            let fetched = runner.blobs.ensure_own(&files.snapshot).await;
+            fetched.map_err(|error| lost_or(error, target))?;
+        }
+        let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
+        let layers = sealed.map_err(|error| lost_or(error, target))?;
+        sealed_images.push((image, target, files, layers));
+    }
+    Ok(sealed_images)
 }
 
 type SealedImage<'a> = (&'a ImageResult, Option<usize>, Files, Vec<ImageLayer>);

@@ -19,6 +19,7 @@ mod cache_spec;
 pub mod cache_tools;
 mod call;
 mod claim;
+mod claims;
 mod container;
 mod context;
 mod daemon;
@@ -51,6 +52,8 @@ mod sight;
 mod ssh;
 mod start;
 mod steps;
+mod unproven;
+mod verify;
 mod waits;
 
 pub use acetate_cache::remote::{CacheAddress, RemoteError as CacheAddressError};
@@ -58,7 +61,8 @@ pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
 pub use acetate_graph::{NetworkMode, Resources};
 pub use acetate_image::{
-    Annotation, AnnotationLevel, Annotations, Force, Packaging, PlatformDirs, Recipe, Stale, Style,
+    Annotation, AnnotationLevel, Annotations, Change, Comparison, EntryChange, Force,
+    LayerComparison, Packaging, PlatformDirs, Recipe, Stale, Style,
 };
 pub use acetate_registry::Environment as RegistryEnvironment;
 pub use acetate_remote::CredentialError;
@@ -86,3 +90,4 @@ pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{
     BuildRequest, ContextInput, DockerfileInput, Isolation, SecretSource, SecretSpec, SshSpec,
 };
+pub use verify::VerifyReport;

@@ -48,11 +48,11 @@ impl OutputSpec {
 
     /// True when it is written to standard output.
     pub fn is_stdout(&self) -> bool {
-        let dest = match self {
-            Self::Oci(_, LayoutPlace::Archive(dest))
-            | Self::DockerArchive(_, dest)
-            | Self::Tar(dest, _) => dest,
-            _ => return false,
+        let (Self::Oci(_, LayoutPlace::Archive(dest))
+        | Self::DockerArchive(_, dest)
+        | Self::Tar(dest, _)) = self
+        else {
+            return false;
         };
         *dest == Destination::Stdout
     }

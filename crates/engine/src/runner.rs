@@ -16,6 +16,7 @@ use crate::shared::lease::Lease;
 use crate::shared::{Candidate, Forms, Made, Publisher, Reach, SharedCaches, UsedMounts, load};
 use crate::ssh::SshAgents;
 use crate::steps::StepError;
+use crate::unproven::Unproven;
 use crate::waits::Waits;
 use acetate_cache::{
     CacheIndex, CacheKey, CacheRecord, Entry, LayerRecord, LocalCache, OpHistory, Past, Pasts,
@@ -77,6 +78,7 @@ pub(crate) struct StepRunner {
     pub(crate) waits: Waits,
     pub(crate) turns: Turns,
     pub(crate) ran: Ran,
+    pub(crate) unproven: Unproven,
     pub(crate) n_run: AtomicUsize,
     pub(crate) n_cached: AtomicUsize,
 }
@@ -240,7 +242,7 @@ impl StepRunner {
         let (vertex, inputs) = (question.vertex, question.inputs.clone());
         for input in &inputs {
             // Names of layers are compared without their bytes, so a failure is no error here.
-            if let Err(error) = self.blobs.ensure_usable(&input.files().snapshot).await {
+            if let Err(error) = self.blobs.ensure_listed(&input.files().snapshot).await {
                 tracing::debug!(%error, "an input is not compared");
                 return Vec::new();
             }
@@ -352,8 +354,22 @@ impl StepRunner {
         });
     }
 
+    /// Records what was made by listings of caches that are known to be right by now. What nobody
+    /// could compare is not recorded, and made again the next time.
+    pub(crate) fn record_proven(&self) {
+        for kept in self.unproven.take() {
+            if !self.blobs.claims.is_unproven(&kept.files.snapshot) {
+                self.record(kept.vertex, &kept.inputs, &kept.files, kept.duration_ms);
+            }
+        }
+    }
+
     /// Records a result by definition, and its inputs for the lookup by content.
     fn record(&self, id: VertexId, inputs: &[Output], files: &Files, duration_ms: u64) {
+        if self.blobs.claims.is_unproven(&files.snapshot) {
+            self.unproven.keep(id, inputs, files, duration_ms);
+            return;
+        }
         let key = self.graph.key(id);
         let ids = files.snapshot.ids();
         let past = Past {

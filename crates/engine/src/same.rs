@@ -9,7 +9,7 @@ use acetate_cache::{Past, PastInput};
 use acetate_files::Selection;
 use acetate_graph::key::{UseRole, uses};
 use acetate_graph::{CopyAction, Vertex};
-use acetate_snapshot::{Entry, EntryKind, Layer, Listing, Snapshot, Snapshots};
+use acetate_snapshot::{Layer, Snapshot, Snapshots};
 
 /// Compares inputs of one build with those of earlier ones.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl<'a> Same<'a> {
             return Ok(a == b);
         }
         let (a, b) = (self.snapshots.listing(a)?, self.snapshots.listing(b)?);
-        Ok(are_alike(&a, &b))
+        Ok(a.has_same_names(&b))
     }
 
     fn is_same_layer(&self, a: &Layer, b: &Layer) -> Result<bool, SightError> {
@@ -143,20 +143,4 @@ fn shape(selection: &Selection) -> Vec<Vec<usize>> {
     slots
         .map(|slot| slot.picks.iter().map(|pick| pick.below.len()).collect())
         .collect()
-}
-
-/// Compares two layers without the digests of their files.
-fn are_alike(a: &Listing, b: &Listing) -> bool {
-    let without = |entry: &Entry| {
-        let mut entry = entry.clone();
-        if let EntryKind::File { digest, .. } = &mut entry.kind {
-            *digest = None;
-        }
-        entry
-    };
-    a.len() == b.len()
-        && a.entries()
-            .iter()
-            .zip(b.entries())
-            .all(|(a, b)| without(a) == without(b))
 }

@@ -13,6 +13,7 @@ use crate::runner::StepRunner;
 use crate::secrets::Secrets;
 use crate::shared::{Candidate, Forms, Publisher, SharedCaches};
 use crate::ssh::SshAgents;
+use crate::unproven::Unproven;
 use crate::waits::Waits;
 use crate::{BuildError, BuildRequest};
 use acetate_cache::OpHistory;
@@ -94,6 +95,7 @@ impl Start<'_> {
             waits: Waits::default(),
             turns: Turns::default(),
             ran: Ran::default(),
+            unproven: Unproven::default(),
             n_run: AtomicUsize::new(0),
             n_cached: AtomicUsize::new(self.n_cached),
         };

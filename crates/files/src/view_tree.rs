@@ -1,6 +1,6 @@
 use crate::{Content, FilesError, LinkGroup, Node, NodeKind, Tree};
 use acetate_oci::Digest;
-use acetate_snapshot::{EntryKind, Follow, Found, SnapshotError, View};
+use acetate_snapshot::{EntryKind, Follow, Found, Layer, SnapshotError, View};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -14,6 +14,12 @@ impl ViewTree {
     /// Reads from a view.
     pub fn new(view: View) -> Self {
         Self { view }
+    }
+
+    /// The layer that the thing at a path comes from.
+    pub fn layer(&self, path: &Path) -> Option<&Layer> {
+        let found = self.view.lookup(path)?;
+        Some(self.view.source(found).0)
     }
 
     /// The digest of a regular file, read if no listing knows it.

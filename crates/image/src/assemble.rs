@@ -8,6 +8,7 @@ use acetate_oci::{
 };
 
 use crate::ImageError;
+use crate::compress::blob_annotations;
 use crate::layer::ImageLayer;
 
 /// Whose media types a manifest uses.
@@ -155,7 +156,11 @@ fn finish(
 ) -> Result<Image, ImageError> {
     for layer in &mut layers {
         let Descriptor { digest, size, .. } = layer.descriptor;
-        layer.descriptor = Descriptor::new(layer_type(layer, packaging)?, digest, size);
+        let mut descriptor = Descriptor::new(layer_type(layer, packaging)?, digest, size);
+        if packaging.style == Style::Oci {
+            descriptor.annotations = blob_annotations(&layer.descriptor);
+        }
+        layer.descriptor = descriptor;
     }
     let (config_type, manifest_type) = match packaging.style {
         Style::Oci => (MediaType::OCI_CONFIG, MediaType::OCI_MANIFEST),
@@ -264,6 +269,30 @@ mod tests {
                 .contains("speaks of 0 layers, the image has 1")
         );
         assert!(assemble(config(), vec![entry("x", false)], Vec::new(), Style::Oci).is_err());
+    }
+
+    #[test]
+    fn what_annotations_say_of_the_blob_stays() {
+        let mut annotated = layer("x", MediaType::OCI_LAYER_GZIP);
+        for key in [
+            "containerd.io/snapshot/stargz/toc.digest",
+            "io.containers.estargz.uncompressed-size",
+            "org.example.other",
+        ] {
+            let annotations = &mut annotated.descriptor.annotations;
+            annotations.insert(key.to_owned(), "1".to_owned());
+        }
+        let oci = assemble(config(), Vec::new(), vec![annotated], Style::Oci).unwrap();
+        let kept: Vec<&String> = oci.manifest.layers[0].annotations.keys().collect();
+        assert_eq!(
+            kept,
+            [
+                "containerd.io/snapshot/stargz/toc.digest",
+                "io.containers.estargz.uncompressed-size"
+            ]
+        );
+        let docker = oci.in_style(Style::Docker).unwrap();
+        assert!(docker.manifest.layers[0].annotations.is_empty());
     }
 
     #[test]

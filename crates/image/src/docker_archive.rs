@@ -137,7 +137,7 @@ impl Reading<'_> {
             .take(4)
             .read_to_end(&mut head)
             .map_err(ImageError::io(self.path))?;
-        let compression = compression_of(&head);
+        let compression = Compression::of_bytes(&head);
         let expect = match compression {
             Compression::None => Expect::digest(diff_id),
             _ => Expect::ANY,
@@ -168,15 +168,6 @@ impl Reading<'_> {
         checked
             .map(drop)
             .map_err(|error| ImageError::corrupt(self.what(name), error))
-    }
-}
-
-/// How bytes that begin so are compressed.
-fn compression_of(head: &[u8]) -> Compression {
-    match head {
-        [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
-        _ => Compression::None,
     }
 }
 

@@ -26,6 +26,7 @@ mod export;
 mod flatten;
 mod layer;
 mod layout;
+mod pipe;
 mod puller;
 mod resolved;
 mod source;
@@ -38,7 +39,9 @@ pub use annotations::{Annotation, AnnotationLevel, Annotations};
 pub use assemble::{Image, Packaging, Style, assemble};
 pub use bundle::{Bundle, Companion};
 pub use compare::{Change, Comparison, EntryChange, LayerComparison, compare_layouts};
-pub use compress::{Force, FormOrigin, LevelError, Recipe, StoredForm, compress, pack};
+pub use compress::{
+    Force, FormOrigin, LevelError, Recipe, StoredForm, TypesError, compress, compress_all, pack,
+};
 pub use docker_archive::{ArchivedImage, read_docker_archive};
 pub use error::ImageError;
 pub use export::{

@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use acetate_oci::Timestamp;
 use tar::{EntryType, Header};
 
+use crate::pipe::pipe;
+
 /// The largest number in eight and in twelve octal digits of a header.
 const MAX_ID: u64 = 0o7_777_777;
 const MAX_SIZE: u64 = 0o77_777_777_777;
@@ -69,6 +71,27 @@ impl<W: Write> TarWriter<W> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.pad(size)
+    }
+
+    /// Writes a file as [`Self::file`] does, reading ahead on another thread.
+    pub(crate) fn large(
+        &mut self,
+        member: &Member<'_>,
+        content: &mut (dyn Read + Send),
+    ) -> io::Result<()> {
+        let MemberKind::File(size) = member.kind else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        self.header(member)?;
+        if pipe(&mut content.take(size), &mut self.inner)? != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.pad(size)
+    }
+
+    /// Gives what was written, without the end of the archive.
+    pub(crate) fn into_inner(self) -> W {
+        self.inner
     }
 
     /// Writes the end of the archive.

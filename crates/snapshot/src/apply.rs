@@ -9,13 +9,13 @@ use crate::dirs::{self, LISTING, ROOT_MARK};
 use crate::entry::{Entry, EntryKind, path_bytes};
 use crate::error::{BadLayer, SnapshotError};
 use crate::layer::{DirForm, Layer, Origin, Snapshot};
-use crate::listing::RootEntry;
+use crate::listing::{Listing, RootEntry};
 use crate::scan::{self, ContentSink, LayerInput};
 use crate::snapshots::Snapshots;
 use crate::sys;
 use crate::tree::{Built, Content};
 use acetate_oci::{Compression, Descriptor, Digest, DigestHasher};
-use acetate_store::{ActiveLayer, Directory, LayerRow};
+use acetate_store::{ActiveLayer, Directory, LayerId, LayerRow};
 use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,13 +27,51 @@ use std::path::{Path, PathBuf};
 const SMALL: u64 = 128 * 1024;
 const MAX_IN_MEMORY: u64 = 128 << 20;
 
-/// Makes the directory form of a blob layer. The caller holds the lock of the layer.
-pub(crate) fn apply(
-    snapshots: &Snapshots,
-    layer: &Layer,
-    (diff_id, blob): (Digest, &Descriptor),
-    chain: Digest,
-) -> Result<DirForm, SnapshotError> {
+/// The directory form of a blob layer as its listings below have it: what it is if those are right.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    active: ActiveLayer,
+    pub(crate) listing: Listing,
+    root: RootEntry,
+}
+
+impl Draft {
+    /// Where its files are.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.active.fs_path()
+    }
+
+    /// Gives it its place in the store. Everything below is known to be right by now.
+    pub(crate) fn publish(
+        self,
+        snapshots: &Snapshots,
+        layer: &Layer,
+    ) -> Result<DirForm, SnapshotError> {
+        let published = self.active.publish()?;
+        let mut row = LayerRow::new(published.id, snapshots.now());
+        row.parent = layer.base().layers().last().map(Layer::id);
+        if let Origin::Blob { diff_id, blob } = &layer.0.origin {
+            row.diff_id = Some(*diff_id);
+            row.size = blob.size;
+            row.blob = Some(crate::snapshots::blob_ref(blob));
+        }
+        row.directory = Directory::written(snapshots.0.store.boot());
+        snapshots.0.store.index().put_layer(row);
+        crate::listings::remember(layer, self.listing);
+        Ok(DirForm {
+            path: published.path,
+            root: self.root,
+        })
+    }
+}
+
+/// Unpacks the blob of a layer, beside the place of its directory form.
+pub(crate) fn draft(snapshots: &Snapshots, layer: &Layer) -> Result<Draft, SnapshotError> {
+    let (Origin::Blob { diff_id, blob }, LayerId::Chain(chain)) = (&layer.0.origin, layer.id())
+    else {
+        return Err(SnapshotError::Lost(layer.id().to_string()));
+    };
+    let diff_id = *diff_id;
     let base = snapshots.merged(layer.base())?;
     let active = snapshots.0.store.layers().new_chain_layer(&chain)?;
     let mut aside = Aside::new(active.fs_path().with_file_name("aside"))?;
@@ -47,17 +85,9 @@ pub(crate) fn apply(
     let root = build_tree(snapshots, layer.base(), &built, aside, &active)?;
     let listing = built.listing;
     write_beside(&active, LISTING, &listing.encode())?;
-    let published = active.publish()?;
-    let mut row = LayerRow::new(published.id, snapshots.now());
-    row.parent = layer.base().layers().last().map(Layer::id);
-    row.diff_id = Some(diff_id);
-    row.size = blob.size;
-    row.blob = Some(crate::snapshots::blob_ref(blob));
-    row.directory = Directory::written(snapshots.0.store.boot());
-    snapshots.0.store.index().put_layer(row);
-    crate::listings::remember(layer, listing);
-    Ok(DirForm {
-        path: published.path,
+    Ok(Draft {
+        active,
+        listing,
         root,
     })
 }
@@ -69,8 +99,19 @@ pub(crate) fn open_blob(
     blob: &Descriptor,
 ) -> Result<LayerInput<impl Read + use<>>, SnapshotError> {
     let compression = blob.media_type.compression();
-    let reader = snapshots.0.store.blobs().open(&blob.digest)?;
-    let reader = reader.ok_or_else(|| SnapshotError::Lost(blob.digest.to_string()))?;
+    let lost = || SnapshotError::Lost(blob.digest.to_string());
+    let reader: Box<dyn Read> = if blob.digest == diff_id {
+        // Whoever reads a layer compares it with its diff id: a plain one is not hashed twice.
+        let path = snapshots.0.store.blobs().path(&blob.digest);
+        match File::open(&path) {
+            Ok(file) => Box::new(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost()),
+            Err(error) => return Err(SnapshotError::io("open", path)(error)),
+        }
+    } else {
+        let reader = snapshots.0.store.blobs().open(&blob.digest)?;
+        Box::new(reader.ok_or_else(lost)?)
+    };
     Ok(LayerInput {
         reader,
         compression: compression.unwrap_or(Compression::None),
@@ -192,7 +233,7 @@ fn below(
         if let Content::Below { layer, .. } = content
             && !dirs.contains_key(layer)
         {
-            dirs.insert(*layer, snapshots.dir(&base.layers()[*layer])?);
+            dirs.insert(*layer, dirs::readable(snapshots, &base.layers()[*layer])?);
         }
     }
     Ok(dirs)
@@ -237,10 +278,7 @@ impl Contents for Applied<'_> {
 }
 
 /// Scans the blob of a layer for its listing alone.
-pub(crate) fn scan_blob(
-    snapshots: &Snapshots,
-    layer: &Layer,
-) -> Result<crate::Listing, SnapshotError> {
+pub(crate) fn scan_blob(snapshots: &Snapshots, layer: &Layer) -> Result<Listing, SnapshotError> {
     let Origin::Blob { diff_id, blob } = &layer.0.origin else {
         return Err(SnapshotError::Lost(layer.id().to_string()));
     };
@@ -256,11 +294,32 @@ pub(crate) fn scan_blob(
     Ok(built.map_err(bad)?.listing)
 }
 
+/// Reads the names and attributes of the blob of a layer; no byte of a file is hashed.
+///
+/// What a blob of the store holds was compared with its digest when it came.
+pub(crate) fn outline_blob(snapshots: &Snapshots, layer: &Layer) -> Result<Listing, SnapshotError> {
+    let Origin::Blob { diff_id, blob } = &layer.0.origin else {
+        return Err(SnapshotError::Lost(layer.id().to_string()));
+    };
+    let base = snapshots.merged(layer.base())?;
+    let path = snapshots.0.store.blobs().path(&blob.digest);
+    let input = LayerInput {
+        reader: File::open(&path).map_err(SnapshotError::io("open", &path))?,
+        compression: blob.media_type.compression().unwrap_or(Compression::None),
+        diff_id: *diff_id,
+    };
+    let outline = scan::outline(input, &base, snapshots.0.options.limits);
+    outline.map_err(|source| SnapshotError::Bad {
+        layer: blob.digest,
+        source,
+    })
+}
+
 /// Reads the listing that lies beside a directory form.
-pub(crate) fn listing_beside(dir: &DirForm) -> Option<crate::Listing> {
+pub(crate) fn listing_beside(dir: &DirForm) -> Option<Listing> {
     let path = dir.path.with_file_name(dirs::LISTING);
     let bytes = std::fs::read(&path).ok()?;
-    match crate::Listing::decode(&bytes) {
+    match Listing::decode(&bytes) {
         Ok(listing) => Some(listing),
         Err(error) => {
             tracing::debug!(?path, %error, "a stored listing is made anew");

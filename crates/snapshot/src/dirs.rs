@@ -1,14 +1,17 @@
 //! Directory forms: found, or made once from the layer's blob.
 
-use crate::apply;
+use crate::apply::{self, Draft};
+use crate::claims;
 use crate::entry::{Entry, EntryKind};
 use crate::error::SnapshotError;
 use crate::layer::{DirForm, Layer, Origin, Snapshot};
 use crate::listing::RootEntry;
+use crate::listings;
 use crate::snapshots::Snapshots;
 use crate::sys;
 use crate::xattrs;
 use acetate_store::{ActiveLayer, LayerId, Object, StoreLock};
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -75,8 +78,60 @@ pub(crate) fn chain(
             }
         }
     }
+    make_listed(snapshots, snapshot)?;
     let forms = snapshot.layers().iter();
     forms.map(|layer| dir_form(snapshots, layer)).collect()
+}
+
+/// How many directory forms are made side by side: each holds contents in memory.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Makes missing directory forms side by side, where everything below is listed already; else each
+/// lists the one that the next needs.
+fn make_listed(snapshots: &Snapshots, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    let layers = snapshot.layers();
+    let is_missing = |layer: &&Layer| layer.0.dir.get().is_none();
+    let missing: Vec<&Layer> = layers.iter().filter(is_missing).collect();
+    if missing.len() < 2 {
+        return Ok(());
+    }
+    for layer in &layers[..layers.len() - 1] {
+        if listings::known(snapshots, layer)?.is_none() {
+            return Ok(());
+        }
+    }
+    for missing in missing.chunks(SIDE_BY_SIDE) {
+        let drafts = missing.par_iter().map(|layer| draft(snapshots, layer));
+        let drafts: Vec<Option<(StoreLock, Draft)>> = drafts.collect::<Result<_, _>>()?;
+        for (layer, drawn) in missing.iter().zip(drafts) {
+            let Some((_lock, draft)) = drawn else {
+                continue;
+            };
+            if claims::are_settled(layer.base()) && !claims::is_any_refuted(layer.base()) {
+                let dir = draft.publish(snapshots, layer)?;
+                drop(layer.0.dir.set(dir));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Unpacks a layer unless somebody else does; nobody is waited for, since others may wait for what is
+/// held here.
+fn draft(
+    snapshots: &Snapshots,
+    layer: &Layer,
+) -> Result<Option<(StoreLock, Draft)>, SnapshotError> {
+    let Ok(name) = lock_name(layer) else {
+        return Ok(None);
+    };
+    let Some(lock) = snapshots.0.store.try_lock(&name)? else {
+        return Ok(None);
+    };
+    if find(snapshots, layer)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some((lock, apply::draft(snapshots, layer)?)))
 }
 
 fn form_of(path: PathBuf) -> Result<DirForm, SnapshotError> {
@@ -99,16 +154,43 @@ fn form_of(path: PathBuf) -> Result<DirForm, SnapshotError> {
 }
 
 fn make(snapshots: &Snapshots, layer: &Layer) -> Result<DirForm, SnapshotError> {
-    let (Origin::Blob { diff_id, blob }, LayerId::Chain(chain)) = (&layer.0.origin, layer.id())
-    else {
-        return Err(SnapshotError::Lost(layer.id().to_string()));
-    };
-    let _lock = wait_for(snapshots, &format!("apply {}", chain.hex()))?;
+    let name = lock_name(layer)?;
+    if !claims::are_settled(layer.base()) {
+        // What is kept is made on what is known, not on what somebody said.
+        chain(snapshots, layer.base())?;
+    }
+    let _lock = wait_for(snapshots, &name)?;
     // Another process may have made it meanwhile.
     if let Some(dir) = find(snapshots, layer)? {
         return Ok(dir);
     }
-    apply::apply(snapshots, layer, (*diff_id, blob), chain)
+    apply::draft(snapshots, layer)?.publish(snapshots, layer)
+}
+
+fn lock_name(layer: &Layer) -> Result<String, SnapshotError> {
+    match (&layer.0.origin, layer.id()) {
+        (Origin::Blob { .. }, LayerId::Chain(chain)) => Ok(format!("apply {}", chain.hex())),
+        (_, id) => Err(SnapshotError::Lost(id.to_string())),
+    }
+}
+
+/// Returns a directory in which the files of a layer can be read.
+///
+/// Where the listings below are only claimed, it is one that is not kept: its blob alone is needed.
+pub(crate) fn readable(snapshots: &Snapshots, layer: &Layer) -> Result<PathBuf, SnapshotError> {
+    if claims::are_settled(layer.base()) {
+        return Ok(dir_form(snapshots, layer)?.path);
+    }
+    if let Some(dir) = find(snapshots, layer)? {
+        return Ok(dir.path);
+    }
+    let _work = layer.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(draft) = layer.0.draft.get() {
+        return Ok(draft.path());
+    }
+    let draft = apply::draft(snapshots, layer)?;
+    claims::compare(layer, &draft.listing);
+    Ok(layer.0.draft.get_or_init(|| draft).path())
 }
 
 /// Waits for a lock of the store on a thread that may block.

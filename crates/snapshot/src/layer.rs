@@ -1,5 +1,7 @@
 //! [`Layer`] and [`Snapshot`]: values that name layers; the work on them is done by `Snapshots`.
 
+use crate::apply::Draft;
+use crate::claims::{self, Claim};
 use crate::listing::{Listing, RootEntry};
 use acetate_oci::{Descriptor, Digest};
 use acetate_store::LayerId;
@@ -18,6 +20,9 @@ pub(crate) struct LayerState {
     pub(crate) origin: Origin,
     pub(crate) dir: OnceLock<DirForm>,
     pub(crate) listing: Mutex<Option<Arc<Listing>>>,
+    pub(crate) claim: Mutex<Claim>,
+    /// Its files as a claim below has it, for whoever only reads them.
+    pub(crate) draft: OnceLock<Draft>,
     pub(crate) sealed: OnceLock<Arc<Sealed>>,
     /// Held while a form of the layer is made, so that each is made once.
     pub(crate) work: Mutex<()>,
@@ -66,6 +71,22 @@ impl Layer {
     /// Returns the digest of the uncompressed tar when it is known without any work.
     pub fn diff_id(&self) -> Option<Digest> {
         self.sealed().map(|sealed| sealed.diff_id)
+    }
+
+    /// Returns whether a claimed listing of the layer is used where its own is not known.
+    pub fn is_claimed(&self) -> bool {
+        claims::stands(self)
+    }
+
+    /// Returns whether something was done by a claimed listing that nobody compared with the layer.
+    pub fn is_unproven(&self) -> bool {
+        claims::is_open(self)
+    }
+
+    /// Returns whether something was done by a claimed listing that is not that of the layer: then
+    /// it is to be done again.
+    pub fn is_refuted(&self) -> bool {
+        claims::is_refuted(self)
     }
 
     /// Returns what sealing yielded or would yield without any work.

@@ -17,6 +17,7 @@
 mod active;
 mod apply;
 mod build;
+mod claims;
 mod clamp;
 mod complete;
 mod directory;
@@ -55,7 +56,7 @@ pub use listing::{
 pub use merged::Found;
 pub use resolve::Follow;
 pub use root_mount::RootMount;
-pub use scan::{LayerInput, Limits, scan};
+pub use scan::{LayerInput, Limits, diff_id, scan};
 pub use snapshots::{BlobLayer, SnapshotOptions, Snapshots};
 pub use view::{Resolved, View};
 pub use xattrs::{OverlayXattrs, is_kept};

@@ -1,6 +1,7 @@
 //! Listings: remembered, found beside the layer or in the index, walked, or scanned.
 
 use crate::apply;
+use crate::claims;
 use crate::dirs;
 use crate::entry::{Entry, EntryKind};
 use crate::error::SnapshotError;
@@ -28,9 +29,40 @@ pub(crate) fn listing(snapshots: &Snapshots, layer: &Layer) -> Result<Arc<Listin
     }
     let made = match &layer.0.origin {
         Origin::Local => local(snapshots, layer)?,
-        Origin::Blob { .. } => of_blob(snapshots, layer)?,
+        Origin::Blob { .. } => {
+            if let Some(listing) = known(snapshots, layer)? {
+                return Ok(listing);
+            }
+            let listing = apply::scan_blob(snapshots, layer)?;
+            if !claims::are_settled(layer.base()) {
+                // It is what the claims below make of the layer, and no more than one itself.
+                claims::put(layer, listing.clone());
+                return Ok(claims::take(layer).unwrap_or_else(|| Arc::new(listing)));
+            }
+            store(snapshots, layer, &listing);
+            listing
+        }
     };
     Ok(remember(layer, made))
+}
+
+/// Returns a listing that is remembered, stored or claimed.
+pub(crate) fn known(
+    snapshots: &Snapshots,
+    layer: &Layer,
+) -> Result<Option<Arc<Listing>>, SnapshotError> {
+    if let Some(listing) = remembered(layer) {
+        return Ok(Some(listing));
+    }
+    let found = match &layer.0.origin {
+        Origin::Local if layer.0.sealed.get().is_some() => stored(snapshots, layer)?,
+        Origin::Local => None,
+        Origin::Blob { .. } => found(snapshots, layer)?,
+    };
+    Ok(match found {
+        Some(listing) => Some(remember(layer, listing)),
+        None => claims::take(layer),
+    })
 }
 
 pub(crate) fn remembered(layer: &Layer) -> Option<Arc<Listing>> {
@@ -40,6 +72,7 @@ pub(crate) fn remembered(layer: &Layer) -> Option<Arc<Listing>> {
 
 /// Keeps a listing unless there is one; returns the one that counts.
 pub(crate) fn remember(layer: &Layer, listing: Listing) -> Arc<Listing> {
+    claims::settle(layer, &listing);
     let mut slot = layer
         .0
         .listing
@@ -117,17 +150,13 @@ pub(crate) fn walk_options(snapshots: &Snapshots, root: RootEntry) -> WalkOption
     }
 }
 
-fn of_blob(snapshots: &Snapshots, layer: &Layer) -> Result<Listing, SnapshotError> {
+/// Finds the listing of a blob beside its directory form, or in the index.
+fn found(snapshots: &Snapshots, layer: &Layer) -> Result<Option<Listing>, SnapshotError> {
     let dir = dirs::find(snapshots, layer)?;
     if let Some(listing) = dir.as_ref().and_then(apply::listing_beside) {
-        return Ok(listing);
+        return Ok(Some(listing));
     }
-    if let Some(listing) = stored(snapshots, layer)? {
-        return Ok(listing);
-    }
-    let listing = apply::scan_blob(snapshots, layer)?;
-    store(snapshots, layer, &listing);
-    Ok(listing)
+    stored(snapshots, layer)
 }
 
 /// Returns the listing with all content digests.

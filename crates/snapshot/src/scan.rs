@@ -64,6 +64,28 @@ pub fn scan(
     Ok(built.listing)
 }
 
+/// Reads a blob to its end and returns the digest of its uncompressed bytes, and how many those are.
+///
+/// Fails when it does not decompress or is larger than the limit; what the bytes mean is not looked
+/// at.
+pub fn diff_id(
+    reader: impl Read,
+    compression: Compression,
+    limits: Limits,
+) -> Result<(Digest, u64), BadLayer> {
+    let decoder = decoder(reader, compression).map_err(BadLayer::Unreadable)?;
+    let mut hashed = HashingReader::new(decoder.take(limits.bytes.saturating_add(1)));
+    io::copy(&mut hashed, &mut io::sink()).map_err(BadLayer::Unreadable)?;
+    let (_, found, n_bytes) = hashed.finish();
+    if n_bytes > limits.bytes {
+        return Err(BadLayer::TooLarge {
+            limit: limits.bytes,
+            unit: "bytes",
+        });
+    }
+    Ok((found, n_bytes))
+}
+
 /// Reads a whole layer, giving the contents to `sink`; verifies the diff id at the end.
 pub(crate) fn read_layer(
     input: LayerInput<impl Read>,
@@ -97,6 +119,25 @@ pub(crate) fn read_layer(
     let mut built = tree.finish().map_err(broken)?;
     keep_inline(&mut built, sink);
     Ok(built)
+}
+
+/// Lists a layer without any digest, neither of its files nor of the whole.
+pub(crate) fn outline(
+    input: LayerInput<impl Read>,
+    base: &Merged,
+    limits: Limits,
+) -> Result<Listing, BadLayer> {
+    let decoder = decoder(input.reader, input.compression).map_err(BadLayer::Unreadable)?;
+    let mut tar = TarReader::new(
+        BufReader::with_capacity(256 * 1024, decoder.take(limits.bytes)),
+        TarRules::Layer,
+    );
+    let mut sink = Unhashed(Digests::default());
+    let tree = read_entries(&mut tar, base, limits, &mut sink)?;
+    let broken = |error: crate::listing::InvalidListing| BadLayer::Format(error.to_string());
+    let mut built = tree.finish().map_err(broken)?;
+    keep_inline(&mut built, &sink);
+    Ok(built.listing)
 }
 
 fn read_entries<'a, R: Read>(
@@ -173,9 +214,15 @@ pub(crate) struct Digests {
 /// Passwd and group are among the first small files of any base; beyond this, none is kept.
 const MAX_KEPT: u64 = 64 << 20;
 
+impl Digests {
+    fn keeps(&self, size: u64) -> bool {
+        size <= MAX_INLINE && self.kept + size <= MAX_KEPT
+    }
+}
+
 impl ContentSink for Digests {
     fn store(&mut self, content: &mut dyn Read, size: u64) -> io::Result<(Digest, usize)> {
-        let keep = size <= MAX_INLINE && self.kept + size <= MAX_KEPT;
+        let keep = self.keeps(size);
         let mut bytes = Vec::new();
         let mut reader = HashingReader::new(content);
         if keep {
@@ -190,5 +237,27 @@ impl ContentSink for Digests {
 
     fn bytes(&self, number: usize) -> Option<&[u8]> {
         self.small.get(number)?.as_deref()
+    }
+}
+
+/// The same without digests: they are all those of nothing.
+struct Unhashed(Digests);
+
+impl ContentSink for Unhashed {
+    fn store(&mut self, content: &mut dyn Read, size: u64) -> io::Result<(Digest, usize)> {
+        let keep = self.0.keeps(size);
+        let mut bytes = Vec::new();
+        if keep {
+            content.read_to_end(&mut bytes)?;
+            self.0.kept += size;
+        } else {
+            io::copy(content, &mut io::sink())?;
+        }
+        self.0.small.push(keep.then_some(bytes));
+        Ok((Digest::of(b""), self.0.small.len() - 1))
+    }
+
+    fn bytes(&self, number: usize) -> Option<&[u8]> {
+        self.0.bytes(number)
     }
 }

@@ -230,6 +230,13 @@ impl Snapshots {
         listings::listing(self, layer)
     }
 
+    /// Makes the directory forms of a whole chain.
+    ///
+    /// Those whose base is listed are made side by side.
+    pub fn dirs(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        dirs::chain(self, snapshot).map(drop)
+    }
+
     /// Returns the listing of a layer with the digest of every regular file, reading files in
     /// parallel where needed.
     pub fn digested(&self, layer: &Layer) -> Result<Arc<Listing>, SnapshotError> {
@@ -301,6 +308,8 @@ impl Snapshots {
             origin: origin(),
             dir: OnceLock::new(),
             listing: Mutex::default(),
+            claim: Mutex::default(),
+            draft: OnceLock::new(),
             sealed: OnceLock::new(),
             work: Mutex::default(),
         });

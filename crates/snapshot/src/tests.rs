@@ -2,6 +2,7 @@
 
 mod attacks;
 mod chains;
+mod claims;
 mod directories;
 mod drivers;
 mod foreign;

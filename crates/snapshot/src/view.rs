@@ -1,5 +1,7 @@
 //! [`View`]: the tree that a snapshot shows, without a mount.
 
+use crate::claims;
+use crate::dirs;
 use crate::entry::{EntryKind, bytes_path, path_bytes};
 use crate::error::SnapshotError;
 use crate::layer::{Layer, Snapshot};
@@ -105,7 +107,7 @@ impl View {
     /// Makes the directory form of its layer when there is none, which unpacks the layer.
     pub fn open(&self, found: Found<'_>) -> Result<File, SnapshotError> {
         let layer = &self.snapshot.layers[found.layer];
-        let dir = self.snapshots.dir(layer)?;
+        let dir = dirs::readable(&self.snapshots, layer)?;
         let path = dir.join(&found.entry.path);
         let opened = sys::open_dir(&dir).and_then(|root| {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK;
@@ -123,7 +125,10 @@ impl View {
             Some(EntryKind::File {
                 digest: Some(digest),
                 ..
-            }) => Ok(Some(*digest)),
+            }) => {
+                claims::rely_on_digest(&self.snapshot.layers[found.layer]);
+                Ok(Some(*digest))
+            }
             Some(EntryKind::File { .. }) => {
                 let mut reader = HashingReader::new(self.open(found)?);
                 io::copy(&mut reader, &mut io::sink())

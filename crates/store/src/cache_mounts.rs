@@ -82,6 +82,15 @@ pub(crate) struct Slot {
     pub(crate) number: u64,
 }
 
+/// What came of putting a directory in the place of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// It is what the next claim finds, and what was there is gone.
+    Done,
+    /// Somebody uses a directory of this identity; all is as it was.
+    InUse,
+}
+
 /// A directory being made, which nobody sees; dropping it removes it.
 #[derive(Debug)]
 pub struct NewCacheMount {
@@ -138,10 +147,7 @@ impl CacheMounts {
         let slots = slots(&self.root.cache_mount(identity))?;
         Ok(slots.is_empty().then_some(CachePlace {
             identity: *identity,
-            slot: Slot {
-                generation: 0,
-                number: 0,
-            },
+            slot: Slot::FIRST,
         }))
     }
 
@@ -163,6 +169,37 @@ impl CacheMounts {
         let lock = FileLock::acquire_now(&path, Target::Existing, Sharing::Shared);
         let is_free = lock.context("lock", &path)?.is_some();
         Ok(is_free.then(|| path.join(CONTENT)))
+    }
+
+    /// Takes the directory that the next claim would find first, beside all others that share, for
+    /// somebody who reads it: who wants it alone waits meanwhile.
+    pub fn hold(&self, identity: &Digest) -> Result<CacheFound, StoreError> {
+        let dir = self.root.cache_mount(identity);
+        let missing = || {
+            Ok(CacheFound::Missing(CachePlace {
+                identity: *identity,
+                slot: Slot::FIRST,
+            }))
+        };
+        let Some(_looking) = lock_dir(&dir, Sharing::Exclusive)? else {
+            return missing();
+        };
+        let slots = slots(&dir)?;
+        let newest = slots.last().map_or(0, |(slot, _)| slot.generation);
+        let first = slots
+            .into_iter()
+            .find(|(slot, _)| slot.generation == newest);
+        let Some((_, path)) = first else {
+            return missing();
+        };
+        let lock = FileLock::acquire_now(&path, Target::Existing, Sharing::Shared);
+        Ok(match lock.context("lock", &path)? {
+            Some(lock) => CacheFound::Held(CacheHold {
+                path: path.join(CONTENT),
+                _lock: lock,
+            }),
+            None => CacheFound::Busy,
+        })
     }
 
     /// True when a directory that is used now began with what nobody had signed.
@@ -234,6 +271,46 @@ impl NewCacheMount {
         Ok(())
     }
 
+    /// Puts the directory in the place of all that its identity has, unless one of them is in use.
+    /// No claim comes between the look and the change, so nothing that a step writes is lost.
+    pub fn replace(mut self) -> Result<Replaced, StoreError> {
+        let dir = self.root.cache_mount(&self.place.identity);
+        let looking = loop {
+            make_dir(&self.root.cache_mounts())?;
+            make_dir(&dir)?;
+            // A prune removes directories that have become empty.
+            if let Some(looking) = lock_dir(&dir, Sharing::Exclusive)? {
+                break looking;
+            }
+        };
+        let there = slots(&dir)?;
+        let mut locks = Vec::with_capacity(there.len());
+        for (_, path) in &there {
+            let lock = FileLock::acquire_now(path, Target::Existing, Sharing::Exclusive);
+            match lock.context("lock", path)? {
+                Some(lock) => locks.push(lock),
+                None => return Ok(Replaced::InUse),
+            }
+        }
+        let slot = Slot {
+            generation: there.last().map_or(0, |(slot, _)| slot.generation + 1),
+            number: 0,
+        };
+        let target = dir.join(slot.name());
+        let published = self.temp.publish(&target);
+        published.map_err(|error| StoreError::io("publish", &target, error))?;
+        // The new one counts from here on, so what fails now is only left over.
+        let hidden = there.iter().map(|(_, path)| trash::hide(&self.root, path));
+        let hidden: Vec<_> = hidden.collect();
+        drop((looking, locks));
+        for path in hidden {
+            if let Err(error) = path.and_then(|path| trash::remove(&path)) {
+                tracing::debug!(%error, "left an old cache mount behind");
+            }
+        }
+        Ok(Replaced::Done)
+    }
+
     fn remove_earlier(&self, dir: &Path) -> Result<(), StoreError> {
         let Some(looking) = lock_dir(dir, Sharing::Exclusive)? else {
             return Ok(());
@@ -257,6 +334,11 @@ impl NewCacheMount {
 }
 
 impl Slot {
+    const FIRST: Self = Self {
+        generation: 0,
+        number: 0,
+    };
+
     fn name(self) -> String {
         format!("{}.{}", self.generation, self.number)
     }

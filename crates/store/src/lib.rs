@@ -43,7 +43,9 @@ pub use blob_writer::{BlobWriter, Expect, Ingested};
 pub use blobs::Blobs;
 pub use boot::BootId;
 pub use cache_mount_list::{CacheMountDir, CacheMountItem, CacheMountName, CacheMountRemoval};
-pub use cache_mounts::{CacheClaim, CacheFound, CacheHold, CacheMounts, CachePlace, NewCacheMount};
+pub use cache_mounts::{
+    CacheClaim, CacheFound, CacheHold, CacheMounts, CachePlace, NewCacheMount, Replaced,
+};
 pub use error::StoreError;
 pub use index::{BlobRef, Directory, FactKey, Index, LayerRow, Record, RecordKey};
 pub use layer_id::{LayerId, LayerIdParseError};

@@ -70,7 +70,7 @@ fn values_are_checked_before_anything_is_done() {
                 "-o",
                 "type=docker,compression=zstd,dest=x,oci-mediatypes=false",
             ],
-            "compression=zstd needs OCI media types",
+            "`compression=zstd` cannot be combined with",
         ),
         (&["-t", "Not A Name"], "Not A Name"),
         (&["-t", "UPPER"], "UPPER"),

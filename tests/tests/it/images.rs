@@ -1,4 +1,5 @@
 //! `acetate image`: images kept on this machine, and what other tools make of what it writes.
+#![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
 
 use acetate_tests::{Server, World, have, needs_root, tool};
 use serde_json::Value;

@@ -1,4 +1,5 @@
 //! `build --load`, into a scripted engine and into podman.
+#![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
 
 use acetate_tests::{World, have, needs_root, tool};
 use std::collections::BTreeMap;
@@ -85,9 +86,10 @@ fn serve(stream: UnixStream, script: &Mutex<Script>) {
             }
             let mut script = script.lock().unwrap();
             script.loads.push(files);
-            match script.outcomes.is_empty() {
-                true => (200, "{\"stream\":\"Loaded image: x\"}\n".to_owned()),
-                false => script.outcomes.remove(0),
+            if script.outcomes.is_empty() {
+                (200, "{\"stream\":\"Loaded image: x\"}\n".to_owned())
+            } else {
+                script.outcomes.remove(0)
             }
         } else {
             let answers = &script.lock().unwrap().answers;
@@ -261,7 +263,6 @@ impl Drop for Service {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skip must be visible")]
 fn podman_runs_what_was_loaded() {
     // Podman is no peer that CI must have.
     if Command::new("podman").arg("--version").output().is_err() {

@@ -47,6 +47,7 @@ mod isolation;
 mod killed;
 mod layers;
 mod load;
+mod mount_tars;
 mod outputs;
 mod outputs_attributes;
 mod platforms;
@@ -65,12 +66,15 @@ mod shared_cache;
 mod shared_explain;
 mod shared_faults;
 mod shared_fleet;
+mod shared_forms;
+mod shared_listings;
 mod shared_local;
 mod shared_mounts;
 mod shared_pairs;
 mod shared_signed;
 mod together;
 mod tools;
+mod verify;
 mod waiting;
 
 /// A module that nobody names here would be no test at all.

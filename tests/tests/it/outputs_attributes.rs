@@ -40,7 +40,7 @@ fn levels_and_force_change_blobs_of_layers_only() {
         world.build(&["-o", &output]).ok();
         Layout::read(&dest)
     };
-    let (fast, best) = (image("compression-level=1"), image("compression-level=9"));
+    let (fast, best) = (image("compression-level=0"), image("compression-level=9"));
     let size = |image: &Layout| image.manifest.layers.last().unwrap().size;
     assert!(size(&fast) > size(&best));
     assert_eq!(fast.manifest.config, best.manifest.config);
@@ -75,7 +75,7 @@ fn what_contradicts_itself_is_refused_by_both_names() {
     for (args, words) in [
         (
             vec!["-o", "type=oci,compression=zstd,oci-mediatypes=false"],
-            "compression=zstd needs OCI media types, and oci-mediatypes=false",
+            "`compression=zstd` cannot be combined with `oci-mediatypes=false`",
         ),
         (
             vec![

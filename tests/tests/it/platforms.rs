@@ -12,7 +12,7 @@ const FOREIGN: &str = if cfg!(target_arch = "s390x") {
 
 #[test]
 fn a_stage_for_the_building_machine_runs_once_for_all_platforms() {
-    let world = World::of(&format!(
+    let world = World::of(
         "
         FROM --platform=$BUILDPLATFORM base AS build
         RUN echo tools > /tools
@@ -21,8 +21,8 @@ fn a_stage_for_the_building_machine_runs_once_for_all_platforms() {
         RUN cp /tools /for-$TARGETARCH
         FROM scratch
         COPY --from=one /for-* /
-        "
-    ));
+        ",
+    );
     let dest = world.fresh("layout");
     let output = format!("-otype=oci,tar=false,dest={}", dest.display());
     let platforms = format!("--platform=linux/amd64,{FOREIGN}");

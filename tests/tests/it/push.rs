@@ -19,7 +19,7 @@ fn registry(world: &World) -> Option<Server> {
 fn raw(image: &str) -> Value {
     let name = format!("docker://{image}");
     let text = tool("skopeo", &["inspect", "--raw", "--tls-verify=false", &name]);
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&text).expect("JSON")
 }
 
 fn digest_of(image: &str) -> String {
@@ -33,7 +33,7 @@ fn metadata(world: &World, args: &[&str]) -> Value {
     let path = world.fresh("metadata.json");
     let flag = format!("--metadata-file={}", path.display());
     world.build(&[args, &[&flag]].concat()).ok();
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
 }
 
 #[test]

@@ -41,6 +41,19 @@ impl Buildah {
         Ok(this)
     }
 
+    /// Writes what was built as an OCI archive.
+    pub(crate) fn push(&self, file: &Path, form: &str) -> Command {
+        let mut command = self.command();
+        command.arg("push");
+        match form {
+            "uncompressed" => command.arg("--disable-compression"),
+            form => command.args(["--compression-format", form]),
+        };
+        command.arg("localhost/result");
+        command.arg(format!("oci-archive:{}", file.display()));
+        command
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(self.store.join("root"));

@@ -7,8 +7,11 @@
 mod acetate;
 mod buildah;
 mod buildkit;
+mod export;
+mod export_input;
 mod input;
 mod random;
+mod registry;
 mod report;
 mod runc;
 mod running;
@@ -62,6 +65,20 @@ pub(crate) fn run(project: &Project, words: &[String]) -> Result<()> {
         match shared::run(project, &stores.join(shared::NAME), &options) {
             Ok(measured) => report.append(measured),
             Err(error) => report.absent("what machines share", &error),
+        }
+        remove(&stores)?;
+    }
+    if options.wants(export::NAME) {
+        match export::run(project, &stores.join(export::NAME), &options) {
+            Ok(measured) => report.append(measured),
+            Err(error) => report.absent("exports", &error),
+        }
+        remove(&stores)?;
+    }
+    if options.wants(registry::NAME) && options.acetate {
+        match registry::run(project, &stores.join(registry::NAME), &options) {
+            Ok(measured) => report.append(measured),
+            Err(error) => report.absent("registries", &error),
         }
         remove(&stores)?;
     }
@@ -122,10 +139,12 @@ impl Options {
 
 /// What can be asked for by name.
 fn names() -> impl Iterator<Item = &'static str> {
-    workloads::NAMES
-        .iter()
-        .copied()
-        .chain([server::NAME, shared::NAME])
+    workloads::NAMES.iter().copied().chain([
+        server::NAME,
+        shared::NAME,
+        export::NAME,
+        registry::NAME,
+    ])
 }
 
 /// Removes the stores of an earlier run, with the mounts that a peer may have left in them.

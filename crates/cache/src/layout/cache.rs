@@ -1,6 +1,6 @@
 //! [`LayoutCache`]: the directory as a cache of a build.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,9 @@ use super::catalog::Catalog;
 use super::dir::LayoutDir;
 use super::load::{Absent, load};
 use super::notes::{Notes, cause};
-use crate::remote::{Cause, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord};
+use crate::remote::{
+    Cause, Chunk, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord,
+};
 use crate::{CacheKey, CacheReport, Fidelity, SharedCache};
 
 /// The largest tar of a layer that is fetched or published, in bytes.
@@ -125,6 +127,8 @@ pub(super) struct State {
     pub(super) ours: Catalog,
     /// Keys whose record is replaced, whoever wrote it.
     pub(super) replaces: BTreeSet<CacheKey>,
+    /// What listings consist of that were written, by the digest of the whole.
+    pub(super) listings: BTreeMap<Digest, Vec<Chunk>>,
     /// Whether there is anything to write.
     pub(super) has_news: bool,
     /// Keeps others from removing what no index names yet.
@@ -273,6 +277,10 @@ impl SharedCache for LayoutCache {
 
     fn fetch<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>> {
         self.fetch_into_store(layer).boxed()
+    }
+
+    fn listing<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        self.read_listing(layer).boxed()
     }
 
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {

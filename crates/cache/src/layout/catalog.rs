@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use acetate_oci::{Descriptor, Digest, Timestamp};
 
-use crate::remote::{LayerForm, RemoteLayer, RemoteRecord};
+use super::listing::named;
+use crate::remote::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
 use crate::{CacheKey, Fidelity, KeyKind};
 
 /// More layers than any image has.
@@ -23,6 +24,8 @@ pub(super) struct Catalog {
     records: BTreeMap<CacheKey, Entry>,
     /// Blobs that lie beside the records, by the digest of the tar in them.
     blobs: BTreeMap<Digest, Descriptor>,
+    /// The listings of layers, by the link: what a layer holds is listed as it is on those below.
+    listings: BTreeMap<usize, Vec<Chunk>>,
 }
 
 /// A layer as a record knows it; the same tar may have been made at two times.
@@ -149,14 +152,16 @@ impl Catalog {
     /// The record of a key; none also where the bytes of a layer are nowhere.
     pub(super) fn get(&self, key: &CacheKey) -> Option<RemoteRecord> {
         let entry = self.records.get(key)?;
-        let layers = self.layers_of(key)?.into_iter();
-        let layers = layers.map(|layer| {
+        let links = self.chain(entry.chain).into_iter();
+        let layers = links.map(|number| {
+            let layer = self.layer(self.link(number).layer);
             let blob = self.blobs.get(&layer.diff_id).or(layer.base.as_ref())?;
             Some(RemoteLayer {
                 diff_id: layer.diff_id,
                 size: layer.size,
                 created: layer.created,
                 form: LayerForm::Blob(blob.clone()),
+                listing: self.listing(number).to_vec(),
             })
         });
         Some(RemoteRecord {
@@ -182,6 +187,30 @@ impl Catalog {
             self.depths.push(depth);
         }
         Some(number)
+    }
+
+    /// The pieces of the listing of the layer that a link ends with; none where there is none.
+    pub(super) fn listing(&self, link: usize) -> &[Chunk] {
+        self.listings.get(&link).map_or(&[], Vec::as_slice)
+    }
+
+    /// Says what the layer lists that a link ends with.
+    pub(super) fn put_listing(&mut self, link: usize, listing: Vec<Chunk>) {
+        if !listing.is_empty() {
+            self.listings.insert(link, listing);
+        }
+    }
+
+    /// Says what the layers of a chain list, bottom to top.
+    pub(super) fn put_listings(&mut self, layers: &[Layer], listings: Vec<Vec<Chunk>>) {
+        let mut chain = None;
+        for (layer, listing) in layers.iter().zip(listings) {
+            chain = self.add_link(layer.clone(), chain);
+            let Some(link) = chain else {
+                return;
+            };
+            self.put_listing(link, listing);
+        }
     }
 
     /// Says where the bytes of a tar are.
@@ -231,6 +260,10 @@ impl Catalog {
             let number = self.add_link(other.layer(link.layer).clone(), below);
             numbers.push(number.expect("a chain is as long here as it is there"));
         }
+        for (link, listing) in &other.listings {
+            let known = self.listings.entry(numbers[*link]);
+            known.or_insert_with(|| listing.clone());
+        }
         for key in keys {
             let Some(entry) = other.records.get(key) else {
                 continue;
@@ -251,6 +284,8 @@ impl Catalog {
     /// that were.
     pub(super) fn drop_lost(&mut self, is_there: impl Fn(&Descriptor) -> bool) -> usize {
         self.blobs.retain(|_, blob| is_there(blob));
+        self.listings
+            .retain(|_, listing| listing.iter().all(|piece| is_there(&named(piece))));
         let mut whole: Vec<bool> = Vec::with_capacity(self.links.values.len());
         for link in &self.links.values {
             let layer = &self.layers.values[link.layer];

@@ -72,6 +72,36 @@ fn what_is_lost_takes_all_above_it_along() {
     assert_eq!(left, [true, false, false, false, true]);
 }
 
+fn piece(name: &str) -> Chunk {
+    Chunk {
+        raw: Digest::of(name.as_bytes()),
+        raw_size: 5,
+        stored: Digest::of(&[name.as_bytes(), b"z"].concat()),
+        stored_size: 7,
+    }
+}
+
+#[test]
+fn a_listing_is_that_of_a_layer_on_those_below() {
+    let mut other = catalog(&["ab", "cb"]);
+    let layers = ["a", "b"].map(layer);
+    other.put_listings(&layers, vec![Vec::new(), vec![piece("b on a")]]);
+    let layers = ["c", "b"].map(layer);
+    other.put_listings(&layers, vec![vec![piece("c")], vec![piece("b on c")]]);
+    let mut mine = catalog(&["cc"]);
+    mine.adopt(&other, [key("ab"), key("cb")].iter());
+    let listings = |catalog: &Catalog, name: &str| {
+        let layers = catalog.get(&key(name)).unwrap().layers.into_iter();
+        layers.map(|layer| layer.listing).collect::<Vec<_>>()
+    };
+    assert_eq!(listings(&mine, "ab"), [vec![], vec![piece("b on a")]]);
+    let both = [vec![piece("c")], vec![piece("b on c")]];
+    assert_eq!(listings(&mine, "cb"), both);
+    // One that is gone takes nothing along.
+    assert_eq!(mine.drop_lost(|blob| blob.digest != piece("c").stored), 0);
+    assert_eq!(listings(&mine, "cb"), [vec![], vec![piece("b on c")]]);
+}
+
 #[test]
 fn layers_of_base_images_are_never_lost() {
     let mut catalog = Catalog::default();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::cache::{Inner, LayoutCache, LayoutOptions, Reset, State};
 use super::catalog::Catalog;
-use super::document::{Detail, write};
+use super::document::{Detail, Document, MAX_DOCUMENT, write};
 use super::load::{Absent, CONFIG_TYPE, MAX_MANIFEST, REF_NAME, load};
 use crate::CacheKey;
 use crate::remote::Cause;
@@ -166,9 +166,27 @@ impl Inner {
             };
             let (leaves, deeper) = descriptors(&document);
             named.extend(leaves);
+            named.extend(self.listings_of(&document)?);
             open.extend(deeper);
         }
         self.dir.sweep(|digest| named.contains(digest))
+    }
+}
+
+impl Inner {
+    /// The blobs of listings that the config of a manifest of ours names.
+    fn listings_of(&self, manifest: &Value) -> io::Result<Vec<Digest>> {
+        let config = &manifest["config"];
+        if config["mediaType"].as_str() != Some(CONFIG_TYPE) {
+            return Ok(Vec::new());
+        }
+        let digest = config["digest"].as_str().and_then(|it| it.parse().ok());
+        let Some(digest) = digest else {
+            return Ok(Vec::new());
+        };
+        let bytes = self.dir.small_blob(&digest, MAX_DOCUMENT)?;
+        let document = bytes.and_then(|bytes| serde_json::from_slice::<Document>(&bytes).ok());
+        Ok(document.iter().flat_map(Document::listings).collect())
     }
 }
 

@@ -6,6 +6,7 @@ use acetate_oci::{Descriptor, Digest, Timestamp, canonical_json};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, Entry, Layer};
+use crate::remote::{Chunk, is_possible};
 use crate::{CacheKey, Fidelity, KeyKind};
 
 /// A document of more bytes is refused, and not written either.
@@ -43,6 +44,19 @@ struct LinkPart {
     layer: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     below: Option<usize>,
+    /// What the layer lists on the chain below, in pieces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    listing: Vec<PiecePart>,
+}
+
+/// A piece of a listing, and the blob that it is in.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PiecePart {
+    digest: Digest,
+    size: u32,
+    raw_digest: Digest,
+    raw_size: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,14 +116,14 @@ pub(super) fn write(
     for (key, entry) in catalog.entries() {
         for link in catalog.chain(entry.chain) {
             numbers.entry(link).or_insert_with(|| {
-                links.push(catalog.link(link));
+                links.push((link, catalog.link(link)));
                 links.len() - 1
             });
         }
         records.push(record_part(key, entry, &numbers, detail));
     }
     let part = |number: usize| layer_part(catalog.layer(number), places, detail);
-    let mut layers: Vec<LayerPart> = links.iter().map(|link| part(link.layer)).collect();
+    let mut layers: Vec<LayerPart> = links.iter().map(|(_, link)| part(link.layer)).collect();
     layers.sort_unstable();
     layers.dedup();
     let find = |number| {
@@ -117,9 +131,13 @@ pub(super) fn write(
             .binary_search(&part(number))
             .expect("all parts are in the list")
     };
-    let chains = links.iter().map(|link| LinkPart {
+    let chains = links.iter().map(|(number, link)| LinkPart {
         layer: find(link.layer),
         below: link.below.map(|below| numbers[&below]),
+        listing: match detail {
+            Detail::All => catalog.listing(*number).iter().map(piece_part).collect(),
+            Detail::Reproducible => Vec::new(),
+        },
     });
     let chains = chains.collect();
     Document {
@@ -170,6 +188,24 @@ fn layer_part(layer: &Layer, places: &BTreeMap<Digest, usize>, detail: Detail) -
     }
 }
 
+fn piece_part(piece: &Chunk) -> PiecePart {
+    PiecePart {
+        digest: piece.stored,
+        size: piece.stored_size,
+        raw_digest: piece.raw,
+        raw_size: piece.raw_size,
+    }
+}
+
+fn chunk(part: &PiecePart) -> Chunk {
+    Chunk {
+        raw: part.raw_digest,
+        raw_size: part.raw_size,
+        stored: part.digest,
+        stored_size: part.size,
+    }
+}
+
 impl Document {
     /// The bytes, as canonical JSON; none when there are too many of them.
     pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
@@ -181,6 +217,12 @@ impl Document {
     pub(super) fn places(&self) -> impl Iterator<Item = (&Digest, usize)> {
         let layers = self.layers.iter();
         layers.filter_map(|layer| Some((&layer.diff_id, layer.blob?)))
+    }
+
+    /// The blobs that listings are in.
+    pub(super) fn listings(&self) -> impl Iterator<Item = Digest> {
+        let links = self.chains.iter();
+        links.flat_map(|link| link.listing.iter().map(|piece| piece.digest))
     }
 
     /// Understands the records; `blobs` are the layers of the manifest, and `created` says when the
@@ -219,7 +261,12 @@ impl Document {
                 Some(below) => Some(*links.get(below)?),
                 None => None,
             };
-            links.push(catalog.add_link(layers.get(part.layer)?.clone(), below)?);
+            let link = catalog.add_link(layers.get(part.layer)?.clone(), below)?;
+            let listing: Vec<Chunk> = part.listing.iter().map(chunk).collect();
+            if is_possible(&listing) {
+                catalog.put_listing(link, listing);
+            }
+            links.push(link);
         }
         for part in self.records {
             let chain = match part.chain {

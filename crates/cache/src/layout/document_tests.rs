@@ -157,3 +157,33 @@ fn too_many_records_are_not_written() {
     let document = write(&catalog, &BTreeMap::new(), Detail::All);
     assert!(document.to_bytes().is_none());
 }
+
+#[test]
+fn listings_are_written_with_the_chains_and_not_into_images() {
+    let results = results();
+    let mut listed = catalog(&results);
+    let piece = |size: u32| Chunk {
+        raw: digest("raw"),
+        raw_size: size,
+        stored: digest("stored"),
+        stored_size: 7,
+    };
+    let listings = vec![Vec::new(), vec![piece(5), piece(6)]];
+    listed.put_listings(&results[0].1, listings);
+    let places = BTreeMap::from([(digest("x"), 0), (digest("y"), 1)]);
+    let blobs = [blob("x"), blob("y")];
+    let document = write(&listed, &places, Detail::All);
+    assert_eq!(document.listings().count(), 2);
+    let read = document.read(&blobs, |_| Timestamp::default()).unwrap();
+    let layers = read.get(&results[0].0[0]).unwrap().layers;
+    assert_eq!(layers[1].listing, [piece(5), piece(6)]);
+    // One that is larger than any is none, and the rest is read.
+    let huge = u32::try_from(crate::remote::MAX_LISTING).unwrap();
+    listed.put_listings(&results[0].1, vec![vec![piece(1), piece(huge)]]);
+    let document = write(&listed, &places, Detail::All);
+    let read = document.read(&blobs, |_| Timestamp::default()).unwrap();
+    let layers = read.get(&results[0].0[0]).unwrap().layers;
+    assert_eq!(layers[0].listing, []);
+    let document = write(&listed, &places, Detail::Reproducible);
+    assert_eq!(document.listings().count(), 0);
+}

@@ -181,6 +181,10 @@ impl SharedCache for InlineCache {
         ready(keys.iter().map(find).collect()).boxed()
     }
 
+    fn listing<'a>(&'a self, _layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        ready(Err(Lost::Elsewhere)).boxed()
+    }
+
     fn fetch<'a>(&'a self, _layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>> {
         ready(Err(Lost::Elsewhere)).boxed()
     }

@@ -20,6 +20,7 @@ mod dir;
 mod document;
 mod fetch;
 mod inline;
+mod listing;
 mod load;
 mod notes;
 mod publish;

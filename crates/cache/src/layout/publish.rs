@@ -9,6 +9,7 @@ use acetate_store::{Store, StoreError};
 
 use super::cache::{Inner, LayoutCache, LayoutOptions, Loaded, MAX_LAYER};
 use super::catalog::{Entry, Layer, MAX_LAYERS};
+use super::listing::Listings;
 use super::notes::cause;
 use super::verified;
 use crate::remote::{Cause, Existing, LayerSource, Publication, Published, Put, Skip};
@@ -58,7 +59,12 @@ impl LayoutCache {
                 self.place(source, &loaded, options).await?;
             }
         }
-        self.remember(publication, &loaded, &puts);
+        let listings = if puts.contains(&Put::Written) {
+            self.place_listings(publication).await
+        } else {
+            Vec::new()
+        };
+        self.remember(publication, &loaded, &puts, listings);
         Ok(puts)
     }
 
@@ -147,7 +153,13 @@ impl LayoutCache {
     }
 
     /// Keeps the records until the build ends.
-    fn remember(&self, publication: &Publication, loaded: &Loaded, puts: &[Put]) {
+    fn remember(
+        &self,
+        publication: &Publication,
+        loaded: &Loaded,
+        puts: &[Put],
+        listings: Listings,
+    ) {
         let layers: Vec<Layer> = publication.layers.iter().map(layer).collect();
         let of = Entry {
             chain: None,
@@ -169,6 +181,7 @@ impl LayoutCache {
             }
         }
         state.ours.put_result(&written, &layers, &of);
+        state.ours.put_listings(&layers, listings);
         let fresh = kept.iter().filter(|key| !state.ours.holds(key)).copied();
         let fresh: Vec<CacheKey> = fresh.collect();
         if !fresh.is_empty() {
@@ -212,7 +225,7 @@ impl Inner {
         fits && self.dir.has(blob) && !self.is_spoilt(&blob.digest)
     }
 
-    fn is_spoilt(&self, blob: &Digest) -> bool {
+    pub(super) fn is_spoilt(&self, blob: &Digest) -> bool {
         let place = self.real_path();
         let known = verified::is_spoilt(&self.store, &place.to_string_lossy(), blob);
         known.unwrap_or_else(|error| {

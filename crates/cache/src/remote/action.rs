@@ -75,6 +75,7 @@ mod tests {
             CacheKey::content(&ContentKey::from_digest(digest), 0),
             CacheKey::hint(&OpKey::from_digest(digest)),
             CacheKey::mount(&digest),
+            CacheKey::form(&digest, "acetate-gzip-1-l6"),
         ];
         let found = keys.map(|key| action_key(&key).hex());
         assert_eq!(
@@ -85,6 +86,7 @@ mod tests {
                 "ef59bea83de5f071de74366f87d44fa4accb4a3e673ca14ec277d89b1cb89335",
                 "57e3a8084fa6d7f25d836d8efe051a0029c5800adc2bae0bab95e16603dc543b",
                 "4c0afbd6954e08c42c60955a393822c1d07a7680544f1cdd9f8b833500d590a3",
+                "7707edce728b11322c16f03f66c9b13f3634a464840816579c7d7cfa176f4461",
             ]
         );
     }

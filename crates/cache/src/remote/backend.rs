@@ -65,7 +65,7 @@ impl Backend {
     /// Asks once.
     pub(super) async fn fetch(&self, request: &Request, limit: u64) -> Result<Fetched, NoAnswer> {
         match self {
-            Self::Server(server) => Ok(server.client.fetch(request, limit).await?),
+            Self::Server(server) => Ok(server.client(request).fetch(request, limit).await?),
             Self::Bucket(bucket) => bucket.fetch(request, limit).await,
         }
     }
@@ -96,7 +96,7 @@ impl Backend {
     ) -> Result<Fetched, NoAnswer> {
         match self {
             Self::Server(server) => {
-                let send = async || Ok(server.client.send(request).await?);
+                let send = async || Ok(server.reader.send(request).await?);
                 let response = first_of_two(send, first_try).await?;
                 match response.fetch(limit).await {
                     Err(error) if error.is_transient() => self.fetch(request, limit).await,
@@ -138,7 +138,10 @@ where
 /// The way to a server.
 #[derive(Debug)]
 pub(super) struct Server {
+    /// For writes.
     client: NetClient,
+    /// For questions and reads, all of which go the same way.
+    reader: NetClient,
     /// For answers that are waited for longer than any silence is borne.
     patient: NetClient,
 }
@@ -156,7 +159,15 @@ impl Server {
         };
         Self {
             client: client(limits.silence),
+            reader: client(limits.read_silence),
             patient: client(Duration::from_secs(60)),
+        }
+    }
+
+    fn client(&self, request: &Request) -> &NetClient {
+        match request.method() {
+            Method::Get | Method::Head => &self.reader,
+            Method::Put | Method::Post | Method::Patch | Method::Delete => &self.client,
         }
     }
 }

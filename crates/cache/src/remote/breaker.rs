@@ -12,6 +12,9 @@ pub struct BreakerRules {
     pub n_in_window: usize,
     /// How many requests are looked back on.
     pub n_window: usize,
+    /// So much time lost to waits that led to nothing is enough, be they one or many, whatever went
+    /// well in between. Waits at the same time count once.
+    pub patience: Duration,
     /// How long it is left alone before one request tries it again.
     pub rest: Duration,
     /// After so many times it is left alone for good.
@@ -24,6 +27,7 @@ impl Default for BreakerRules {
             n_in_row: 5,
             n_in_window: 10,
             n_window: 50,
+            patience: Duration::from_secs(4),
             rest: Duration::from_secs(30),
             n_openings: 3,
         }
@@ -54,6 +58,9 @@ pub(super) struct Breaker {
     opened: Duration,
     n_openings: u32,
     n_in_row: u32,
+    /// What was waited for nothing since it was opened last, and until when that is counted.
+    lost: Duration,
+    lost_until: Duration,
     /// How the last requests ended, true for failures.
     window: VecDeque<bool>,
 }
@@ -66,6 +73,8 @@ impl Breaker {
             opened: Duration::ZERO,
             n_openings: 0,
             n_in_row: 0,
+            lost: Duration::ZERO,
+            lost_until: Duration::ZERO,
             window: VecDeque::new(),
         }
     }
@@ -110,8 +119,11 @@ impl Breaker {
         }
     }
 
-    /// Notes that the server failed; true when that made it be left alone.
-    pub(super) fn fail(&mut self, now: Duration) -> bool {
+    /// Notes that the server failed after so long; true when that made it be left alone.
+    pub(super) fn fail(&mut self, now: Duration, waited: Duration) -> bool {
+        let since = now.saturating_sub(waited).max(self.lost_until);
+        self.lost += now.saturating_sub(since);
+        self.lost_until = self.lost_until.max(now);
         match self.state {
             BreakerState::Closed => {
                 self.n_in_row += 1;
@@ -119,6 +131,7 @@ impl Breaker {
                 let n_failed = self.window.iter().filter(|failed| **failed).count();
                 let is_failing =
                     self.n_in_row >= self.rules.n_in_row || n_failed > self.rules.n_in_window;
+                let is_failing = is_failing || self.lost >= self.rules.patience;
                 if is_failing {
                     self.open(now);
                 }
@@ -136,6 +149,7 @@ impl Breaker {
         self.n_openings += 1;
         self.opened = now;
         self.n_in_row = 0;
+        self.lost = Duration::ZERO;
         self.window.clear();
         self.state = if self.n_openings >= self.rules.n_openings {
             BreakerState::Off
@@ -164,7 +178,7 @@ mod tests {
         let mut breaker = Breaker::new(BreakerRules::default());
         for _ in 0..n {
             assert!(breaker.admit(now));
-            breaker.fail(now);
+            breaker.fail(now, Duration::ZERO);
         }
         breaker
     }
@@ -190,7 +204,7 @@ mod tests {
         let mut breaker = Breaker::new(BreakerRules::default());
         for n in 0..200 {
             if n % 5 == 0 {
-                breaker.fail(at(0));
+                breaker.fail(at(0), at(0));
             } else {
                 breaker.succeed();
             }
@@ -198,7 +212,7 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Closed);
         for n in 0..50 {
             if n % 4 == 0 {
-                breaker.fail(at(0));
+                breaker.fail(at(0), at(0));
             } else {
                 breaker.succeed();
             }
@@ -207,13 +221,35 @@ mod tests {
     }
 
     #[test]
+    fn time_that_is_lost_adds_up_whatever_goes_well_in_between() {
+        let mut breaker = Breaker::new(BreakerRules::default());
+        assert!(!breaker.fail(at(2), at(2)));
+        breaker.succeed();
+        // At the same time as the first one: only the third second is new.
+        assert!(!breaker.fail(at(3), at(3)));
+        breaker.succeed();
+        assert!(
+            !breaker.fail(at(10), at(0)),
+            "a refusal at once loses nothing"
+        );
+        assert!(breaker.fail(at(20), at(1)));
+        assert_eq!(breaker.state(), BreakerState::Open);
+        // What was under way then ends later and adds nothing to the next time.
+        assert!(!breaker.fail(at(24), at(5)));
+        assert!(breaker.admit(at(50)));
+        breaker.succeed();
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert!(breaker.fail(at(60), at(4)));
+    }
+
+    #[test]
     fn the_third_opening_is_the_last() {
         let mut breaker = failing(5, at(0));
         assert!(breaker.admit(at(30)));
-        assert!(breaker.fail(at(30)));
+        assert!(breaker.fail(at(30), at(0)));
         assert_eq!(breaker.state(), BreakerState::Open);
         assert!(breaker.admit(at(60)));
-        assert!(breaker.fail(at(60)));
+        assert!(breaker.fail(at(60), at(0)));
         assert_eq!(
             (breaker.state(), breaker.n_openings()),
             (BreakerState::Off, 3)
@@ -224,7 +260,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_it_opened_changes_nothing() {
         let mut breaker = failing(5, at(0));
-        assert!(!breaker.fail(at(1)));
+        assert!(!breaker.fail(at(1), at(0)));
         breaker.succeed();
         assert_eq!(
             (breaker.state(), breaker.n_openings()),

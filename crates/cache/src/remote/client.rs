@@ -13,10 +13,14 @@ use super::backend::{Backend, Server};
 use super::config::Address;
 use super::detect::Level;
 use super::transport::Transport;
-use super::{RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
+use super::{Chunk, RemoteConfig, RemoteError, RemoteLayer, SigningKey, Stats, Trust, Warning};
 
 /// More layers than a build knows; when there are more, all are forgotten, which costs questions.
 const MAX_KNOWN: usize = 10_000;
+
+/// How many layers are cut and sent at once: each keeps one core busy with its whole tar, and shares
+/// the others with all for its pieces.
+const N_CUTTING: usize = 2;
 
 /// A cache that machines share; clones are the same one.
 #[derive(Clone)]
@@ -35,9 +39,10 @@ pub(super) struct Inner {
     pub(super) downloads: Semaphore,
     /// Bounds the objects that are sent at once.
     pub(super) uploads: Semaphore,
-    /// One layer is cut and sent at a time: that bounds memory, and layers that two records share
-    /// are sent once.
-    pub(super) cutting: tokio::sync::Mutex<()>,
+    /// Bounds the layers that are cut and sent at once, and so their memory.
+    pub(super) cutting: Semaphore,
+    /// Who holds the gate of a layer sends it.
+    gates: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     memory: Mutex<Memory>,
 }
 
@@ -46,7 +51,11 @@ pub(super) struct Inner {
 struct Memory {
     /// The chunks of layers that were sent or came whole, by the digest of the tar.
     layers: HashMap<Digest, Arc<RemoteLayer>>,
-    /// Objects that were sent.
+    /// Those that were cut here since somebody took them.
+    made: Vec<Arc<RemoteLayer>>,
+    /// The pieces of listings, by the digest of the whole.
+    listings: HashMap<Digest, Arc<[Chunk]>>,
+    /// Objects that were sent, and pieces of listings that were there.
     sent: HashSet<Digest>,
     /// Actions whose record is of no use here.
     useless: HashMap<Digest, Useless>,
@@ -93,7 +102,8 @@ impl RemoteCache {
             has_extensions: AtomicBool::new(true),
             downloads: Semaphore::new(n_parallel),
             uploads: Semaphore::new(n_parallel),
-            cutting: tokio::sync::Mutex::new(()),
+            cutting: Semaphore::new(N_CUTTING),
+            gates: Mutex::default(),
             memory: Mutex::default(),
         }))
     }
@@ -124,6 +134,42 @@ impl RemoteCache {
             memory.layers.clear();
         }
         memory.layers.insert(layer.diff_id, Arc::clone(layer));
+    }
+
+    /// Remembers the chunks of a layer that was cut and sent.
+    pub(super) fn made(&self, layer: &Arc<RemoteLayer>) {
+        self.learn(layer);
+        let mut memory = self.memory();
+        if memory.made.len() < MAX_KNOWN {
+            memory.made.push(Arc::clone(layer));
+        }
+    }
+
+    /// The layers that were cut and sent since the last call.
+    pub(super) fn take_made(&self) -> Vec<Arc<RemoteLayer>> {
+        std::mem::take(&mut self.memory().made)
+    }
+
+    /// What only one task at a time holds for a layer.
+    pub(super) fn gate(&self, diff_id: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut gates = self.0.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if gates.len() >= MAX_KNOWN {
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
+        Arc::clone(gates.entry(*diff_id).or_default())
+    }
+
+    pub(super) fn known_listing(&self, listing: &Digest) -> Option<Arc<[Chunk]>> {
+        self.memory().listings.get(listing).cloned()
+    }
+
+    /// Remembers what a listing consists of.
+    pub(super) fn learn_listing(&self, listing: Digest, pieces: &Arc<[Chunk]>) {
+        let mut memory = self.memory();
+        if memory.listings.len() >= MAX_KNOWN {
+            memory.listings.clear();
+        }
+        memory.listings.insert(listing, Arc::clone(pieces));
     }
 
     pub(super) fn was_sent(&self, object: &Digest) -> bool {

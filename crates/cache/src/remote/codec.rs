@@ -6,11 +6,13 @@
 
 use acetate_cache_api::reapi::{
     ActionResult, Any, COST_TYPE, Digest as Named, ExecutedActionMetadata, OutputDirectory,
+    OutputFile,
 };
 use acetate_oci::{Descriptor, Digest, MediaType, Timestamp};
 use prost::Message;
 
 use super::chunker::{MAX_CHUNK, MAX_STORED};
+use super::listing::is_possible;
 use super::record::{Chunk, LayerForm, RemoteLayer, RemoteRecord};
 use super::sign::{Envelope, PAYLOAD_TYPE, Sealed, SigningKey, Statement, seal, unseal};
 use crate::Fidelity;
@@ -64,6 +66,9 @@ struct PayloadLayer {
     /// The blob of a base image; then there are no chunks, and no tree.
     #[prost(message, optional, tag = "6")]
     blob: Option<PayloadBlob>,
+    /// The pieces of the listing, in the form of chunks.
+    #[prost(bytes = "vec", tag = "7")]
+    listing: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -175,6 +180,7 @@ fn body(record: &RemoteRecord, envelope: &Envelope) -> Vec<u8> {
     };
     let cost = record.duration_ms.to_be_bytes().to_vec();
     let result = ActionResult {
+        output_files: listings(&record.layers),
         output_directories: directories(&record.layers),
         execution_metadata: Some(ExecutedActionMetadata {
             worker: WORKER.to_owned(),
@@ -200,20 +206,41 @@ fn directories(layers: &[RemoteLayer]) -> Vec<OutputDirectory> {
     directories.collect()
 }
 
-fn encode_layer(layer: &RemoteLayer) -> PayloadLayer {
-    let mut chunks = Vec::with_capacity(layer.chunks().len() * CHUNK_LEN);
-    for chunk in layer.chunks() {
-        chunks.extend_from_slice(chunk.raw.as_bytes());
-        chunks.extend_from_slice(chunk.stored.as_bytes());
-        chunks.extend_from_slice(&chunk.raw_size.to_be_bytes());
-        chunks.extend_from_slice(&chunk.stored_size.to_be_bytes());
+/// Names the listings for servers which check that all of a record is there. A reader does not
+/// compare them: whoever rewrites a record in its envelope may not know listings, and a layer whose
+/// listing is gone is itself there.
+fn listings(layers: &[RemoteLayer]) -> Vec<OutputFile> {
+    let of_layer = |(n, layer): (usize, &RemoteLayer)| {
+        let pieces = layer.listing.iter().enumerate();
+        let files = pieces.map(|(k, piece)| OutputFile {
+            path: format!("listings/{n:03}/{k:06}"),
+            digest: Some(named(&piece.stored, u64::from(piece.stored_size))),
+            ..OutputFile::default()
+        });
+        files.collect::<Vec<OutputFile>>()
+    };
+    layers.iter().enumerate().flat_map(of_layer).collect()
+}
+
+fn encode_chunks(chunks: &[Chunk]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(chunks.len() * CHUNK_LEN);
+    for chunk in chunks {
+        bytes.extend_from_slice(chunk.raw.as_bytes());
+        bytes.extend_from_slice(chunk.stored.as_bytes());
+        bytes.extend_from_slice(&chunk.raw_size.to_be_bytes());
+        bytes.extend_from_slice(&chunk.stored_size.to_be_bytes());
     }
+    bytes
+}
+
+fn encode_layer(layer: &RemoteLayer) -> PayloadLayer {
     PayloadLayer {
         diff_id: layer.diff_id.as_bytes().to_vec(),
         size: layer.size,
         created_secs: layer.created.secs,
         created_nanos: layer.created.nanos,
-        chunks,
+        chunks: encode_chunks(layer.chunks()),
+        listing: encode_chunks(&layer.listing),
         blob: match &layer.form {
             LayerForm::Chunks(_) => None,
             LayerForm::Blob(blob) => Some(PayloadBlob {
@@ -294,12 +321,11 @@ fn open_payload(
 }
 
 fn decode_layer(layer: &PayloadLayer) -> Option<RemoteLayer> {
-    let (chunks, rest) = layer.chunks.as_chunks::<CHUNK_LEN>();
-    if !rest.is_empty() || layer.created_nanos >= 1_000_000_000 {
+    if layer.created_nanos >= 1_000_000_000 {
         return None;
     }
-    let chunks: Option<Vec<Chunk>> = chunks.iter().map(decode_chunk).collect();
-    let chunks = chunks?;
+    let chunks = decode_chunks(&layer.chunks)?;
+    let listing = decode_chunks(&layer.listing).filter(|pieces| is_possible(pieces))?;
     let form = match &layer.blob {
         Some(_) if !chunks.is_empty() => return None,
         Some(blob) => LayerForm::Blob(decode_blob(blob)?),
@@ -316,7 +342,18 @@ fn decode_layer(layer: &PayloadLayer) -> Option<RemoteLayer> {
         size: layer.size,
         created: Timestamp::new(layer.created_secs, layer.created_nanos),
         form,
+        listing,
     })
+}
+
+fn decode_chunks(bytes: &[u8]) -> Option<Vec<Chunk>> {
+    let (chunks, rest) = bytes.as_chunks::<CHUNK_LEN>();
+    let chunks = chunks.iter().map(decode_chunk);
+    if rest.is_empty() {
+        chunks.collect()
+    } else {
+        None
+    }
 }
 
 fn decode_blob(blob: &PayloadBlob) -> Option<Descriptor> {

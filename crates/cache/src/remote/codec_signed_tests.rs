@@ -45,6 +45,7 @@ fn record() -> RemoteRecord {
         size: 12,
         created: Timestamp::new(-5, 7),
         form,
+        listing: Vec::new(),
     };
     let blob = Descriptor::new(MediaType::OCI_LAYER, Digest::of(b"blob"), 9);
     RemoteRecord {
@@ -146,6 +147,7 @@ fn changes() -> Vec<(&'static str, Change)> {
         created_nanos: _,
         chunks: _,
         blob: _,
+        listing: _,
     } = PayloadLayer::default();
     let PayloadBlob {
         media_type: _,
@@ -161,6 +163,7 @@ fn changes() -> Vec<(&'static str, Change)> {
         ("key", |p| p.key[0] ^= 1),
         ("duration", |p| p.duration_ms += 1),
         ("reduced", |p| p.reduced = Some(String::new())),
+        ("listing", |p| p.layers[1].listing = vec![0; 72]),
         ("a layer less", |p| {
             p.layers.pop();
         }),

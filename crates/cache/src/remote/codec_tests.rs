@@ -20,6 +20,7 @@ fn layer(chunks: Vec<Chunk>) -> RemoteLayer {
         size: chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum(),
         created: Timestamp::new(-5, 7),
         form: LayerForm::Chunks(chunks),
+        listing: Vec::new(),
     }
 }
 
@@ -92,6 +93,65 @@ fn the_form_is_fixed() {
             "c40fc063bbdceff3d1ad4b883b92a69b07043a6556a3267721e0cfd00d19c6a1"
         )
     );
+}
+
+/// The field is added to what was there, so that records with a listing are read by those who know
+/// none, and the others stay as they are.
+#[test]
+fn a_listing_is_named_in_the_record_and_to_the_server() {
+    let listed = RemoteLayer {
+        listing: vec![chunk(3), chunk(4)],
+        ..layer(vec![chunk(1), chunk(2)])
+    };
+    let listed_base = RemoteLayer {
+        listing: vec![chunk(5)],
+        ..base(Digest::of(b"base"))
+    };
+    let whole = encode(&key(), &record(vec![listed_base, listed]));
+    assert_eq!(
+        (whole.len(), Digest::of(&whole).hex().as_str()),
+        (
+            1083,
+            "d76a196d0ff600117a5b5a2c315a1b46257914df2fb49ef2341d850e7afd974d"
+        )
+    );
+    let result = ActionResult::decode(whole.as_slice()).unwrap();
+    let files = result.output_files.iter();
+    let files: Vec<(&str, String)> = files
+        .map(|file| (file.path.as_str(), file.digest.clone().unwrap().hash))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            ("listings/000/000000", chunk(5).stored.hex()),
+            ("listings/001/000000", chunk(3).stored.hex()),
+            ("listings/001/000001", chunk(4).stored.hex()),
+        ]
+    );
+    let read = decode(&key(), &whole).unwrap();
+    assert_eq!(read.layers[1].listing, [chunk(3), chunk(4)]);
+    // Who rewrote the record without the files knew no listings; it holds all the same.
+    let bare = ActionResult {
+        output_files: Vec::new(),
+        ..result
+    };
+    assert_eq!(decode(&key(), &bare.encode_to_vec()), Ok(read));
+}
+
+#[test]
+fn a_listing_that_is_too_large_is_refused() {
+    let huge = Chunk {
+        raw_size: u32::try_from(MAX_CHUNK).unwrap(),
+        ..chunk(1)
+    };
+    let listed = |n: usize| RemoteLayer {
+        listing: vec![huge; n],
+        ..layer(vec![chunk(1)])
+    };
+    let most = usize::try_from(crate::remote::MAX_LISTING).unwrap() / MAX_CHUNK;
+    let read = |n| decode(&key(), &encode(&key(), &record(vec![listed(n)])));
+    assert!(read(most).is_ok());
+    assert_eq!(read(most + 1), Err(DecodeError::Layer(0)));
 }
 
 #[test]
@@ -213,6 +273,7 @@ fn any_record() -> impl Strategy<Value = RemoteRecord> {
     let layers =
         (layers, blob).prop_map(|((chunks, (secs, diff_id), nanos), (is_base, digest))| {
             RemoteLayer {
+                listing: chunks.clone(),
                 created: Timestamp::new(secs, nanos),
                 diff_id: Digest::from_bytes(diff_id),
                 ..if is_base {

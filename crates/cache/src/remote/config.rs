@@ -101,8 +101,10 @@ pub struct RemoteLimits {
     pub lookup: Duration,
     /// The longest that one chunk takes in either direction, for each of its two tries.
     pub transfer: Duration,
-    /// The longest silence within an answer.
+    /// The longest silence before and within an answer to a write, which may have to wait for disks.
     pub silence: Duration,
+    /// The same for reads.
+    pub read_silence: Duration,
     /// A `Retry-After` of more is taken for this.
     pub longest_pause: Duration,
     /// How many requests of one kind are under way at once.
@@ -120,10 +122,11 @@ impl Default for RemoteLimits {
         Self {
             connect: Duration::from_secs(1),
             first_try: Duration::from_millis(500),
-            question: Duration::from_secs(5),
+            question: Duration::from_secs(4),
             lookup: Duration::from_secs(10),
             transfer: Duration::from_secs(60),
             silence: Duration::from_secs(10),
+            read_silence: Duration::from_secs(4),
             longest_pause: Duration::from_secs(60),
             n_parallel: 16,
             max_layer: 64 << 30,

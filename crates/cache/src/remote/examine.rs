@@ -304,12 +304,13 @@ impl RemoteCache {
     }
 }
 
-/// The objects that a layer needs: its chunks, and the tree that names them.
+/// The objects that a layer needs: its chunks, the tree that names them, and its listing.
 fn objects(layer: &RemoteLayer) -> Vec<Named> {
     let mut objects: Vec<Named> = layer.chunks().iter().map(stored_name).collect();
     if !objects.is_empty() {
         let tree = layer.tree();
         objects.push((Digest::of(&tree), tree.len() as u64));
     }
+    objects.extend(layer.listing.iter().map(stored_name));
     objects
 }

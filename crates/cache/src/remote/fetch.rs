@@ -18,6 +18,15 @@ use super::transport::{Effort, Fault};
 /// Pieces that wait to be written.
 const QUEUE: usize = 4;
 
+/// When pieces that are here are compared with what the record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnPieces {
+    /// With the whole: one that is something else is found out at the end, and not which.
+    AtEnd,
+    /// Each: one that is something else comes from the cache instead.
+    Each,
+}
+
 /// Why a layer did not come: the hit that named it is a miss then.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
@@ -60,7 +69,9 @@ impl RemoteCache {
         H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
     {
         let writer = HashingWriter::new(writer);
-        let fetched = self.write_pieces(layer, writer, have).await;
+        let fetched = self
+            .write_pieces(layer, writer, have, OwnPieces::Each)
+            .await;
         let checked = fetched.and_then(|writer| {
             let (writer, digest, size) = writer.finish();
             let is_it = digest == layer.diff_id && size == layer.size;
@@ -97,6 +108,7 @@ impl RemoteCache {
         layer: &RemoteLayer,
         writer: W,
         have: H,
+        own: OwnPieces,
     ) -> Result<W, Lost>
     where
         W: Write + Send + 'static,
@@ -119,7 +131,7 @@ impl RemoteCache {
             Ok::<_, io::Error>(writer)
         });
         let chunks = layer.chunks().to_vec().into_iter();
-        let pieces = chunks.map(|chunk| self.piece(chunk, Arc::clone(&have)));
+        let pieces = chunks.map(|chunk| self.piece(chunk, Arc::clone(&have), own));
         let mut pieces = stream::iter(pieces).buffered(self.0.transport.limits.n_parallel);
         let fetch = async move {
             while let Some(piece) = pieces.next().await {
@@ -136,12 +148,13 @@ impl RemoteCache {
     }
 
     /// One piece of a tar: one that is here is checked, one that comes by its object.
-    async fn piece<H>(&self, chunk: Chunk, have: Arc<H>) -> Result<Vec<u8>, Lost>
+    async fn piece<H>(&self, chunk: Chunk, have: Arc<H>, own: OwnPieces) -> Result<Vec<u8>, Lost>
     where
         H: Fn(&Chunk) -> Option<Vec<u8>> + Send + Sync + 'static,
     {
-        let own = acetate_stdx::blocking(move || have(&chunk).filter(|raw| is_piece(&chunk, raw)));
-        if let Some(raw) = own.await {
+        let is_it = move |raw: &Vec<u8>| own == OwnPieces::AtEnd || is_piece(&chunk, raw);
+        let here = acetate_stdx::blocking(move || have(&chunk).filter(is_it));
+        if let Some(raw) = here.await {
             self.0.transport.count(|stats| stats.chunks_reused += 1);
             return Ok(raw);
         }
@@ -164,7 +177,7 @@ impl RemoteCache {
         Ok(raw)
     }
 
-    async fn object(&self, chunk: &Chunk) -> Result<Vec<u8>, Lost> {
+    pub(super) async fn object(&self, chunk: &Chunk) -> Result<Vec<u8>, Lost> {
         let transport = &self.0.transport;
         let url = transport
             .address

@@ -212,6 +212,7 @@ impl RemoteCache {
             size,
             created: Timestamp::default(),
             form: LayerForm::Chunks(chunks),
+            listing: Vec::new(),
         })
     }
 
@@ -249,6 +250,7 @@ fn named_only(source: &FormSource) -> RemoteLayer {
         size: source.descriptor.size,
         created: Timestamp::default(),
         form: LayerForm::Blob(source.descriptor.clone()),
+        listing: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Results that are given to a shared cache.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -7,19 +8,26 @@ use std::sync::Arc;
 use acetate_cache_api::Kind;
 use acetate_net::Method;
 use acetate_oci::{Descriptor, Digest, Timestamp};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Cause;
 use super::action::action_key;
 use super::client::RemoteCache;
 use super::detect::Level;
+use super::listing::ListingSource;
 use super::presence::Named;
-use super::record::{LayerForm, RemoteLayer};
+use super::record::{Chunk, LayerForm, RemoteLayer};
 use super::transport::{Effort, Fault};
-use super::upload::stored_name;
+use super::upload::{Recall, stored_name};
 use super::write::Manner;
 use crate::{CacheKey, Fidelity};
 
+/// How many layers of a result are begun at once; what is cut at once is bounded for all results.
+const N_LAYERS: usize = 8;
+
 /// Opens the uncompressed tar of a layer; called only when chunks of it may have to be sent.
+///
+/// What it gives need not be checked: whoever reads it compares it with the layer's `diff_id`.
 pub type TarOpener = Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// A layer that is here, to be published.
@@ -33,6 +41,8 @@ pub struct LayerSource {
     pub created: Timestamp,
     /// Its blob in a base image that every reader has pinned: then it need not travel.
     pub base: Option<Descriptor>,
+    /// What is in it, on the layers below, where that is known.
+    pub listing: Option<ListingSource>,
     /// Gives its bytes.
     pub open: TarOpener,
 }
@@ -132,7 +142,13 @@ impl RemoteCache {
     /// Dropping the future ends it at any time: then there are chunks without a record, which the
     /// server removes some day.
     pub async fn publish(&self, publication: &Publication) -> Published {
-        let outcome = self.try_publish(publication).await;
+        let nothing: Recall = Arc::new(|_| Vec::new());
+        self.publish_recalling(publication, &nothing).await
+    }
+
+    /// The same, where it is known what pieces become.
+    pub async fn publish_recalling(&self, publication: &Publication, recall: &Recall) -> Published {
+        let outcome = self.try_publish(publication, recall).await;
         let n_keys = publication.keys.len() as u64;
         self.0.transport.count(|stats| match &outcome {
             Ok(puts) => {
@@ -151,7 +167,11 @@ impl RemoteCache {
         }
     }
 
-    async fn try_publish(&self, publication: &Publication) -> Result<Vec<Put>, Skip> {
+    async fn try_publish(
+        &self,
+        publication: &Publication,
+        recall: &Recall,
+    ) -> Result<Vec<Put>, Skip> {
         if publication.fidelity != Fidelity::Full {
             return Err(Skip::Reduced);
         }
@@ -164,7 +184,7 @@ impl RemoteCache {
             return Ok(vec![Put::Kept; publication.keys.len()]);
         }
         for is_last in [false, true] {
-            let layers = self.ensure(&publication.layers).await?;
+            let layers = self.ensure(&publication.layers, recall).await?;
             match self.write_records(publication, layers).await? {
                 Some(puts) => return Ok(puts),
                 // Collected in between: nothing is taken for granted the second time.
@@ -199,7 +219,11 @@ impl RemoteCache {
     }
 
     /// Makes sure that all chunks of all layers are there, and gives what the layers consist of.
-    async fn ensure(&self, sources: &[LayerSource]) -> Result<Vec<RemoteLayer>, Skip> {
+    async fn ensure(
+        &self,
+        sources: &[LayerSource],
+        recall: &Recall,
+    ) -> Result<Vec<RemoteLayer>, Skip> {
         let known: Vec<Option<Arc<RemoteLayer>>> = sources
             .iter()
             .map(|source| self.known(&source.diff_id))
@@ -207,36 +231,45 @@ impl RemoteCache {
         let chunks = known.iter().flatten().flat_map(|layer| layer.chunks());
         let named: Vec<Named> = chunks.map(stored_name).collect();
         let missing = if named.is_empty() {
-            std::collections::HashSet::new()
+            HashSet::new()
         } else {
             self.missing(&named).await?
         };
-        let mut layers = Vec::with_capacity(sources.len());
-        for (source, known) in sources.iter().zip(known) {
-            if let Some(blob) = &source.base {
-                layers.push(RemoteLayer {
-                    diff_id: source.diff_id,
-                    size: source.size,
-                    created: source.created,
-                    form: LayerForm::Blob(blob.clone()),
-                });
-                continue;
-            }
-            let complete = known.filter(|layer| {
-                let mut stored = layer.chunks().iter().map(|chunk| &chunk.stored);
-                !stored.any(|stored| missing.contains(stored))
-            });
-            let layer = match complete {
-                Some(layer) => layer,
-                None => self.send_layer(source).await?,
-            };
-            layers.push(RemoteLayer {
-                created: source.created,
-                ..(*layer).clone()
-            });
-        }
+        let layers = sources.iter().zip(known);
+        let layers = layers.map(|(source, known)| self.ensure_one(source, known, &missing, recall));
+        let layers: Vec<_> = layers.collect();
+        let layers = stream::iter(layers).buffered(N_LAYERS);
+        let mut layers: Vec<RemoteLayer> = layers.try_collect().await?;
+        self.send_listings(sources, &mut layers).await?;
         self.send_trees(&layers).await?;
         Ok(layers)
+    }
+
+    async fn ensure_one(
+        &self,
+        source: &LayerSource,
+        known: Option<Arc<RemoteLayer>>,
+        missing: &HashSet<Digest>,
+        recall: &Recall,
+    ) -> Result<RemoteLayer, Skip> {
+        if let Some(blob) = &source.base {
+            return Ok(RemoteLayer {
+                diff_id: source.diff_id,
+                size: source.size,
+                created: source.created,
+                form: LayerForm::Blob(blob.clone()),
+                listing: Vec::new(),
+            });
+        }
+        let is_missing = |chunk: &Chunk| missing.contains(&chunk.stored);
+        let layer = match known {
+            Some(layer) if !layer.chunks().iter().any(is_missing) => layer,
+            known => self.send_layer(source, known, recall).await?,
+        };
+        Ok(RemoteLayer {
+            created: source.created,
+            ..(*layer).clone()
+        })
     }
 
     pub(super) async fn send_trees(&self, layers: &[RemoteLayer]) -> Result<(), Skip> {

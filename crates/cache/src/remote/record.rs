@@ -32,6 +32,8 @@ pub struct RemoteLayer {
     pub created: Timestamp,
     /// Where its bytes are.
     pub form: LayerForm,
+    /// The pieces of its listing as it is on the layers below, in order; none where nobody listed it.
+    pub listing: Vec<Chunk>,
 }
 
 /// Where the bytes of a shared layer are.

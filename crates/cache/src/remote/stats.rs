@@ -43,8 +43,14 @@ pub struct Stats {
     pub forms_missed: u64,
     /// Compressed forms that were given.
     pub forms_given: u64,
+    /// Chunks that were made, be it to ask for them or to send them.
+    pub chunks_compressed: u64,
+    /// Layers that were read to be sent.
+    pub layers_read: u64,
     /// Layers that did not come whole.
     pub layers_lost: u64,
+    /// Layers that the cache lists otherwise than they are.
+    pub listings_refuted: u64,
     /// Records that were written.
     pub published: u64,
     /// Records that were there already.

@@ -10,7 +10,10 @@ use acetate_store::{BlobRef, BlobWriter, Expect, FactKey, Object, Store, StoreEr
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Chunk, LayerForm, Lost, Publication, Published, RemoteCache, RemoteHit, RemoteLayer};
+use super::fetch::OwnPieces;
+use super::{
+    Chunk, LayerForm, Lost, Publication, Published, Recall, RemoteCache, RemoteHit, RemoteLayer,
+};
 use crate::CacheKey;
 use crate::shared::{CacheReport, SharedCache};
 
@@ -52,36 +55,52 @@ impl HttpCache {
         if acetate_stdx::blocking(is_here).await.map_err(local)? {
             return Ok(plain);
         }
-        let writer = self.store.blobs().writer().map_err(local)?;
-        let pieces = Pieces::find(Arc::clone(&self.store), layer.chunks()).await;
-        let have = move |chunk: &Chunk| pieces.read(chunk);
-        // The store hashes what it keeps: nobody else has to.
-        let fetched = match self.remote.write_pieces(layer, writer, have).await {
-            Ok(writer) => self.keep(layer, writer).await,
-            Err(lost) => Err(lost),
-        };
+        let pieces = Arc::new(Pieces::find(Arc::clone(&self.store), layer.chunks()).await);
+        let mut fetched = self.attempt(layer, &pieces, OwnPieces::AtEnd).await;
+        if fetched.is_none() && !pieces.places.is_empty() {
+            tracing::debug!(layer = %layer.diff_id, "a piece that is here has changed");
+            fetched = self.attempt(layer, &pieces, OwnPieces::Each).await;
+        }
+        let fetched = fetched.unwrap_or_else(|| Err(self.remote.other_layer(layer)));
         self.remote.note_fetch(layer, &fetched);
         fetched?;
-        remember(&self.store, layer);
+        remember(&self.store, layer, Word::Others);
         Ok(plain)
     }
 }
 
 impl HttpCache {
-    /// Gives a tar its name in the store, if it is the one that the record names.
-    async fn keep(&self, layer: &RemoteLayer, writer: BlobWriter) -> Result<(), Lost> {
-        let expect = Expect {
-            digest: Some(layer.diff_id),
-            size: Some(layer.size),
+    /// Writes a layer once; none when all came as it is called and the whole is another layer.
+    async fn attempt(
+        &self,
+        layer: &RemoteLayer,
+        pieces: &Arc<Pieces>,
+        own: OwnPieces,
+    ) -> Option<Result<(), Lost>> {
+        let writer = match self.store.blobs().writer() {
+            Ok(writer) => writer,
+            Err(error) => return Some(Err(local(error))),
         };
-        let commit = move || writer.commit(expect);
-        match acetate_stdx::blocking(commit).await {
-            Ok(_) => Ok(()),
-            Err(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }) => {
-                Err(self.remote.other_layer(layer))
-            }
-            Err(error) => Err(local(error)),
+        let pieces = Arc::clone(pieces);
+        let have = move |chunk: &Chunk| pieces.read(chunk);
+        // The store hashes what it keeps: nobody else has to.
+        match self.remote.write_pieces(layer, writer, have, own).await {
+            Ok(writer) => keep(layer, writer).await,
+            Err(lost) => Some(Err(lost)),
         }
+    }
+}
+
+/// Gives a tar its name in the store, if it is the one that the record names.
+async fn keep(layer: &RemoteLayer, writer: BlobWriter) -> Option<Result<(), Lost>> {
+    let expect = Expect {
+        digest: Some(layer.diff_id),
+        size: Some(layer.size),
+    };
+    match acetate_stdx::blocking(move || writer.commit(expect)).await {
+        Ok(_) => Some(Ok(())),
+        Err(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }) => None,
+        Err(error) => Some(Err(local(error))),
     }
 }
 
@@ -98,13 +117,16 @@ impl SharedCache for HttpCache {
         self.fetch_into_store(layer).boxed()
     }
 
+    fn listing<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        self.remote.fetch_listing(layer).boxed()
+    }
+
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {
         async move {
-            let published = self.remote.publish(publication).await;
-            for source in &publication.layers {
-                if let Some(layer) = self.remote.known(&source.diff_id) {
-                    remember(&self.store, &layer);
-                }
+            let recall = recall(&self.store);
+            let published = self.remote.publish_recalling(publication, &recall).await;
+            for layer in self.remote.take_made() {
+                remember(&self.store, &layer, Word::Own);
             }
             published
         }
@@ -137,11 +159,7 @@ impl Pieces {
         let raws: Vec<Digest> = chunks.iter().map(|chunk| chunk.raw).collect();
         let index = Arc::clone(&store);
         let find = move || {
-            let keys: Vec<FactKey> = raws.iter().map(fact_key).collect();
-            let facts = index.index().facts(&keys).unwrap_or_else(|error| {
-                tracing::debug!(%error, "pieces of layers that are here cannot be looked up");
-                Vec::new()
-            });
+            let facts = facts(&index, &raws, fact_key);
             let found = raws.into_iter().zip(facts);
             found
                 .filter_map(|(raw, fact)| Some((raw, place(&fact?)?)))
@@ -161,7 +179,10 @@ impl Pieces {
         let file = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             let opened = open.entry(*tar);
-            let open = || File::open(self.store.blobs().path(tar)).ok().map(Arc::new);
+            let open = || {
+                let file = self.store.blobs().open_unverified(tar).ok().flatten();
+                file.map(Arc::new)
+            };
             opened.or_insert_with(open).clone()?
         };
         let mut bytes = vec![0; chunk.raw_size as usize];
@@ -170,8 +191,37 @@ impl Pieces {
     }
 }
 
-/// Notes where each piece of a tar in the store is.
-fn remember(store: &Store, layer: &RemoteLayer) {
+/// Tells what pieces became before, in one question; a fault means that nothing is known.
+fn recall(store: &Arc<Store>) -> Recall {
+    let store = Arc::clone(store);
+    Arc::new(move |raws| {
+        let facts = facts(&store, raws, object_key).into_iter();
+        facts.map(|fact| object(&fact?)).collect()
+    })
+}
+
+fn facts(store: &Store, raws: &[Digest], key: fn(&Digest) -> FactKey) -> Vec<Option<Vec<u8>>> {
+    let keys: Vec<FactKey> = raws.iter().map(key).collect();
+    store.index().facts(&keys).unwrap_or_else(|error| {
+        tracing::debug!(%error, "pieces of layers that are here cannot be looked up");
+        Vec::new()
+    })
+}
+
+/// Who says what the pieces of a layer become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// This machine, which made the objects now or earlier.
+    Own,
+    /// A record: its layer is what it is called, but its pieces may become something else.
+    Others,
+}
+
+/// Notes where each piece of a tar in the store is, and what it becomes in a cache.
+///
+/// The latter is noted by our own word only: a record that lies about it would spoil all that is
+/// published here later.
+fn remember(store: &Store, layer: &RemoteLayer, word: Word) {
     let LayerForm::Chunks(chunks) = &layer.form else {
         return;
     };
@@ -185,6 +235,11 @@ fn remember(store: &Store, layer: &RemoteLayer) {
         let value = [layer.diff_id.as_bytes(), &u64::to_le_bytes(offset)[..]].concat();
         facts.push((fact_key(&chunk.raw), value));
         offset += u64::from(chunk.raw_size);
+        if word == Word::Own {
+            let size = chunk.stored_size.to_le_bytes();
+            let value = [chunk.stored.as_bytes(), &size[..]].concat();
+            facts.push((object_key(&chunk.raw), value));
+        }
     }
     store.index().put_facts(facts);
 }
@@ -193,8 +248,18 @@ fn fact_key(raw: &Digest) -> FactKey {
     FactKey::new("piece", raw.as_bytes())
 }
 
+fn object_key(raw: &Digest) -> FactKey {
+    FactKey::new("object", raw.as_bytes())
+}
+
 fn place(fact: &[u8]) -> Option<(Digest, u64)> {
     let (tar, offset) = fact.split_first_chunk::<32>()?;
     let offset = <[u8; 8]>::try_from(offset).ok().map(u64::from_le_bytes)?;
     Some((Digest::from_bytes(*tar), offset))
+}
+
+fn object(fact: &[u8]) -> Option<(Digest, u32)> {
+    let (stored, size) = fact.split_first_chunk::<32>()?;
+    let size = <[u8; 4]>::try_from(size).ok().map(u32::from_le_bytes)?;
+    Some((Digest::from_bytes(*stored), size))
 }

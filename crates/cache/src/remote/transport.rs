@@ -143,10 +143,17 @@ impl Transport {
                 Effort::Patient(_) => backend.wait(request, limit).await.map_err(Some),
             }
         };
-        match timeout(most, answer).await {
-            Ok(Ok(answer)) => self.judge(answer),
-            Ok(Err(Some(error))) => Err(self.failed(&error)),
-            Ok(Err(None)) | Err(_) => Err(self.timed_out()),
+        let asked = Instant::now();
+        let ended = timeout(most, answer).await;
+        // Who asked for a long wait has not lost it.
+        let waited = match effort {
+            Effort::Patient(wait) => asked.elapsed().saturating_sub(wait),
+            Effort::Hedged | Effort::Once | Effort::Transfer => asked.elapsed(),
+        };
+        match ended {
+            Ok(Ok(answer)) => self.judge(answer, waited),
+            Ok(Err(Some(error))) => Err(self.failed(&error, waited)),
+            Ok(Err(None)) | Err(_) => Err(self.timed_out(waited)),
         }
     }
 
@@ -173,14 +180,19 @@ impl Transport {
         self.backend.wait(request, limit).await
     }
 
-    /// Two tries, each with its own limit; none is the end of the time.
+    /// Two tries, each with its own limit; none is the end of the time. A first one that used up all
+    /// patience is the last.
     async fn transfer(&self, request: &Request, limit: u64) -> Result<Fetched, Option<NoAnswer>> {
+        let began = Instant::now();
         let first = timeout(self.limits.transfer, self.backend.fetch(request, limit)).await;
         match first {
             Ok(Ok(answer)) if !is_failing(answer.status) || retry_after(&answer).is_some() => {
                 return Ok(answer);
             }
             Ok(Err(error)) if !error.is_transient() => return Err(Some(error)),
+            Ok(Err(error)) if began.elapsed() >= self.limits.breaker.patience => {
+                return Err(Some(error));
+            }
             _ => {}
         }
         tokio::time::sleep(SECOND_TRY).await;
@@ -188,14 +200,14 @@ impl Transport {
         second.map_err(|_| None)?.map_err(Some)
     }
 
-    fn judge(&self, answer: Fetched) -> Result<Fetched, Fault> {
+    fn judge(&self, answer: Fetched, waited: Duration) -> Result<Fetched, Fault> {
         let pause = retry_after(&answer).map(|wait| wait.min(self.limits.longest_pause));
         let shown = self.address.shown();
         let mut state = self.lock();
         state.stats.bytes_down += answer.body.len() as u64;
         let status = answer.status;
         if is_failing(status) {
-            state.fail(self.start.elapsed(), &shown);
+            state.fail(self.start.elapsed(), waited, &shown);
             if let Some(wait) = pause {
                 state.busy_until = Some(Instant::now() + wait);
             }
@@ -231,7 +243,7 @@ impl Transport {
         }
     }
 
-    fn failed(&self, error: &NoAnswer) -> Fault {
+    fn failed(&self, error: &NoAnswer, waited: Duration) -> Fault {
         let shown = self.address.shown();
         let mut state = self.lock();
         if error.kind == NoAnswerKind::TooLarge {
@@ -239,17 +251,17 @@ impl Transport {
             drop(state);
             return self.damaged("an answer that is larger than it can be");
         }
-        state.fail(self.start.elapsed(), &shown);
+        state.fail(self.start.elapsed(), waited, &shown);
         state.warnings.add(Cause::Unreachable, || {
             format!("the cache {shown} is not used: {}", error.reason)
         });
         Fault::Cause(Cause::Unreachable)
     }
 
-    fn timed_out(&self) -> Fault {
+    fn timed_out(&self, waited: Duration) -> Fault {
         let shown = self.address.shown();
         let mut state = self.lock();
-        state.fail(self.start.elapsed(), &shown);
+        state.fail(self.start.elapsed(), waited, &shown);
         state.warnings.add(Cause::Unreachable, || {
             format!("the cache {shown} does not answer in time; going on without it")
         });
@@ -346,8 +358,8 @@ impl Transport {
 }
 
 impl State {
-    fn fail(&mut self, now: Duration, shown: &str) {
-        let opened = self.breaker.fail(now);
+    fn fail(&mut self, now: Duration, waited: Duration, shown: &str) {
+        let opened = self.breaker.fail(now, waited);
         if opened && self.breaker.state() == super::BreakerState::Off {
             self.warnings.add(Cause::Off, || {
                 format!("the cache {shown} failed too often; it is not asked any more")

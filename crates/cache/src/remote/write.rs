@@ -271,11 +271,26 @@ fn forwarded(
     namespace: &str,
 ) -> Option<Vec<u8>> {
     let rewrapped = rewrap(action, envelope).ok()?;
-    let is_same = rewrapped.record.layers == layers
+    let signed = &rewrapped.record.layers;
+    let is_same = signed.len() == layers.len()
+        && signed
+            .iter()
+            .zip(layers)
+            .all(|(signed, here)| is_there(signed, here))
         && rewrapped
             .statement
             .is_some_and(|statement| statement.namespace == namespace);
     is_same.then_some(rewrapped.body)
+}
+
+/// True for a layer whose chunks, and whose listing if it names one, were just seen to be there.
+fn is_there(signed: &RemoteLayer, here: &RemoteLayer) -> bool {
+    let is_listed = signed.listing.is_empty() || signed.listing == here.listing;
+    let unlisted = |layer: &RemoteLayer| RemoteLayer {
+        listing: Vec::new(),
+        ..layer.clone()
+    };
+    is_listed && unlisted(signed) == unlisted(here)
 }
 
 /// Only a strong name is one of the very bytes (RFC 9110, 8.8.1).

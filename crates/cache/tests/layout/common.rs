@@ -39,6 +39,7 @@ pub(crate) fn result(name: &str, bytes: Vec<u8>) -> Publication {
         size: bytes.len() as u64,
         created: Timestamp::from_secs(7),
         base: None,
+        listing: None,
         open: Arc::new(move || Ok(Box::new(std::io::Cursor::new(bytes.clone())))),
     };
     Publication {

@@ -48,6 +48,7 @@ impl Server {
             policy,
             trust: Trust::default(),
             opaque: Vec::<Namespace>::new(),
+            raw: Vec::new(),
             only_hosts: None,
             limits: Limits::default(),
             durability: Durability::Fast,

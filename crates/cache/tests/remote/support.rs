@@ -47,6 +47,7 @@ pub(crate) fn source(bytes: &[u8]) -> (LayerSource, Arc<AtomicUsize>) {
         size: bytes.len() as u64,
         created: Timestamp::new(1_700_000_000, 5),
         base: None,
+        listing: None,
         open: Arc::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
             Ok(Box::new(std::io::Cursor::new(Arc::clone(&shared))))

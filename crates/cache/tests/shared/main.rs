@@ -7,6 +7,7 @@
 mod inline;
 mod layout;
 mod peers;
+mod pieces;
 mod place;
 #[path = "../remote/scripted.rs"]
 #[expect(dead_code, reason = "another binary uses the rest")]

@@ -9,3 +9,4 @@ pub(crate) mod log;
 pub(crate) mod run;
 pub(crate) mod runtime;
 pub(crate) mod state;
+pub(crate) mod verify;

@@ -5,6 +5,7 @@
 )]
 
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// What `acetate cache` does. PLACE is what --cache-from takes: https://HOST/NAMESPACE, or
 /// type=http|local|registry|s3|gcs|azblob with attributes; tokens are found in the same way.
@@ -15,9 +16,9 @@ pub(crate) enum CacheCommand {
     Ls(CacheLsFlags),
     /// Show one record with its layers, or one cache mount
     Inspect(CacheInspectFlags),
-    /// Give records of this machine to a shared cache
+    /// Give records of this machine to a shared cache, or write a cache mount to a tar
     Export(CacheExportFlags),
-    /// Take records of a shared cache to this machine
+    /// Take records of a shared cache to this machine, or make a cache mount of a tar
     Import(CacheImportFlags),
     /// Remove records, so that their steps run again, or cache mounts
     Rm(CacheRmFlags),
@@ -66,14 +67,32 @@ pub(crate) struct CacheExportFlags {
     /// The beginnings of the keys of records
     #[arg(
         value_name = "KEY",
-        required_unless_present = "all",
-        conflicts_with = "all"
+        required_unless_present_any = ["all", "mount"],
+        conflicts_with_all = ["all", "mount"]
     )]
     pub(crate) keys: Vec<String>,
 
     /// Where they go: https://HOST/NAMESPACE, or what --cache-to takes
-    #[arg(long, value_name = "PLACE")]
-    pub(crate) to: String,
+    #[arg(
+        long,
+        value_name = "PLACE",
+        required_unless_present = "mount",
+        conflicts_with = "mount"
+    )]
+    pub(crate) to: Option<String>,
+
+    /// Write a cache mount to a tar instead: its id, or the beginning of its key. Where several have
+    /// the id, mode=, uid= and gid= tell them apart as in the Dockerfile: --mount npm,uid=1000
+    #[arg(long, value_name = "ID", requires = "output", conflicts_with_all = ["all", "json"])]
+    pub(crate) mount: Option<String>,
+
+    /// Where the tar goes; `-` is standard output
+    #[arg(short, long, value_name = "FILE", requires = "mount")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// How the tar is packed; by default as the name says: with zstd where it ends in `.zst`
+    #[arg(long, value_name = "none|zstd", requires = "mount", value_parser = ["none", "zstd"])]
+    pub(crate) compression: Option<String>,
 
     /// Give all records whose layers are here
     #[arg(short, long)]
@@ -87,12 +106,30 @@ pub(crate) struct CacheExportFlags {
 #[derive(Debug, Args)]
 pub(crate) struct CacheImportFlags {
     /// Whole keys, as `acetate cache ls --json` gives them on a machine that has the records
-    #[arg(value_name = "KEY", required = true)]
+    #[arg(
+        value_name = "KEY",
+        required_unless_present = "mount",
+        conflicts_with = "mount"
+    )]
     pub(crate) keys: Vec<String>,
 
     /// Where they come from: https://HOST/NAMESPACE, or what --cache-from takes
-    #[arg(long, value_name = "PLACE")]
-    pub(crate) from: String,
+    #[arg(
+        long,
+        value_name = "PLACE",
+        required_unless_present = "mount",
+        conflicts_with = "mount"
+    )]
+    pub(crate) from: Option<String>,
+
+    /// Make a cache mount of a tar instead: its id, with mode=, uid= and gid= where the Dockerfile
+    /// has them, as in --mount npm,uid=1000, and the tar; `-` is standard input
+    #[arg(long, value_names = ["ID", "FILE"], num_args = 2, conflicts_with = "json")]
+    pub(crate) mount: Option<Vec<String>>,
+
+    /// Let what is in the tar enter steps whose results are signed, or must be
+    #[arg(long, requires = "mount")]
+    pub(crate) vouch: bool,
 
     /// Print one object of JSON
     #[arg(long)]

@@ -37,6 +37,7 @@ pub(crate) enum ImageCommand {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct ImageLsFlags {
     /// Only names like this: a repository or NAME:TAG, in which * stands for anything
     #[arg(value_name = "PATTERN")]

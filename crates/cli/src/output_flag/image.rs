@@ -108,7 +108,7 @@ fn options(attributes: &mut Attributes, usual: Style) -> Result<ImageOptions> {
     refuse_rewrite(attributes)?;
     ignored(attributes)?;
     let recipe = recipe(attributes)?;
-    let style = style(attributes, usual, &recipe, !annotations.is_empty())?;
+    let style = style(attributes, usual, recipe, !annotations.is_empty())?;
     let names = attributes.text("name")?.unwrap_or_default();
     let names = names
         .split(',')
@@ -149,17 +149,13 @@ fn ignored(attributes: &mut Attributes) -> Result<()> {
 }
 
 fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
-    let compression = match attributes.text("compression")?.as_deref() {
-        None | Some("gzip") => Compression::Gzip,
-        Some("zstd") => Compression::Zstd,
-        Some("uncompressed") => Compression::None,
-        Some(other) => {
-            bail!("unknown compression `{other}`, expected gzip, zstd, estargz or uncompressed")
-        }
+    let name = attributes.text("compression")?;
+    let name = name.as_deref().unwrap_or("gzip");
+    let Some(recipe) = Recipe::named(name) else {
+        bail!("unknown compression `{name}`, expected gzip, zstd, estargz or uncompressed");
     };
-    let recipe = Recipe::new(compression);
     match attributes.number("compression-level")? {
-        Some(_) if compression == Compression::None => {
+        Some(_) if recipe.compression() == Compression::None => {
             bail!("`compression-level` has no meaning with compression=uncompressed")
         }
         Some(level) => recipe.at_level(level).context("compression-level"),
@@ -167,24 +163,24 @@ fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
     }
 }
 
-/// Docker's own types know neither zstd nor annotations.
+/// Docker's own types know neither all compressions nor annotations.
 fn style(
     attributes: &mut Attributes,
     usual: Style,
-    recipe: &Recipe,
+    recipe: Recipe,
     is_annotated: bool,
 ) -> Result<Style> {
-    let needs_oci = [
-        (recipe.compression() == Compression::Zstd).then_some("compression=zstd"),
-        is_annotated.then_some("`annotation`"),
-    ];
-    let needs_oci = needs_oci.into_iter().flatten().next();
-    match (attributes.boolean("oci-mediatypes")?, needs_oci) {
-        (Some(false), Some(what)) => {
-            bail!("{what} needs OCI media types, and oci-mediatypes=false asks for Docker's")
+    let option = "oci-mediatypes=false";
+    let unknown = recipe.check_types(Style::Docker, option).err();
+    match attributes.boolean("oci-mediatypes")? {
+        Some(false) if is_annotated => {
+            bail!("`annotation` needs OCI media types, and {option} asks for Docker's")
         }
-        (Some(false), None) => Ok(Style::Docker),
-        (Some(true), _) | (None, Some(_)) => Ok(Style::Oci),
-        (None, None) => Ok(usual),
+        Some(false) => match unknown {
+            Some(error) => Err(error.into()),
+            None => Ok(Style::Docker),
+        },
+        None if !is_annotated && unknown.is_none() => Ok(usual),
+        Some(true) | None => Ok(Style::Oci),
     }
 }

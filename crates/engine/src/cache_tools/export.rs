@@ -3,9 +3,9 @@
 use super::catalog::{CachedRecord, LayerOrigin};
 use super::{Moved, Transfer, close};
 use crate::engine::Engine;
-use crate::shared::{SourceError, layer_source};
+use crate::shared::{SourceError, layer_source, listing_source};
 use crate::{BuildError, BuildRequest, CacheExport, ContextInput};
-use acetate_cache::remote::{Attest, Existing, Publication, Published, Put};
+use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published, Put};
 use acetate_cache::{Fidelity, KeyKind, SharedCache};
 use acetate_oci::Digest;
 use futures_util::{StreamExt, stream};
@@ -110,7 +110,10 @@ impl Parts {
             let sealed = self.snapshots.seal(layer)?;
             // Who builds on the same image has this layer, and must keep it in the form it has there.
             let base = (known.origin == LayerOrigin::Base).then(|| sealed.blob.clone());
-            layers.push(layer_source(&self.store, &sealed, known.created, base)?);
+            layers.push(LayerSource {
+                listing: listing_source(&self.snapshots, layer)?,
+                ..layer_source(&self.store, &sealed, known.created, base)?
+            });
         }
         Ok(Some(Publication {
             keys: vec![record.key],

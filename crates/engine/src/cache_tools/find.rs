@@ -151,7 +151,7 @@ fn record_line(record: &CachedRecord) -> String {
     format!("record {key} (in shared caches {shared})")
 }
 
-fn mount_line(mount: &CacheMountItem) -> String {
+pub(super) fn mount_line(mount: &CacheMountItem) -> String {
     let identity = mount.identity.hex();
     match &mount.name {
         Some(name) => format!(

@@ -4,6 +4,8 @@ mod catalog;
 mod export;
 mod find;
 mod import;
+mod mount_name;
+mod mount_tar;
 mod prune;
 mod remote_check;
 mod server;
@@ -19,6 +21,8 @@ pub use acetate_store::{
 pub use catalog::{CachedLayer, CachedRecord, LayerOrigin};
 pub use export::RecordChoice;
 pub use find::CacheItem;
+pub use mount_name::MountName;
+pub use mount_tar::{ImportTrust, MountImport, PackedMount, Packing};
 pub use prune::CachePrune;
 pub use remote_check::RemoteCheck;
 pub use server::{CacheServer, ListedRecord};

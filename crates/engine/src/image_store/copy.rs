@@ -73,9 +73,12 @@ impl FromStr for End {
                  docker-archive:FILE or local://NAME",
             )
         };
-        let file = |path: &str| match path.is_empty() {
-            true => Err(bad(format!("`{text}` names no file"))),
-            false => Ok(PathBuf::from(path)),
+        let file = |path: &str| {
+            if path.is_empty() {
+                Err(bad(format!("`{text}` names no file")))
+            } else {
+                Ok(PathBuf::from(path))
+            }
         };
         if let Some(path) = text.strip_prefix("docker-archive:") {
             return file(path).map(Self::DockerArchive);
@@ -155,9 +158,10 @@ impl Engine {
         let registries = self.registries_for(&there, insecure).await;
         let has = registries.describe(&there, &Name::from(&target)).await?;
         let is_there = has.is_some_and(|it| it.digest == opened.whole.root.digest);
-        let mut report = match is_there {
-            true => stored_report(&opened.whole),
-            false => to_registry(&registries, &target, &opened).await?,
+        let mut report = if is_there {
+            stored_report(&opened.whole)
+        } else {
+            to_registry(&registries, &target, &opened).await?
         };
         let asked = self.registries_for(&from, insecure).await;
         for (entry, _) in &opened.whole.documents {
@@ -166,9 +170,10 @@ impl Engine {
                 report.n_referrers += usize::from(copied);
             }
         }
-        let outcome = match is_there && report.n_referrers == 0 {
-            true => Mirrored::Present,
-            false => Mirrored::Copied(report),
+        let outcome = if is_there && report.n_referrers == 0 {
+            Mirrored::Present
+        } else {
+            Mirrored::Copied(report)
         };
         Ok(MirrorReport { target, outcome })
     }

@@ -4,7 +4,7 @@ use super::keep::Whole;
 use crate::{BuildError, Engine};
 use acetate_image::{ArchivedImage, ImageSource, LayoutSource, WholeImage, read_docker_archive};
 use acetate_oci::{Compression, Descriptor, Digest, Reference};
-use acetate_store::ScratchDir;
+use acetate_store::{ScratchDir, Store};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -137,48 +137,59 @@ impl Engine {
     async fn seekable(&self, path: PathBuf) -> Result<Seekable, BuildError> {
         let store = Arc::clone(&self.store);
         let make = move || {
-            let is_stdin = path.as_os_str() == "-";
-            let input = |source| BuildError::Input {
-                action: "read",
-                path: path.clone(),
-                source,
-            };
-            if !is_stdin && path.is_dir() {
-                let _scratch = None;
-                return Ok(Seekable { path, _scratch });
-            }
-            let mut reader: Box<dyn Read + Send> = match is_stdin {
-                true => Box::new(io::stdin()),
-                false => Box::new(File::open(&path).map_err(input)?),
-            };
-            let mut head = Vec::new();
-            (&mut reader)
-                .take(4)
-                .read_to_end(&mut head)
-                .map_err(input)?;
-            let compression = match head.as_slice() {
-                [0x1f, 0x8b, ..] => Compression::Gzip,
-                [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
-                _ => Compression::None,
-            };
-            let is_file = std::fs::metadata(&path).is_ok_and(|it| it.is_file());
-            if compression == Compression::None && is_file && !is_stdin {
-                let _scratch = None;
-                return Ok(Seekable { path, _scratch });
-            }
-            let whole = io::Cursor::new(head).chain(reader);
-            let mut plain = acetate_image::unpacked(whole, compression).map_err(input)?;
-            let scratch = store.scratch()?;
-            let copy = scratch.path().join("archive.tar");
-            let mut file = File::create_new(&copy).map_err(input)?;
-            io::copy(&mut plain, &mut file).map_err(input)?;
-            Ok(Seekable {
-                path: copy,
-                _scratch: Some(scratch),
+            let made = seekable(&store, &path);
+            made.map_err(|error| match error {
+                Unreadable::Input(source) => BuildError::Input {
+                    action: "read",
+                    path,
+                    source,
+                },
+                Unreadable::Store(error) => error.into(),
             })
         };
         acetate_stdx::blocking(make).await
     }
+}
+
+/// Why an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Input(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] acetate_store::StoreError),
+}
+
+fn seekable(store: &Store, path: &Path) -> Result<Seekable, Unreadable> {
+    let as_it_is = || Seekable {
+        path: path.to_owned(),
+        _scratch: None,
+    };
+    let is_stdin = path.as_os_str() == "-";
+    if !is_stdin && path.is_dir() {
+        return Ok(as_it_is());
+    }
+    let mut reader: Box<dyn Read + Send> = if is_stdin {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path)?)
+    };
+    let mut head = Vec::new();
+    (&mut reader).take(4).read_to_end(&mut head)?;
+    let compression = Compression::of_bytes(&head);
+    let is_file = !is_stdin && std::fs::metadata(path).is_ok_and(|it| it.is_file());
+    if compression == Compression::None && is_file {
+        return Ok(as_it_is());
+    }
+    let whole = io::Cursor::new(head).chain(reader);
+    let mut plain = acetate_image::unpacked(whole, compression)?;
+    let scratch = store.scratch()?;
+    let copy = scratch.path().join("archive.tar");
+    io::copy(&mut plain, &mut File::create_new(&copy)?)?;
+    Ok(Seekable {
+        path: copy,
+        _scratch: Some(scratch),
+    })
 }
 
 /// The name that an image gets: the one that was asked for, else its own.

@@ -75,9 +75,12 @@ impl StoredPlatform {
         let mut layers = self.layers.iter().rev();
         let lines = self.config.history.iter().rev();
         lines
-            .map(|line| match line.empty_layer {
-                true => (line, None),
-                false => (line, layers.next()),
+            .map(|line| {
+                if line.empty_layer {
+                    (line, None)
+                } else {
+                    (line, layers.next())
+                }
             })
             .collect()
     }

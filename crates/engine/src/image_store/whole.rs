@@ -117,9 +117,10 @@ impl Engine {
             Ok(layers)
         };
         let layers = acetate_stdx::blocking(seal).await?;
-        let style = match image.manifest.media_type == acetate_oci::MediaType::DOCKER_MANIFEST {
-            true => acetate_image::Style::Docker,
-            false => acetate_image::Style::Oci,
+        let style = if image.manifest.media_type == acetate_oci::MediaType::DOCKER_MANIFEST {
+            acetate_image::Style::Docker
+        } else {
+            acetate_image::Style::Oci
         };
         Ok(Image::of_config(config_bytes, layers, style)?)
     }

@@ -77,7 +77,11 @@ async fn known(
         .collect::<BTreeSet<_>>()
         .into_iter()
         .collect();
-    if wanted.is_empty() || options.recipe.compression() == Compression::None {
+    // A form that is another tar has another `diff_id`, which only making it tells.
+    if wanted.is_empty()
+        || !options.recipe.keeps_tar()
+        || options.recipe.compression() == Compression::None
+    {
         return BTreeMap::new();
     }
     let found = runner.forms.descriptors(&wanted, options.recipe).await;

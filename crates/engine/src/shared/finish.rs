@@ -48,9 +48,17 @@ pub(crate) async fn finish(
             );
         }
     }
+    let refuted = runner.blobs.claims.refuted();
     let mut summaries = Vec::new();
     for cache in runner.caches.all() {
-        let report = cache.close().await;
+        let mut report = cache.close().await;
+        if let Some(n) = refuted.get(&cache.name()) {
+            report.stats.listings_refuted += n;
+            tracing::warn!(
+                "{} lists {n} layers otherwise than they are: what was made by that was made again",
+                cache.name()
+            );
+        }
         for warning in &report.warnings {
             tracing::warn!("{warning}");
         }

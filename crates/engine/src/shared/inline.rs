@@ -31,6 +31,10 @@ impl SharedCache for InlineExport {
         ready(vec![None; keys.len()]).boxed()
     }
 
+    fn listing<'a>(&'a self, _layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        ready(Err(Lost::Elsewhere)).boxed()
+    }
+
     fn fetch<'a>(&'a self, _layer: &'a RemoteLayer) -> BoxFuture<'a, Result<BlobRef, Lost>> {
         ready(Err(Lost::Elsewhere)).boxed()
     }

@@ -64,6 +64,9 @@ fn name_layers(runner: &StepRunner, hit: &SharedHit) -> Option<Files> {
     }
     match runner.snapshots.from_blobs(&blobs) {
         Ok(snapshot) => {
+            for (layer, remote) in snapshot.layers().iter().zip(&record.layers) {
+                runner.blobs.claims.offer(layer.id(), &hit.cache, remote);
+            }
             let created = record.layers.iter().map(|layer| layer.created).collect();
             Some(Files { snapshot, created })
         }
@@ -134,7 +137,7 @@ pub(crate) async fn add_shared(
 
 async fn key_of(runner: &StepRunner, question: &Question<Output>) -> Option<ContentKey> {
     for input in &question.inputs {
-        if let Err(error) = runner.blobs.ensure_usable(&input.files().snapshot).await {
+        if let Err(error) = runner.blobs.ensure_listed(&input.files().snapshot).await {
             tracing::debug!(%error, "a step is not asked for by content");
             return None;
         }

@@ -27,7 +27,7 @@ pub(crate) use mounts::UsedMounts;
 pub(crate) use mounts_in::MountsIn;
 pub(crate) use open::open;
 pub(crate) use publisher::{Made, Publisher, Reach};
-pub(crate) use source::{SourceError, layer_source};
+pub(crate) use source::{SourceError, layer_source, listing_source};
 pub(crate) use wanted::is_recorded;
 
 use crate::{CacheExport, CacheImport};

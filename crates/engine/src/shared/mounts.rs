@@ -253,6 +253,7 @@ impl Outgoing<'_> {
                 size: packed.size,
                 created: self.runner.now,
                 base: None,
+                listing: None,
                 open: Arc::new(open),
             }],
             duration_ms: 0,

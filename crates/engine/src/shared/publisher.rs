@@ -1,7 +1,7 @@
 //! Gives results to caches while the build goes on.
 
 use super::lease::Lease;
-use super::source::{SourceError, layer_source};
+use super::source::{SourceError, layer_source, listing_source};
 use super::wanted::wanted;
 use super::{Export, content_key};
 use crate::CachePlace;
@@ -9,13 +9,17 @@ use crate::blobs::Blobs;
 use crate::output::{Files, Output};
 use crate::shared::content;
 use crate::sight::SightError;
-use acetate_cache::remote::{Attest, Existing, LayerSource, Publication, Published, Skip};
+use acetate_cache::remote::{
+    Attest, Existing, LayerSource, ListingSource, Publication, Published, Skip,
+};
 use acetate_cache::{CacheKey, Fidelity, OpHistory, Past, PastInput, SharedCache};
 use acetate_graph::{BuildGraph, VertexId, op_key};
 use acetate_image::ResolvedImage;
 use acetate_oci::{Descriptor, Digest, Timestamp, chain_id};
 use acetate_snapshot::{Layer, Snapshot, SnapshotError, Snapshots};
-use acetate_store::Store;
+use acetate_stdx::OnceMap;
+use acetate_store::{LayerId, Store};
+use futures_util::future;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,9 +44,13 @@ struct Shared {
     exports: Vec<Wanting>,
     /// The layers of pinned images, by what they hold.
     bases: HashMap<Digest, Descriptor>,
+    /// The listings of layers that were told of.
+    listings: Mutex<HashMap<LayerId, ListingSource>>,
     n_pending: AtomicUsize,
     /// Results that are not sealed yet, or not in the hands of the image.
     n_unprepared: watch::Sender<usize>,
+    /// Layers that were sealed for a result, be it that it failed.
+    sealed: OnceMap<LayerId, ()>,
     faults: Mutex<Vec<String>>,
 }
 
@@ -141,8 +149,10 @@ impl Publisher {
             blobs: Arc::clone(blobs),
             exports: exports.collect(),
             bases: layers.map(|(id, blob)| (*id, blob.clone())).collect(),
+            listings: Mutex::default(),
             n_pending: AtomicUsize::new(0),
             n_unprepared: watch::Sender::new(0),
+            sealed: OnceMap::new(),
             faults: Mutex::default(),
         };
         Self {
@@ -273,8 +283,20 @@ impl Shared {
             tracing::debug!(%error, "a result is not shared: a layer of it is not here");
             return None;
         }
+        // A signed record is given on as it came only with the listings that it names.
+        let listed = self.blobs.list_offered(&made.files.snapshot).await;
+        if let Err(error) = listed {
+            tracing::debug!(%error, "a result is shared without listings of caches");
+        }
+        self.seal_apart(&made).await;
         let shared = Arc::clone(self);
+        let snapshot = made.files.snapshot.clone();
         let prepared = acetate_stdx::offload(move || shared.publication(&made)).await;
+        // In sealing digests may have been taken from listings of others.
+        if let Err(error) = self.blobs.prove(&snapshot).await {
+            tracing::debug!(%error, "a result is not shared: it is to be made again");
+            return None;
+        }
         let publication = match prepared {
             Ok(publication) => publication,
             Err(error) => {
@@ -288,6 +310,30 @@ impl Shared {
             }
         }
         Some(publication)
+    }
+
+    /// Seals what the result consists of, and what it was made of, one layer to a thread: whoever
+    /// needs a layer that is being sealed waits here, and not on a thread that others could use.
+    async fn seal_apart(&self, made: &Made) {
+        let inputs = made
+            .inputs
+            .iter()
+            .flatten()
+            .filter_map(|input| match input {
+                Output::Files(files) => Some(&files.snapshot),
+                Output::Selected(_) => None,
+            });
+        let snapshots = inputs.chain(std::iter::once(&made.files.snapshot));
+        let layers = snapshots.flat_map(Snapshot::layers);
+        let layers = layers.filter(|layer| layer.sealed().is_none());
+        let sealed = layers.map(|layer| async {
+            let (snapshots, id, layer) = (self.snapshots.clone(), layer.id(), layer.clone());
+            // Who asks for it next is told of a fault.
+            let seal = async || drop(acetate_stdx::offload(move || snapshots.seal(&layer)).await);
+            self.sealed.get_or_init(&id, seal).await;
+        });
+        let sealed: Vec<_> = sealed.collect();
+        future::join_all(sealed).await;
     }
 
     async fn publish(&self, publication: &Publication, takers: Vec<usize>) {
@@ -381,12 +427,28 @@ impl Shared {
         Ok(chain_id(&chain).unwrap_or_else(|| Digest::of(b"")))
     }
 
+    /// What a layer lists, where that is known; listings are encoded once to learn their digest.
+    fn listing(&self, layer: &Layer) -> Result<Option<ListingSource>, PublishError> {
+        let listings = || self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = listings().get(&layer.id()) {
+            return Ok(Some(known.clone()));
+        }
+        let source = listing_source(&self.snapshots, layer)?;
+        if let Some(source) = &source {
+            listings().insert(layer.id(), source.clone());
+        }
+        Ok(source)
+    }
+
     fn layers(&self, files: &Files) -> Result<Vec<LayerSource>, PublishError> {
         let layers = files.snapshot.layers().iter().zip(files.created.iter());
         let source = |(layer, created): (&Layer, &Timestamp)| {
             let sealed = self.snapshots.seal(layer)?;
             let base = self.bases.get(&sealed.diff_id).cloned();
-            Ok(layer_source(&self.store, &sealed, *created, base)?)
+            Ok(LayerSource {
+                listing: self.listing(layer)?,
+                ..layer_source(&self.store, &sealed, *created, base)?
+            })
         };
         layers.map(source).collect()
     }

@@ -1,9 +1,9 @@
 //! Layers of the store as caches read them.
 
-use acetate_cache::remote::{LayerSource, TarOpener};
+use acetate_cache::remote::{LayerSource, ListingSource, TarOpener};
 use acetate_image::{ImageError, ImageLayer};
 use acetate_oci::{Descriptor, Digest, Timestamp};
-use acetate_snapshot::{Sealed, SnapshotError};
+use acetate_snapshot::{Layer, Sealed, SnapshotError, Snapshots};
 use acetate_store::Store;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -40,8 +40,32 @@ pub(crate) fn layer_source(
         },
         created,
         base,
+        listing: None,
         open: opener(store, layer),
     })
+}
+
+/// The listing of a layer, where it is known with the digests of all files.
+pub(crate) fn listing_source(
+    snapshots: &Snapshots,
+    layer: &Layer,
+) -> Result<Option<ListingSource>, SnapshotError> {
+    let known = snapshots.known_listing(layer)?;
+    let Some(listing) = known.filter(|listing| listing.is_digested()) else {
+        return Ok(None);
+    };
+    let bytes = listing.encode();
+    let (snapshots, layer) = (snapshots.clone(), layer.clone());
+    let open = move || {
+        let known = snapshots.known_listing(&layer).map_err(io::Error::other)?;
+        let known = known.ok_or(io::ErrorKind::NotFound)?;
+        Ok(known.encode())
+    };
+    Ok(Some(ListingSource {
+        digest: Digest::of(&bytes),
+        size: bytes.len() as u64,
+        open: Arc::new(open),
+    }))
 }
 
 /// The size of a tar: that of its blob, or counted where the blob is compressed.
@@ -53,9 +77,19 @@ fn tar_size(store: &Store, layer: &ImageLayer) -> Result<u64, SourceError> {
     io::copy(&mut tar, &mut io::sink()).map_err(SourceError::Read)
 }
 
+/// Gives the bytes as they are: whoever they are for hashes them in any case.
 fn opener(store: &Arc<Store>, layer: ImageLayer) -> TarOpener {
     let store = Arc::clone(store);
-    Arc::new(move || open(&store, &layer).map_err(io::Error::other))
+    Arc::new(move || {
+        if layer.descriptor.digest != layer.diff_id {
+            return open(&store, &layer).map_err(io::Error::other);
+        }
+        match store.blobs().open_unverified(&layer.diff_id) {
+            Ok(Some(file)) => Ok(Box::new(file)),
+            Ok(None) => Err(io::Error::other(SourceError::Gone(layer.diff_id))),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    })
 }
 
 fn open(store: &Store, layer: &ImageLayer) -> Result<Box<dyn Read + Send>, SourceError> {

@@ -110,6 +110,7 @@ fn publication(runner: &StepRunner, story: &Story, finders: &Finders) -> Option<
         size: bytes.len() as u64,
         created: runner.progress.now(),
         base: None,
+        listing: None,
         open: Arc::new(move || Ok(Box::new(Cursor::new(Arc::clone(&bytes))))),
     };
     Some(Publication {

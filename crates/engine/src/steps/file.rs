@@ -3,10 +3,11 @@
 use super::StepError;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
-use acetate_files::{CopyInput, Staging, Tree, ViewTree, copy, mkdir, mkfile};
+use crate::sight;
+use acetate_files::{CopyInput, NodeKind, Staging, Tree, ViewTree, copy, mkdir, mkfile};
 use acetate_graph::{FileAction, FileOp};
 use acetate_oci::Timestamp;
-use acetate_snapshot::Snapshots;
+use acetate_snapshot::{Layer, Snapshots};
 
 /// Carries out all actions of a File op as one layer.
 pub(crate) async fn run(
@@ -55,6 +56,33 @@ fn apply(
     staging.finish()?;
     let snapshot = layer.commit()?;
     Ok(base.with(snapshot, now))
+}
+
+/// The layers that hold the files which an op copies out of snapshots.
+///
+/// What cannot be found is left for the op itself to tell.
+pub(crate) fn picked(snapshots: &Snapshots, op: &FileOp, inputs: &[Output]) -> Vec<Layer> {
+    let mut picked: Vec<Layer> = Vec::new();
+    for action in &op.actions {
+        let FileAction::Copy(copy) = action else {
+            continue;
+        };
+        let Some(Output::Files(files)) = inputs.get(copy.input as usize) else {
+            continue;
+        };
+        let Ok(seen) = sight::picks(snapshots, copy, &files.snapshot) else {
+            continue;
+        };
+        let picks = seen.selection.slots.iter().flat_map(|slot| &slot.picks);
+        for item in picks.flat_map(|pick| std::iter::once(&pick.root).chain(&pick.below)) {
+            let is_file = matches!(item.node.kind, NodeKind::File { .. });
+            let layer = seen.tree.layer(&item.node.path).filter(|_| is_file);
+            if let Some(layer) = layer.filter(|layer| !picked.contains(layer)) {
+                picked.push(layer.clone());
+            }
+        }
+    }
+    picked
 }
 
 /// The trees of inputs that are snapshots.

@@ -92,6 +92,15 @@ impl StepError {
         }
     }
 
+    /// True when something was read that is not here.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Snapshot(SnapshotError::Lost(_))
+                | Self::Files(FilesError::Snapshot(SnapshotError::Lost(_)))
+        )
+    }
+
     /// The error with what it came from, in one line.
     pub(crate) fn words(&self) -> String {
         crate::error::words(self)

@@ -47,30 +47,34 @@ impl<'a> StoredForm<'a> {
     /// Those of the store.
     pub fn find(&self) -> Result<Option<ImageLayer>, ImageError> {
         let fact = remembered(self.store, &fact_key(&self.diff_id, self.recipe))?;
-        Ok(fact.map(|fact| self.layer(fact.digest, fact.size)))
+        Ok(fact.map(|fact| described(&self.diff_id, self.recipe, fact)))
     }
 
-    /// The descriptor of the form, also where its blob is gone.
+    /// The descriptor of the form, also where its blob is gone; none for an estargz, which is no form
+    /// of the same tar.
     ///
     /// # Errors
     /// Those of the store.
     pub fn descriptor(&self) -> Result<Option<Descriptor>, ImageError> {
+        if !self.recipe.keeps_tar() {
+            return Ok(None);
+        }
         let fact = noted(self.store, &fact_key(&self.diff_id, self.recipe))?;
-        Ok(fact.map(|fact| self.layer(fact.digest, fact.size).descriptor))
+        Ok(fact.map(|fact| described(&self.diff_id, self.recipe, fact).descriptor))
     }
 
-    /// True for the descriptor of a blob that could be this form, by its media type.
+    /// True for the descriptor of a blob that could be this form, by its media type. None can be an
+    /// estargz, which holds another tar than the layer's.
     pub fn fits(&self, descriptor: &Descriptor) -> bool {
         let kind = self.recipe.compression();
-        kind != Compression::None && descriptor.media_type == MediaType::oci_layer(kind)
+        kind != Compression::None
+            && self.recipe.keeps_tar()
+            && descriptor.media_type == MediaType::oci_layer(kind)
     }
 
     /// Remembers a blob of the store as this form, as if it had been made here.
     pub fn remember(&self, descriptor: &Descriptor, origin: &FormOrigin) {
-        let fact = Fact {
-            digest: descriptor.digest,
-            size: descriptor.size,
-        };
+        let fact = Fact::plain(descriptor.digest, descriptor.size);
         let key = fact_key(&self.diff_id, self.recipe);
         let mut facts = vec![(key, acetate_oci::canonical_json(&fact))];
         let origin = match origin {
@@ -120,10 +124,6 @@ impl<'a> StoredForm<'a> {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    fn layer(&self, digest: Digest, size: u64) -> ImageLayer {
-        described(&self.diff_id, self.recipe, digest, size)
     }
 }
 

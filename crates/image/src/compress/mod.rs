@@ -1,102 +1,45 @@
 //! Compressed forms of layers: made once, remembered by the store, the same on every machine.
 
+mod blocks;
+mod crew;
 mod form;
 mod gzip;
+mod recipe;
+mod stargz;
 mod zstd;
 
-use std::io::{self, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use acetate_oci::{Compression, Descriptor, Digest, MediaType};
-use acetate_store::{BlobWriter, Expect, FactKey, Ingested, Object, Store, StoreError};
+use acetate_store::{BlobWriter, Expect, FactKey, Object, Store, StoreError};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::form::{FormOrigin, StoredForm};
-use self::gzip::GzipWriter;
+pub use self::recipe::{LevelError, Recipe, TypesError};
+
+use self::recipe::Shape;
 use crate::ImageError;
 use crate::layer::{ImageLayer, LayerReader};
+use crate::pipe::pipe;
 
 /// The space of facts `(compressor, diff_id) -> blob`.
 const FACTS: &str = "compressed-layer";
-/// Names the exact output of the gzip compressor: our blocks, and zlib-rs as pinned by the golden
-/// digest below. It moves whenever that digest does.
-const GZIP_ID: &str = "acetate-gzip-1";
-/// The same for zstd, beside the version that the library tells.
-const ZSTD_ID: &str = "acetate-zstd-1";
+/// Layers up to this size are compressed on one thread each, several layers at a time.
+const SMALL: u64 = 4 << 20;
 
 /// Digests of the test sample, compressed; see the tests of the two compressors.
 #[cfg(test)]
-const GOLDEN_GZIP: &str = "de36e48f236c19ae0fb2535bea5163bd0e41542a3fe855b3b2e0584487a10b2f";
+const GOLDEN_GZIP: &str = "929c83c5f340092f445f86645df7bc68b0ab008744561b2117e7daba78599f4d";
 #[cfg(test)]
-const GOLDEN_ZSTD: &str = "86047d210dbb32ec6dc5326398983a48f0ff7730a4a888dc81f7153344a2fb7e";
+const GOLDEN_ZSTD: &str = "b38d778cce7773bf8f06a341fe1f32a7f0c1ae2a25c125deecf46315600ac5a4";
 
-/// Bytes read at a time.
-const PIECE: usize = 1 << 20;
-
-/// How a layer is to be compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Recipe {
-    kind: Compression,
-    level: i32,
-}
-
-/// A level outside the range of its compression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("use compression level {level}: {kind} has levels from {lowest} to {highest}")]
-pub struct LevelError {
-    kind: &'static str,
-    level: i32,
-    lowest: i32,
-    highest: i32,
-}
-
-impl Recipe {
-    /// A compression at its default level.
-    pub const fn new(kind: Compression) -> Self {
-        let level = match kind {
-            Compression::None => 0,
-            Compression::Gzip => 6,
-            Compression::Zstd => 3,
-        };
-        Self { kind, level }
-    }
-
-    /// The same compression at a level: gzip 0 to 9, zstd 0 (the default) to 22, none 0.
-    ///
-    /// # Errors
-    /// [`LevelError`] when the level does not exist.
-    pub fn at_level(self, level: i32) -> Result<Self, LevelError> {
-        let (kind, highest) = match self.kind {
-            Compression::None => ("no compression", 0),
-            Compression::Gzip => ("gzip", 9),
-            Compression::Zstd => ("zstd", 22),
-        };
-        if !(0..=highest).contains(&level) {
-            return Err(LevelError {
-                kind,
-                level,
-                lowest: 0,
-                highest,
-            });
-        }
-        Ok(Self { level, ..self })
-    }
-
-    /// The compression.
-    pub fn compression(self) -> Compression {
-        self.kind
-    }
-
-    /// Names compressor, version and level: equal ids make equal bytes.
-    pub fn id(self) -> String {
-        match self.kind {
-            Compression::None => "tar".to_owned(),
-            Compression::Gzip => format!("{GZIP_ID}-l{}", self.level),
-            Compression::Zstd => {
-                let version = ::zstd::zstd_safe::version_string();
-                format!("{ZSTD_ID}-{version}-l{}", self.level)
-            }
-        }
-    }
+/// Those annotations of a layer that tell of its bytes, and so belong to it in every image.
+pub(crate) fn blob_annotations(descriptor: &Descriptor) -> BTreeMap<String, String> {
+    let mut annotations = descriptor.annotations.clone();
+    annotations.retain(|key, _| stargz::ANNOTATIONS.contains(&key.as_str()));
+    annotations
 }
 
 /// Which layers are compressed anew.
@@ -110,16 +53,19 @@ pub enum Force {
 }
 
 /// What is remembered of a compressed form.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Fact {
     digest: Digest,
     size: u64,
+    /// What the table of an estargz brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stargz: Option<stargz::Traits>,
 }
 
 /// Gives the form of a layer that a recipe asks for, making it when the store does not have it.
 ///
-/// The bytes depend on the layer and the recipe only. Blocks on disk and CPU; work is shared out
-/// over the rayon pool, so call it from a blocking thread.
+/// The bytes depend on the layer and the recipe only. Blocks on disk and CPU; it starts threads of
+/// its own for a layer of more than a block, so call it from a blocking thread.
 ///
 /// # Errors
 /// `NotFound` when the layer's blob is gone, `Corrupt` when its bytes are not its own.
@@ -129,11 +75,52 @@ pub fn compress(
     recipe: Recipe,
     force: Force,
 ) -> Result<ImageLayer, ImageError> {
+    compress_on(store, layer, recipe, force, n_threads())
+}
+
+/// The same for the layers of an image, in their order: small ones side by side, large ones one
+/// after the other on all cores.
+///
+/// # Errors
+/// As [`compress`].
+pub fn compress_all(
+    store: &Store,
+    layers: &[ImageLayer],
+    recipe: Recipe,
+    force: Force,
+) -> Result<Vec<ImageLayer>, ImageError> {
+    let is_small = |layer: &ImageLayer| layer.descriptor.size <= SMALL;
+    let small: Vec<Option<ImageLayer>> = layers
+        .par_iter()
+        .map(|layer| {
+            let on_one = || compress_on(store, layer, recipe, force, 0);
+            is_small(layer).then(on_one).transpose()
+        })
+        .collect::<Result<_, ImageError>>()?;
+    let all = layers.iter().zip(small);
+    all.map(|(layer, done)| match done {
+        Some(done) => Ok(done),
+        None => compress(store, layer, recipe, force),
+    })
+    .collect()
+}
+
+fn compress_on(
+    store: &Store,
+    layer: &ImageLayer,
+    recipe: Recipe,
+    force: Force,
+    n_threads: usize,
+) -> Result<ImageLayer, ImageError> {
     let current = layer.compression()?;
-    if current == recipe.kind || (current != Compression::None && force == Force::Plain) {
+    let is_stargz = stargz::is_annotated(&layer.descriptor);
+    let fits = current == recipe.compression() && is_stargz == (recipe.shape() == Shape::Stargz);
+    if fits || (current != Compression::None && force == Force::Plain) {
         return Ok(layer.clone());
     }
-    made_once(store, &layer.diff_id, recipe, || make(store, layer, recipe))
+    made_once(store, &layer.diff_id, recipe, || {
+        make(store, layer, recipe, n_threads)
+    })
 }
 
 /// Gives the form of a layer that a recipe asks for, where `open` gives its uncompressed tar; that
@@ -149,18 +136,24 @@ pub fn pack(
     open: impl FnOnce() -> io::Result<Box<dyn Read + Send>>,
     recipe: Recipe,
 ) -> Result<ImageLayer, ImageError> {
-    if recipe.kind == Compression::None
+    if recipe.compression() == Compression::None
         && store.live().pin(&[Object::Blob(*diff_id)])? == [true]
         && let Some(size) = store.blobs().has(diff_id)?
     {
-        return Ok(described(diff_id, recipe, *diff_id, size));
+        return Ok(described(diff_id, recipe, Fact::plain(*diff_id, size)));
     }
     made_once(store, diff_id, recipe, || {
         let what = format!("layer `{diff_id}`");
         let tar = open().map_err(ImageError::io(&what))?;
         let mut reader = LayerReader::new(tar, *diff_id);
-        write(store.blobs().writer()?, &mut reader, recipe, &what)
+        let blob = store.blobs().writer()?;
+        write(blob, &mut reader, recipe, n_threads(), &what)
     })
+}
+
+/// Threads that compress one layer, as many as the machine runs at a time.
+fn n_threads() -> usize {
+    rayon::current_num_threads()
 }
 
 /// What is remembered of a form, else what `make` gives, which is remembered then.
@@ -168,22 +161,18 @@ fn made_once(
     store: &Store,
     diff_id: &Digest,
     recipe: Recipe,
-    make: impl FnOnce() -> Result<Ingested, ImageError>,
+    make: impl FnOnce() -> Result<Fact, ImageError>,
 ) -> Result<ImageLayer, ImageError> {
     let key = fact_key(diff_id, recipe);
     if let Some(fact) = remembered(store, &key)? {
-        return Ok(described(diff_id, recipe, fact.digest, fact.size));
+        return Ok(described(diff_id, recipe, fact));
     }
     tracing::debug!(layer = %diff_id, recipe = recipe.id(), "a layer is compressed");
-    let made = make()?;
-    let fact = Fact {
-        digest: made.digest,
-        size: made.size,
-    };
+    let fact = make()?;
     store
         .index()
         .put_facts(vec![(key, acetate_oci::canonical_json(&fact))]);
-    Ok(described(diff_id, recipe, made.digest, made.size))
+    Ok(described(diff_id, recipe, fact))
 }
 
 fn fact_key(diff_id: &Digest, recipe: Recipe) -> FactKey {
@@ -214,61 +203,88 @@ fn noted(store: &Store, key: &FactKey) -> Result<Option<Fact>, StoreError> {
         .ok())
 }
 
-fn make(store: &Store, layer: &ImageLayer, recipe: Recipe) -> Result<Ingested, ImageError> {
+fn make(
+    store: &Store,
+    layer: &ImageLayer,
+    recipe: Recipe,
+    n_threads: usize,
+) -> Result<Fact, ImageError> {
     let what = format!("layer `{}`", layer.descriptor.digest);
     let Some(mut reader) = layer.open(store)? else {
         return Err(ImageError::NotFound { what });
     };
-    write(store.blobs().writer()?, &mut reader, recipe, &what)
+    let blob = store.blobs().writer()?;
+    write(blob, &mut reader, recipe, n_threads, &what)
 }
 
 /// Compresses a whole tar into a new blob.
 fn write(
-    blob: BlobWriter,
-    mut reader: &mut LayerReader,
+    mut blob: BlobWriter,
+    reader: &mut LayerReader,
     recipe: Recipe,
+    n_threads: usize,
     what: &str,
-) -> Result<Ingested, ImageError> {
+) -> Result<Fact, ImageError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
             ImageError::corrupt(what, error)
         }
+        io::ErrorKind::Unsupported => ImageError::unsupported(what, error),
         _ => StoreError::io("compress", what.as_ref(), error).into(),
     };
-    let blob = match recipe.kind {
-        Compression::None => copy(&mut reader, blob).map_err(failed)?,
-        Compression::Gzip => {
-            let level = u32::try_from(recipe.level).unwrap_or_default();
-            let writer = copy(&mut reader, GzipWriter::new(blob, level)).map_err(failed)?;
-            writer.finish().map_err(failed)?
+    let level = recipe.level();
+    let mut traits = None;
+    let blob = match (recipe.shape(), recipe.compression()) {
+        (Shape::Stargz, _) => {
+            let mut writer = stargz::StargzWriter::new(blob, level, n_threads);
+            pipe(reader, &mut writer).map_err(failed)?;
+            let (blob, made) = writer.finish().map_err(failed)?;
+            traits = Some(made);
+            blob
         }
-        Compression::Zstd => {
-            let n_workers = u32::try_from(rayon::current_num_threads()).unwrap_or(1);
-            let writer = zstd::writer(blob, recipe.level, n_workers).map_err(failed)?;
-            copy(&mut reader, writer)
-                .map_err(failed)?
-                .finish()
-                .map_err(failed)?
+        (Shape::Stream, Compression::None) => {
+            pipe(reader, &mut blob).map_err(failed)?;
+            blob
+        }
+        (Shape::Stream, Compression::Gzip) => {
+            let mut writer = gzip::writer(blob, level, n_threads);
+            pipe(reader, &mut writer).map_err(failed)?;
+            writer.finish().map_err(failed)?.0
+        }
+        (Shape::Stream, Compression::Zstd) => {
+            let mut writer = zstd::writer(blob, level, n_threads);
+            pipe(reader, &mut writer).map_err(failed)?;
+            writer.finish().map_err(failed)?.0
         }
     };
-    Ok(blob.commit(Expect::ANY)?)
+    let made = blob.commit(Expect::ANY)?;
+    Ok(Fact {
+        stargz: traits,
+        ..Fact::plain(made.digest, made.size)
+    })
 }
 
-/// Copies in pieces large enough that a writer's buffering does not matter.
-fn copy<W: Write>(reader: &mut impl Read, mut writer: W) -> io::Result<W> {
-    let mut piece = vec![0; PIECE];
-    loop {
-        match reader.read(&mut piece)? {
-            0 => return Ok(writer),
-            n => writer.write_all(&piece[..n])?,
+impl Fact {
+    fn plain(digest: Digest, size: u64) -> Self {
+        Self {
+            digest,
+            size,
+            stargz: None,
         }
     }
 }
 
-fn described(diff_id: &Digest, recipe: Recipe, digest: Digest, size: u64) -> ImageLayer {
+fn described(diff_id: &Digest, recipe: Recipe, fact: Fact) -> ImageLayer {
+    let kind = MediaType::oci_layer(recipe.compression());
+    let mut descriptor = Descriptor::new(kind, fact.digest, fact.size);
+    let mut diff_id = *diff_id;
+    if let Some(traits) = fact.stargz {
+        diff_id = traits.diff_id;
+        descriptor.annotations = traits.annotations();
+    }
     ImageLayer {
-        descriptor: Descriptor::new(MediaType::oci_layer(recipe.kind), digest, size),
-        diff_id: *diff_id,
+        descriptor,
+        diff_id,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The files of an OCI layout, as blobs and as members of a deterministic tar.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use acetate_oci::{Descriptor, Digest, Reference, Timestamp};
 use acetate_store::Store;
@@ -10,6 +10,7 @@ use super::ExportError;
 use crate::ImageError;
 use crate::bundle::Bundle;
 use crate::layout::{IMAGE_NAME, REF_NAME};
+use crate::pipe::pipe;
 use crate::tarball::{Member, MemberKind, NO_XATTRS, TarWriter};
 
 /// The file that marks a layout.
@@ -61,7 +62,7 @@ pub(super) fn entries(root: &Descriptor, names: &[Reference]) -> Vec<Descriptor>
 pub(super) fn open<'a>(
     part: &'a Part,
     store: &Store,
-) -> Result<(Box<dyn Read + 'a>, u64), ExportError> {
+) -> Result<(Box<dyn Read + Send + 'a>, u64), ExportError> {
     match part {
         Part::Bytes(bytes) => Ok((Box::new(bytes.as_slice()), bytes.len() as u64)),
         Part::Blob(digest, size) => {
@@ -97,9 +98,9 @@ pub(super) fn write_tar(
                 made.push(dir);
             }
         }
-        let (content, size) = open(part, store)?;
+        let (mut content, size) = open(part, store)?;
         let member = member(name, MemberKind::File(size), 0o644);
-        tar.file(&member, content).map_err(failed())?;
+        tar.large(&member, content.as_mut()).map_err(failed())?;
     }
     tar.finish().map_err(failed())?;
     Ok(())
@@ -130,6 +131,6 @@ pub(super) fn blob_path(digest: &Digest) -> String {
 /// Copies a part to a file.
 pub(super) fn copy(part: &Part, store: &Store, out: &mut impl Write) -> Result<(), ExportError> {
     let (mut content, _) = open(part, store)?;
-    io::copy(&mut content, out).map_err(ExportError::io("write", super::ARCHIVE))?;
+    pipe(content.as_mut(), out).map_err(ExportError::io("write", super::ARCHIVE))?;
     Ok(())
 }

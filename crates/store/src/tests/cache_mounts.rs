@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use acetate_oci::Digest;
 
 use super::open;
-use crate::{CacheClaim, CacheFound, CacheHold, PruneOptions, Store, Tally};
+use crate::{CacheClaim, CacheFound, CacheHold, PruneOptions, Replaced, Store, Tally};
 
 /// What a step does: takes a directory and makes it where there is none.
 fn take(store: &Store, id: &str, claim: CacheClaim) -> Option<CacheHold> {
@@ -272,4 +272,55 @@ fn what_nobody_signed_is_known_until_it_is_replaced() {
     );
     successor(&store, "a");
     assert!(!is_unsigned());
+}
+
+#[test]
+fn what_is_put_in_the_place_of_others_waits_for_nobody_and_takes_nothing_from_anybody() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let mounts = store.cache_mounts();
+    let identity = Digest::of(b"a");
+    let replace = |text: &str| {
+        let new = mounts.create(mounts.successor(&identity).unwrap()).unwrap();
+        std::fs::write(new.path().join("file"), text).unwrap();
+        new.replace().unwrap()
+    };
+    let read = || {
+        let held = take(&store, "a", CacheClaim::Shared).unwrap();
+        std::fs::read_to_string(held.path().join("file")).unwrap()
+    };
+    assert_eq!((replace("one"), read()), (Replaced::Done, "one".into()));
+    for claim in [CacheClaim::Shared, CacheClaim::Locked] {
+        let held = take(&store, "a", claim).unwrap();
+        assert_eq!(replace("two"), Replaced::InUse);
+        drop(held);
+        assert_eq!(read(), "one");
+    }
+    // Also where only the second directory is in use.
+    let first = take(&store, "a", CacheClaim::Private).unwrap();
+    let second = take(&store, "a", CacheClaim::Private).unwrap();
+    drop(first);
+    assert_eq!(replace("two"), Replaced::InUse);
+    drop(second);
+    assert_eq!((replace("two"), read()), (Replaced::Done, "two".into()));
+    assert_eq!(mounts.list().unwrap()[0].dirs.len(), 1);
+}
+
+#[test]
+fn who_reads_a_directory_keeps_out_those_who_want_it_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let hold = || store.cache_mounts().hold(&Digest::of(b"a")).unwrap();
+    assert!(matches!(hold(), CacheFound::Missing(_)));
+    drop(take(&store, "a", CacheClaim::Locked));
+    let CacheFound::Held(held) = hold() else {
+        panic!("nobody has it");
+    };
+    assert_eq!(slot(&held), "0.0");
+    assert!(take(&store, "a", CacheClaim::Locked).is_none());
+    assert_eq!(slot(&take(&store, "a", CacheClaim::Shared).unwrap()), "0.0");
+    drop(held);
+    let alone = take(&store, "a", CacheClaim::Private).unwrap();
+    assert_eq!(slot(&alone), "0.0");
+    assert!(matches!(hold(), CacheFound::Busy));
 }

@@ -13,6 +13,7 @@ use crate::bench::samples::Samples;
 const NOTHING: Work = Work::time("from nothing, no cache", None);
 const EXPORT: Work = Work::time("what sharing everything adds to that", Some(300.0));
 const EXPORT_AGAIN: Work = Work::time("what sharing adds when nothing is new", Some(15.0));
+const FORMS: Work = Work::time("OCI archive out, its layers into the cache, too", None);
 const FULL: Work = Work::time("fresh machine, full hit, OCI archive out", Some(600.0));
 const LATE: Work = Work::time("fresh machine, the last COPY changed", Some(300.0));
 const LATE_RUN: Work = Work::time("fresh machine, that and a RUN on it", Some(1500.0));
@@ -54,6 +55,11 @@ impl Round<'_> {
             added.push(machine.time(&giving)? - without);
         }
         self.add(table, EXPORT_AGAIN, Samples::of(added)?.median());
+        // Caches hold compressed layers of what somebody exported.
+        let archive = self.folder.join("image.tar");
+        let forms = machine.time(&giving.archive(&archive))?;
+        std::fs::remove_file(&archive)?;
+        self.add(table, FORMS, forms);
         Ok(())
     }
 

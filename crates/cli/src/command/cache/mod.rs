@@ -3,6 +3,7 @@
 mod inspect;
 mod keygen;
 mod ls;
+mod mount_tar;
 mod place;
 pub(super) mod print;
 mod prune;

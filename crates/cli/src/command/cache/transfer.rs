@@ -1,16 +1,20 @@
 //! `acetate cache export` and `import`.
 
 use super::place::Site;
-use super::print;
+use super::{mount_tar, print};
 use crate::failure::Failure;
 use crate::flags::{CacheExportFlags, CacheImportFlags};
-use acetate_engine::cache_tools::{Moved, RecordChoice, Transfer};
+use acetate_engine::cache_tools::{ImportTrust, Moved, RecordChoice, Transfer};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Gives records to a cache.
 pub(super) fn export(site: Site<'_>, flags: &CacheExportFlags) -> Result<ExitCode, Failure> {
-    let to = site.export("--to", &flags.to)?;
+    if let (Some(mount), Some(output)) = (&flags.mount, &flags.output) {
+        return mount_tar::export(site, mount, output, flags.compression.as_deref());
+    }
+    let to = site.export("--to", flags.to.as_deref().unwrap_or_default())?;
     // Who asks for all of them means those that can be given.
     let (choice, absent) = if flags.all {
         (RecordChoice::All, Absent::Fine)
@@ -28,7 +32,15 @@ pub(super) fn export(site: Site<'_>, flags: &CacheExportFlags) -> Result<ExitCod
 
 /// Takes records of a cache.
 pub(super) fn import(site: Site<'_>, flags: &CacheImportFlags) -> Result<ExitCode, Failure> {
-    let from = site.import("--from", &flags.from)?;
+    if let Some([mount, file]) = flags.mount.as_deref() {
+        let trust = if flags.vouch {
+            ImportTrust::Vouched
+        } else {
+            ImportTrust::Unsigned
+        };
+        return mount_tar::import(site, mount, Path::new(file), trust);
+    }
+    let from = site.import("--from", flags.from.as_deref().unwrap_or_default())?;
     let transfer = site.wait(async |engine| engine.import_records(&from, &flags.keys).await)?;
     if flags.json {
         print::json(&value(&transfer))?;

@@ -1,6 +1,6 @@
 //! `acetate image inspect` and `acetate image history`.
 
-use super::ls::{ago, id, now};
+use super::ls::{ago, id};
 use super::text::{Side, plain, table};
 use super::{Site, print};
 use crate::failure::Failure;
@@ -55,7 +55,8 @@ fn platform(image: &StoredPlatform) -> Value {
 
 /// Shows what made an image.
 pub(super) fn history(site: Site<'_>, flags: &ImageHistoryFlags) -> Result<(), Failure> {
-    let image = site.engine()?.stored_image(&flags.image)?;
+    let engine = site.engine()?;
+    let image = engine.stored_image(&flags.image)?;
     let main = image
         .main()
         .ok_or_else(|| anyhow!("`{}` leads to no image", flags.image))?;
@@ -72,7 +73,7 @@ pub(super) fn history(site: Site<'_>, flags: &ImageHistoryFlags) -> Result<(), F
         ("SIZE", Side::Right),
         ("COMMENT", Side::Left),
     ];
-    let now = now();
+    let now = engine.now();
     let rows = lines.iter().enumerate().map(|(n, (entry, layer))| {
         vec![
             match n {

@@ -21,9 +21,10 @@ pub(super) fn save(site: Site<'_>, flags: &ImageSaveFlags) -> Result<(), Failure
 
 fn format(flags: &ImageSaveFlags) -> Result<SaveFormat> {
     let is_stdout = flags.output == Path::new("-");
-    let destination = match is_stdout {
-        true => Destination::Stdout,
-        false => Destination::Path(flags.output.clone()),
+    let destination = if is_stdout {
+        Destination::Stdout
+    } else {
+        Destination::Path(flags.output.clone())
     };
     let format = match flags.format.as_str() {
         "docker" => SaveFormat::Docker(destination),

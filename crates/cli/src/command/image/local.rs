@@ -14,9 +14,10 @@ pub(super) fn tag(site: Site<'_>, flags: &ImageTagFlags) -> Result<(), Failure> 
 /// Takes names away, and says which.
 pub(super) fn rm(site: Site<'_>, flags: &ImageRmFlags) -> Result<(), Failure> {
     let engine = site.engine()?;
-    let force = match flags.force {
-        true => RemoveForce::Yes,
-        false => RemoveForce::No,
+    let force = if flags.force {
+        RemoveForce::Yes
+    } else {
+        RemoveForce::No
     };
     let mut has_freed = false;
     for image in &flags.images {

@@ -9,11 +9,11 @@ use acetate_engine::{StoredImage, StoredPlatform};
 use acetate_oci::{Digest, Reference, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Lists the images of this machine, the newest first.
 pub(super) fn ls(site: Site<'_>, flags: &ImageLsFlags) -> Result<(), Failure> {
-    let mut images = site.engine()?.stored_images()?;
+    let engine = site.engine()?;
+    let mut images = engine.stored_images()?;
     if let Some(pattern) = &flags.pattern {
         images.retain(|image| fits(pattern, &image.name));
     }
@@ -34,10 +34,10 @@ pub(super) fn ls(site: Site<'_>, flags: &ImageLsFlags) -> Result<(), Failure> {
         let lines = fresh.map(|image| id(image.id, flags.no_trunc) + "\n");
         return Ok(print::out(&lines.collect::<String>())?);
     }
-    Ok(print::out(&rows(&images, flags))?)
+    Ok(print::out(&rows(&images, flags, engine.now()))?)
 }
 
-fn rows(images: &[StoredImage], flags: &ImageLsFlags) -> String {
+fn rows(images: &[StoredImage], flags: &ImageLsFlags, now: i64) -> String {
     let mut columns = vec![("REPOSITORY", Side::Left), ("TAG", Side::Left)];
     if flags.digests {
         columns.push(("DIGEST", Side::Left));
@@ -47,7 +47,6 @@ fn rows(images: &[StoredImage], flags: &ImageLsFlags) -> String {
         ("CREATED", Side::Left),
         ("SIZE", Side::Right),
     ]);
-    let now = now();
     let row = |image: &StoredImage| {
         let (repository, tag) = parts(&image.name);
         let mut row = vec![repository, tag];
@@ -118,9 +117,10 @@ fn platform(image: &StoredPlatform) -> Value {
 }
 
 pub(super) fn id(digest: Digest, whole: bool) -> String {
-    match whole {
-        true => digest.to_string(),
-        false => short(&digest.hex()).to_owned(),
+    if whole {
+        digest.to_string()
+    } else {
+        short(&digest.hex()).to_owned()
     }
 }
 
@@ -163,11 +163,6 @@ fn like(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[p..].iter().all(|c| *c == '*')
-}
-
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// How long ago something was, as docker says it.

@@ -102,6 +102,49 @@ fn skopeo_reads_every_archive() {
 }
 
 #[test]
+fn others_decompress_every_form() {
+    let (dir, store) = store();
+    let long = "every form has several members or frames\n".repeat(300_000);
+    let forms = ["gzip", "zstd", "estargz"].map(|name| {
+        let layer = put_layer(&store, &[d("a"), f("a/long", &long), f(name, name)]);
+        let recipe = Recipe::named(name).unwrap();
+        compress(&store, &layer, recipe, Force::Plain).unwrap()
+    });
+    let diff_ids = forms.clone().map(|form| form.diff_id);
+    let path = dir.path().join("o.tar");
+    let exporter = OciExporter {
+        output: OciOutput::Archive(Destination::File(path.clone())),
+        names: names(&["app:1"]),
+        annotations: crate::Annotations::default(),
+        companions: Vec::new(),
+    };
+    let image = image_of(forms.to_vec(), "linux/amd64");
+    exporter.export(&[image], &store).unwrap();
+    let source = format!("oci-archive:{}:1", path.display());
+    let out = dir.path().join("out");
+    let copy = format!("dir:{}", out.display());
+    if run(
+        "skopeo",
+        &["copy", "-q", "--dest-decompress", &source, &copy],
+    )
+    .is_some()
+    {
+        for diff_id in diff_ids {
+            let bytes = std::fs::read(out.join(diff_id.hex())).unwrap();
+            assert_eq!(acetate_oci::Digest::of(&bytes), diff_id);
+        }
+    }
+    // Unpacking compares every layer with its `diff_id`.
+    if rustix::process::geteuid().is_root() {
+        let place = |name: &str| dir.path().join(name).display().to_string();
+        let (root, runroot) = (place("root"), place("run"));
+        let common = ["--root", &root, "--runroot", &runroot];
+        let pull = ["--storage-driver", "vfs", "pull", "-q", &source];
+        run("buildah", &[&common[..], &pull].concat());
+    }
+}
+
+#[test]
 fn umoci_unpacks_what_local_export_writes() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: needs root");
