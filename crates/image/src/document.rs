@@ -22,6 +22,25 @@ pub(crate) enum Document {
     Manifest(Box<Manifest>),
 }
 
+/// What a document is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be used as an image: every layer has to be one.
+    Use,
+    /// To be carried on as it is.
+    Carry,
+}
+
+impl Purpose {
+    /// Parses a document; `name` goes into errors.
+    pub(crate) fn parse(self, bytes: &[u8], name: &str) -> Result<Document, ImageError> {
+        match self {
+            Self::Use => parse(bytes, name),
+            Self::Carry => parse_any(bytes, name),
+        }
+    }
+}
+
 /// Parses the document of an image; `name` goes into errors.
 pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
     let document = parse_any(bytes, name)?;
@@ -32,7 +51,7 @@ pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
 }
 
 /// Parses a document that is only carried: what its manifests hold need not be layers.
-pub(crate) fn parse_any(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
+fn parse_any(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
     let bad = |reason: String| ImageError::corrupt(name, reason);
     let value: Value = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
     let has = |key: &str| value.get(key).is_some();

@@ -324,3 +324,79 @@ fn copies_are_equal_in_every_place() {
         .acetate(&["image", "mirror", &at("a:1"), "mirror"])
         .fails(&["is no registry"]);
 }
+
+/// Writes a layout with an artifact that speaks about an image.
+fn signature(dir: &Path, subject: &Value) {
+    let blobs = dir.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = acetate_oci::Digest::of(bytes);
+        std::fs::write(blobs.join(digest.hex()), bytes).unwrap();
+        (digest.to_string(), bytes.len())
+    };
+    let (config, config_size) = put(b"{}");
+    let (layer, layer_size) = put(b"signed");
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/x.signature",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": config_size},
+        "layers": [{"mediaType": "text/x.signature", "digest": layer, "size": layer_size}],
+        "subject": subject,
+    });
+    let (digest, size) = put(manifest.to_string().as_bytes());
+    let entry = serde_json::json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+    });
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [entry]});
+    std::fs::write(dir.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+#[test]
+fn a_mirror_brings_what_speaks_about_an_image() {
+    let world = World::of(DOCKERFILE);
+    let Some(server) = registry(&world) else {
+        return;
+    };
+    let name = format!("{}/app:1", server.address);
+    world.build(&["--push", &format!("-t{name}")]).ok();
+    let text = tool(
+        "skopeo",
+        &[
+            "inspect",
+            "--raw",
+            "--tls-verify=false",
+            &format!("docker://{name}"),
+        ],
+    );
+    let subject = acetate_oci::Digest::of(text.as_bytes());
+    let dir = world.fresh("signature");
+    let entry = serde_json::json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": subject, "size": text.len(),
+    });
+    signature(&dir, &entry);
+    let source = format!("oci-layout://{}", dir.display());
+    out(
+        &world,
+        &["cp", &source, &format!("{}/app:signature", server.address)],
+    );
+    world
+        .acetate(&["image", "cp", &source, "local://x"])
+        .fails(&["holds no image"]);
+    let dir = world.fresh("second");
+    std::fs::create_dir(&dir).unwrap();
+    let second = Server::registry(&dir);
+    let told = out(&world, &["mirror", &name, &second.address]);
+    assert!(told.contains("1 referrers"), "{told}");
+    // A registry without the interface has them under a tag.
+    let tag = subject.to_string().replace(':', "-");
+    let list = raw(&format!("{}/app:{tag}", second.address));
+    assert_eq!(
+        list["manifests"][0]["artifactType"],
+        "application/x.signature"
+    );
+    let told = out(&world, &["mirror", &name, &second.address]);
+    assert!(told.ends_with(": is there\n"), "{told}");
+}

@@ -10,7 +10,7 @@ use acetate_store::{Store, StoreError};
 
 use super::Puller;
 use crate::ImageError;
-use crate::document::{self, CONFIG_LIMIT, MANIFEST_LIMIT};
+use crate::document::{self, CONFIG_LIMIT, MANIFEST_LIMIT, Purpose};
 use crate::layout::Layout;
 use crate::resolved::{Loaded, Origin};
 
@@ -21,9 +21,10 @@ impl Puller {
         origin: &Origin,
         digest: Digest,
         size: Option<u64>,
+        purpose: Purpose,
     ) -> Result<Loaded, ImageError> {
         let bytes = self.load_bytes(origin, digest, size).await?;
-        let document = document::parse(&bytes, &format!("`{digest}`"))?;
+        let document = purpose.parse(&bytes, &format!("`{digest}`"))?;
         Ok(Loaded {
             digest,
             bytes,
@@ -33,7 +34,7 @@ impl Puller {
 
     /// Loads the bytes of a manifest or index, which have their digest; `size` is checked when it is
     /// known.
-    pub(super) async fn load_bytes(
+    async fn load_bytes(
         &self,
         origin: &Origin,
         digest: Digest,

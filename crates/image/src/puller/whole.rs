@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{DEPTH_LIMIT, Puller};
 use crate::ImageError;
-use crate::document::{self, Document};
+use crate::document::{Document, Purpose};
 use crate::layout::{IMAGE_NAME, REF_NAME};
 use crate::resolved::{Loaded, Origin};
 use crate::source::ImageSource;
@@ -56,10 +56,12 @@ impl Puller {
         let (origin, root) = match source {
             ImageSource::Registry(reference) => {
                 let origin = Origin::Registry(reference.clone());
-                let root = self.registry_root(reference, &origin).await?;
+                let root = self
+                    .registry_root(reference, &origin, Purpose::Carry)
+                    .await?;
                 (origin, root)
             }
-            ImageSource::Layout(place) => self.layout_root(place).await?,
+            ImageSource::Layout(place) => self.layout_root(place, Purpose::Carry).await?,
         };
         let whole = self.gather(&origin, root).await?;
         Ok((whole, self.blob_origin(origin)))
@@ -73,9 +75,7 @@ impl Puller {
         &self,
         root: &Descriptor,
     ) -> Result<(WholeImage, BlobOrigin), ImageError> {
-        let loaded = self
-            .load(&Origin::Store, root.digest, Some(root.size))
-            .await?;
+        let loaded = self.any(&Origin::Store, root).await?;
         let mut whole = self.gather(&Origin::Store, loaded).await?;
         whole.root.platform.clone_from(&root.platform);
         Ok((whole, self.blob_origin(Origin::Store)))
@@ -182,15 +182,8 @@ impl Puller {
     }
 
     async fn any(&self, origin: &Origin, entry: &Descriptor) -> Result<Loaded, ImageError> {
-        let bytes = self
-            .load_bytes(origin, entry.digest, Some(entry.size))
-            .await?;
-        let document = document::parse_any(&bytes, &format!("`{}`", entry.digest))?;
-        Ok(Loaded {
-            digest: entry.digest,
-            bytes,
-            document,
-        })
+        let size = Some(entry.size);
+        self.load(origin, entry.digest, size, Purpose::Carry).await
     }
 }
 
