@@ -37,6 +37,16 @@ fn limits(request: &BuildRequest) -> Limits {
     }
 }
 
+/// Refuses what cannot come to a good end before anything is built.
+fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
+    export::check(request)?;
+    let is_load = |output: &OutputSpec| matches!(output, OutputSpec::Load(_));
+    if request.outputs.iter().any(is_load) {
+        engine.daemons.socket()?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn build(
     engine: &Engine,
     request: BuildRequest,
@@ -44,15 +54,7 @@ pub(crate) async fn build(
     cancel: CancellationToken,
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
-    export::check(&request)?;
-    if request
-        .outputs
-        .iter()
-        .any(|it| matches!(it, OutputSpec::Load(_)))
-    {
-        // Nothing is built for an engine that is not there.
-        engine.daemons.socket()?;
-    }
+    check(engine, &request)?;
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
     let caches = unless(&cancel, shared::open(engine, &request)).await?;
     let opening = Contexts::open(&request, engine, &progress);

@@ -66,7 +66,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn what(&self, name: &str) -> String {
-        format!("`{name}` in `{}`", self.path.display())
+        format!("`{}` in `{}`", clean(name), self.path.display())
     }
 
     fn missing(&self, name: &str) -> ImageError {
@@ -173,4 +173,111 @@ impl Reading<'_> {
 
 fn clean(name: &str) -> &str {
     name.trim_start_matches("./")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn config(layers: &[&[u8]]) -> Vec<u8> {
+        let ids = layers
+            .iter()
+            .map(|layer| format!("\"{}\"", Digest::of(layer)));
+        let ids = ids.collect::<Vec<_>>().join(",");
+        format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{ids}]}}}}"#
+        )
+        .into_bytes()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    /// Reads an archive of these files: the images, or what is wrong.
+    fn read(files: &[(&str, &[u8])]) -> Result<Option<Vec<ArchivedImage>>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar");
+        let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+        tar.finish().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        read_docker_archive(&path, &store).map_err(|error| error.to_string())
+    }
+
+    const MANIFEST: &[u8] =
+        br#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":["one.tar","./two.tar"]}]"#;
+
+    #[test]
+    fn layers_are_what_the_configuration_names() {
+        let (config, two) = (config(&[b"one", b"two"]), gzip(b"two"));
+        let good = [
+            ("manifest.json", MANIFEST),
+            ("c.json", &config),
+            ("one.tar", b"one"),
+            ("two.tar", &two),
+        ];
+        let images = read(&good).unwrap().unwrap();
+        let image = &images[0].image;
+        assert_eq!(images[0].names, ["a:1"]);
+        assert_eq!(image.config_bytes, config);
+        let kinds = [MediaType::OCI_LAYER, MediaType::OCI_LAYER_GZIP];
+        let layers = image
+            .layers
+            .iter()
+            .map(|it| it.descriptor.media_type.clone());
+        assert!(layers.eq(kinds));
+        for (at, bytes, words) in [
+            (2, &b"other"[..], "trust `one.tar`"),
+            (3, &gzip(b"other"), "trust `two.tar`"),
+            (3, &two[..9], "trust `two.tar`"),
+            (1, b"{}", "trust `c.json`"),
+            (
+                1,
+                &self::config(&[b"one"]),
+                "it names 1 layers, `manifest.json` 2",
+            ),
+            (0, b"[{", "trust `manifest.json`"),
+        ] {
+            let mut bad = good;
+            bad[at].1 = bytes;
+            let error = read(&bad).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        for gone in 1..4 {
+            let mut bad = good.to_vec();
+            let (name, _) = bad.remove(gone);
+            let error = read(&bad).unwrap_err();
+            assert!(
+                error.contains(name) && error.contains("`manifest.json` names"),
+                "{error}"
+            );
+        }
+        assert!(read(&good[1..]).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_configuration_has_the_digest_that_its_name_says() {
+        let config = config(&[]);
+        let named = |digest: Digest| {
+            let name = format!("{}.json", digest.hex());
+            let manifest = format!(r#"[{{"Config":"{name}","RepoTags":null,"Layers":null}}]"#);
+            let files = [("manifest.json", manifest.as_bytes()), (&name, &config)];
+            read(&files).map(|images| images.unwrap().len())
+        };
+        assert_eq!(named(Digest::of(&config)), Ok(1));
+        assert!(
+            named(Digest::of(b"x"))
+                .unwrap_err()
+                .contains("its bytes have the digest")
+        );
+    }
 }
