@@ -11,6 +11,7 @@
 
 mod agree;
 mod attempt;
+mod attesting;
 mod blobs;
 mod build;
 mod cache_mounts;
@@ -29,6 +30,7 @@ mod error;
 mod event;
 mod explain;
 mod export;
+mod exporters;
 mod file_memory;
 mod image_store;
 mod images;
@@ -56,6 +58,8 @@ mod unproven;
 mod verify;
 mod waits;
 
+pub use acetate_attest::provenance::Mode as ProvenanceMode;
+pub use acetate_attest::{AttributeError, Requested as RequestedAttestations};
 pub use acetate_cache::remote::{CacheAddress, RemoteError as CacheAddressError};
 pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
@@ -85,7 +89,9 @@ pub use image_store::{
     RemoveForce, Removed, SaveFormat, SaveRequest, StoredImage, StoredLayer, StoredPlatform,
     WantedPlatforms,
 };
-pub use output_spec::{Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push};
+pub use output_spec::{
+    CarryOptions, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push, TreeOptions,
+};
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{
     BuildRequest, ContextInput, DockerfileInput, Isolation, SecretSource, SecretSpec, SshSpec,

@@ -45,8 +45,8 @@ pub use compress::{
 pub use docker_archive::{ArchivedImage, read_docker_archive};
 pub use error::ImageError;
 pub use export::{
-    Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,
-    OciOutput, PlatformDirs, SavedImage, Stale, TarExporter, export_partial, save,
+    Destination, DockerExporter, ExportError, ExportReport, Exporter, ExtraFile, LocalExporter,
+    OciExporter, OciOutput, PlatformDirs, SavedImage, Stale, TarExporter, export_partial, save,
 };
 pub use layer::{ImageLayer, LayerReader, unpacked};
 pub use puller::{BlobOrigin, Puller, WholeImage};

@@ -292,7 +292,7 @@ impl Engine {
 }
 
 fn archive(path: &std::path::Path) -> OciOutput {
-    OciOutput::Archive(crate::export::destination(&Destination::Path(
+    OciOutput::Archive(crate::exporters::destination(&Destination::Path(
         path.to_owned(),
     )))
 }
