@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use acetate_engine::RegistryEnvironment;
+use acetate_engine::{DaemonEnvironment, RegistryEnvironment};
 
 /// Names the state directory.
 pub(crate) const HOME: &str = "ACETATE_HOME";
@@ -70,6 +70,15 @@ impl Environment {
             xdg_runtime_dir: absolute("XDG_RUNTIME_DIR"),
             xdg_config_home: absolute("XDG_CONFIG_HOME"),
             search_path: self.search_path.clone(),
+        }
+    }
+
+    /// The variables that lead to the engines that images are loaded into.
+    pub(crate) fn for_daemons(&self) -> DaemonEnvironment {
+        let dir = self.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+        DaemonEnvironment {
+            docker_host: self.get("DOCKER_HOST").filter(|it| !it.is_empty()),
+            xdg_runtime_dir: dir.filter(|dir| dir.is_absolute()),
         }
     }
 

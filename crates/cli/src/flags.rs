@@ -5,10 +5,16 @@
 )]
 
 mod cache;
+mod image;
 
 pub(crate) use cache::{
     CacheCommand, CacheExportFlags, CacheImportFlags, CacheInspectFlags, CacheKeygenFlags,
     CacheLsFlags, CachePruneFlags, CacheRmFlags, CacheStatsFlags, CacheVerifyFlags,
+};
+
+pub(crate) use image::{
+    ImageCommand, ImageCpFlags, ImageHistoryFlags, ImageInspectFlags, ImageLoadFlags, ImageLsFlags,
+    ImageMirrorFlags, ImagePullFlags, ImagePushFlags, ImageRmFlags, ImageSaveFlags, ImageTagFlags,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -51,6 +57,11 @@ pub(crate) enum Command {
     /// Look at, move, remove and check what is cached, here and in shared caches
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Look at, fetch, send, save and copy images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// List the images of this machine; the same as `image ls`
+    Images(ImageLsFlags),
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +104,12 @@ pub(crate) struct BuildFlags {
           default_missing_value = "true", default_value = "false", hide_default_value = true,
           value_parser = boolean)]
     pub(crate) push: bool,
+
+    /// Load the image into docker or podman, at the socket of DOCKER_HOST or at their usual ones
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_missing_value = "true", default_value = "false", hide_default_value = true,
+          value_parser = boolean)]
+    pub(crate) load: bool,
 
     /// Annotate the image: KEY=VALUE for its manifest, or with a TYPE of manifest, index,
     /// manifest-descriptor or index-descriptor, each with [OS/ARCH] where wanted
@@ -375,13 +392,7 @@ pub(crate) struct PruneFlags {
 
 /// Flags that builders elsewhere have and this one does not yet, and what to do instead. They fail
 /// by name.
-const UNFINISHED: &[(&str, &str)] = &[
-    (
-        "--load",
-        "pipe `-o type=docker` into a program that loads images",
-    ),
-    ("--policy", "build without it"),
-];
+const UNFINISHED: &[(&str, &str)] = &[("--policy", "build without it")];
 
 /// Says which known but unfinished flag a command line holds, and what to do instead.
 pub(crate) fn unfinished(args: &[String]) -> Option<(&'static str, &'static str)> {

@@ -71,6 +71,8 @@ fn start(env: &Environment) -> Result<ExitCode, Failure> {
         Command::Run(run) => command::run::run(&root, run, env),
         Command::Du(du) => command::state::du(&root, &du, env),
         Command::Cache(cache) => command::cache::run(&root, &cache, env),
+        Command::Image(image) => command::image::run(&root, &image, env),
+        Command::Images(flags) => command::image::run(&root, &flags::ImageCommand::Ls(flags), env),
         Command::Prune(prune) => command::state::prune(&root, &prune, env),
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
     let outputs = output_flag::parse_all(&OutputFlags {
         outputs: &flags.output,
         push: flags.push,
+        load: flags.load,
         annotations: &flags.annotation,
     })?;
     let attest = attest_flag::parse_all(flags)?;

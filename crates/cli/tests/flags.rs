@@ -87,8 +87,8 @@ fn every_flag_of_build_is_in_its_help() {
 fn unfinished_and_unknown_flags_fail_by_name() {
     for (args, words) in [
         (
-            ["build", "--load", "."],
-            "ERROR: --load is not supported yet; pipe `-o type=docker`",
+            ["build", "--policy", "."],
+            "ERROR: --policy is not supported yet; build without it",
         ),
         (
             ["build", "--no-such", "."],

@@ -14,7 +14,7 @@ use crate::runner::StepRunner;
 use crate::shared::{self, Ending};
 use crate::start::Start;
 use crate::steps::StepError;
-use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, export};
+use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, export};
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
@@ -38,6 +38,16 @@ fn limits(request: &BuildRequest) -> Limits {
     }
 }
 
+/// Refuses what cannot come to a good end before anything is built.
+fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
+    export::check(request)?;
+    let is_load = |output: &OutputSpec| matches!(output, OutputSpec::Load(_));
+    if request.outputs.iter().any(is_load) {
+        engine.daemons.socket()?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn build(
     engine: &Engine,
     request: BuildRequest,
@@ -45,7 +55,7 @@ pub(crate) async fn build(
     cancel: CancellationToken,
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
-    export::check(&request)?;
+    check(engine, &request)?;
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
     let caches = unless(&cancel, shared::open(engine, &request)).await?;
     let opening = Contexts::open(&request, engine, &progress);

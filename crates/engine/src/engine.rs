@@ -38,6 +38,8 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     /// How other programs are found, and what they are told of the environment.
     pub(crate) programs: Programs,
+    /// Where the engines of other programs are.
+    pub(crate) daemons: crate::DaemonEnvironment,
 }
 
 impl Engine {
@@ -70,6 +72,7 @@ impl Engine {
             registries,
             clock: Arc::new(SystemClock),
             programs,
+            daemons: crate::DaemonEnvironment::default(),
         })
     }
 
@@ -155,6 +158,11 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Result<u8, BuildError> {
         container::run(self, request, cancel).await
+    }
+
+    /// The time by the clock of this engine, in seconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now().0
     }
 
     /// Measures what the state directory holds.

@@ -6,7 +6,7 @@ use crate::images::{Assembled, FinishError};
 use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
+use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place, daemon};
 use acetate_image::{
     AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress_all,
 };
@@ -24,10 +24,11 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
             "give all but one a dest=FILE",
         ));
     }
-    let docker = |output: &OutputSpec| matches!(output, OutputSpec::DockerArchive(..));
+    let docker =
+        |output: &OutputSpec| matches!(output, OutputSpec::DockerArchive(..) | OutputSpec::Load(_));
     if request.outputs.iter().any(docker) && request.platforms.len() > 1 {
         return Err(BuildError::request_with(
-            "type=docker holds one platform",
+            "type=docker and --load hold one platform",
             "use type=oci, or one --platform",
         ));
     }
@@ -264,6 +265,11 @@ pub(crate) async fn export(
             root = root.or(Some(pushed));
             continue;
         }
+        if let OutputSpec::Load(options) = output {
+            let loaded = load(runner, assembled, request, options).await?;
+            root = root.or(Some(loaded));
+            continue;
+        }
         if let OutputSpec::Image(..) | OutputSpec::CacheOnly = output {
             continue;
         }
@@ -297,6 +303,34 @@ pub(crate) async fn export(
         root = root.or(report.and_then(|report| report.descriptor));
     }
     Ok(root)
+}
+
+/// Loads the one image into the engine of docker or podman.
+async fn load(
+    runner: &Arc<StepRunner>,
+    assembled: &[Assembled],
+    request: &BuildRequest,
+    options: &ImageOptions,
+) -> Result<Descriptor, FinishError> {
+    let socket = runner.daemons.socket()?;
+    let names = names(options, &request.tags)?;
+    let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
+    let (store, wanted) = (Arc::clone(&runner.store), options.clone());
+    let pack = move || packed(&images, &store, &wanted, &BTreeMap::new());
+    let images = acetate_stdx::blocking(pack).await?;
+    let [image] = images.as_slice() else {
+        let words = "one platform is loaded at a time; name one with --platform";
+        return Err(BuildError::request(words).into());
+    };
+    let step = runner.progress.internal("loading into the engine");
+    let loaded = daemon::load(&socket, &runner.store, image, &names).await;
+    if let Ok(loaded) = &loaded {
+        let n_sent = loaded.n_layers - loaded.n_omitted;
+        step.note(&format!("{n_sent} of {} layers sent", loaded.n_layers));
+    }
+    step.end(&loaded);
+    loaded?;
+    Ok(image.descriptor.clone())
 }
 
 /// The layers of an image as results have them, by their digests.

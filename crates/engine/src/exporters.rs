@@ -31,9 +31,10 @@ impl Beside {
                 companions: Vec::new(),
                 files: attestations.files(options),
             },
-            OutputSpec::DockerArchive(..) | OutputSpec::Image(..) | OutputSpec::CacheOnly => {
-                Self::default()
-            }
+            OutputSpec::DockerArchive(..)
+            | OutputSpec::Load(_)
+            | OutputSpec::Image(..)
+            | OutputSpec::CacheOnly => Self::default(),
         }
     }
 }
@@ -76,11 +77,11 @@ pub(crate) fn exporter(
             times,
             extra: beside.files,
         }),
-        OutputSpec::Image(..) | OutputSpec::CacheOnly => return None,
+        OutputSpec::Image(..) | OutputSpec::Load(_) | OutputSpec::CacheOnly => return None,
     })
 }
 
-fn destination(dest: &Destination) -> ImageDestination {
+pub(crate) fn destination(dest: &Destination) -> ImageDestination {
     match dest {
         Destination::Path(path) => ImageDestination::File(path.clone()),
         Destination::Stdout => ImageDestination::stream(std::io::stdout()),

@@ -23,6 +23,7 @@ mod claim;
 mod claims;
 mod container;
 mod context;
+mod daemon;
 mod damage;
 mod engine;
 mod error;
@@ -31,6 +32,7 @@ mod explain;
 mod export;
 mod exporters;
 mod file_memory;
+mod image_store;
 mod images;
 mod lookup;
 mod names;
@@ -77,10 +79,16 @@ pub use cache_spec::{
 };
 pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;
+pub use daemon::DaemonEnvironment;
 pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
 pub use explain::{ExplainReport, Explanation, Reason as RunReason};
+pub use image_store::{
+    CopyReport, End, LoadedImage, MirrorReport, Mirrored, PullReport, PullRequest, PushedName,
+    RemoveForce, Removed, SaveFormat, SaveRequest, StoredImage, StoredLayer, StoredPlatform,
+    WantedPlatforms,
+};
 pub use output_spec::{
     CarryOptions, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push, TreeOptions,
 };

@@ -10,16 +10,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A name and the images that it leads to, one a platform.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Named {
     /// The name in full.
     pub(crate) name: String,
     /// The images.
     pub(crate) images: Vec<NamedImage>,
+    /// The manifest or index of an image that came from elsewhere and is kept as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root: Option<Descriptor>,
+    /// What the name led to in its registry, of which the root may be one platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<Digest>,
+    /// All documents and blobs below the root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kept: Vec<Descriptor>,
 }
 
 /// One image of a name.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NamedImage {
     pub(crate) platform: Platform,
     /// The manifest, which is a blob of the store.
@@ -53,16 +62,24 @@ pub(crate) fn write(
             layers: ids(&files.snapshot),
         });
     }
+    let named = Named {
+        name: String::new(),
+        images,
+        root: None,
+        digest: None,
+        kept: Vec::new(),
+    };
+    Ok(keep(store, names, named)?)
+}
+
+/// Writes a file for every name; what it leads to is in the store.
+pub(crate) fn keep(store: &Store, names: &[Reference], mut named: Named) -> Result<(), BuildError> {
     let dir = dir(store);
     std::fs::create_dir_all(&dir).map_err(|source| BuildError::Input {
         action: "create",
         path: dir.clone(),
         source,
     })?;
-    let mut named = Named {
-        name: String::new(),
-        images,
-    };
     let scratch = store.scratch()?;
     for name in names {
         named.name = name.to_string();
@@ -75,6 +92,30 @@ pub(crate) fn write(
         })?;
     }
     Ok(())
+}
+
+/// All names in order.
+pub(crate) fn all(store: &Store) -> Result<Vec<Named>, BuildError> {
+    let mut found = Vec::new();
+    for path in files(store)? {
+        found.extend(read(&path)?);
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Forgets a name; tells whether it was there.
+pub(crate) fn remove(store: &Store, name: &str) -> Result<bool, BuildError> {
+    let path = path(store, name);
+    match std::fs::remove_file(&path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(BuildError::Input {
+            action: "remove",
+            path,
+            source,
+        }),
+    }
 }
 
 /// Writes a file whole. It is made where a killed process leaves nothing that stays.
@@ -116,13 +157,23 @@ pub(crate) fn config(store: &Store, image: &NamedImage) -> Result<ImageConfig, B
 pub(crate) fn objects(store: &Store) -> Result<Vec<Object>, BuildError> {
     let mut objects = Vec::new();
     for path in files(store)? {
-        for image in read(&path)?.into_iter().flat_map(|named| named.images) {
-            objects.extend([image.manifest.digest, image.config.digest].map(Object::Blob));
-            objects.extend(image.layers.iter().copied().map(Object::Layer));
-            let rows = store.index().layers(&image.layers)?;
-            let blobs = rows.into_iter().flatten().filter_map(|row| row.blob);
-            objects.extend(blobs.map(|blob| Object::Blob(blob.digest)));
+        if let Some(named) = read(&path)? {
+            objects.extend(objects_of(store, &named)?);
         }
+    }
+    Ok(objects)
+}
+
+/// Everything that one name needs.
+pub(crate) fn objects_of(store: &Store, named: &Named) -> Result<Vec<Object>, BuildError> {
+    let kept = named.root.iter().chain(&named.kept);
+    let mut objects: Vec<Object> = kept.map(|blob| Object::Blob(blob.digest)).collect();
+    for image in &named.images {
+        objects.extend([image.manifest.digest, image.config.digest].map(Object::Blob));
+        objects.extend(image.layers.iter().copied().map(Object::Layer));
+        let rows = store.index().layers(&image.layers)?;
+        let blobs = rows.into_iter().flatten().filter_map(|row| row.blob);
+        objects.extend(blobs.map(|blob| Object::Blob(blob.digest)));
     }
     Ok(objects)
 }

@@ -13,6 +13,8 @@ pub enum OutputSpec {
     Oci(ImageOptions, LayoutPlace),
     /// `type=docker,dest=...`: an archive for `docker load`.
     DockerArchive(ImageOptions, Destination),
+    /// `type=docker` without dest, and `--load`: an image in the engine of docker or podman.
+    Load(ImageOptions),
     /// `type=tar`: the files of the image in one tar.
     Tar(Destination, TreeOptions),
     /// `type=local`: the files of the image in a directory.
@@ -25,9 +27,10 @@ impl OutputSpec {
     /// How the image is put together, for outputs that have one.
     pub fn image(&self) -> Option<&ImageOptions> {
         match self {
-            Self::Image(options, _) | Self::Oci(options, _) | Self::DockerArchive(options, _) => {
-                Some(options)
-            }
+            Self::Image(options, _)
+            | Self::Oci(options, _)
+            | Self::DockerArchive(options, _)
+            | Self::Load(options) => Some(options),
             Self::Tar(..) | Self::Local(..) | Self::CacheOnly => None,
         }
     }
@@ -35,9 +38,10 @@ impl OutputSpec {
     /// The same, to be changed.
     pub fn image_mut(&mut self) -> Option<&mut ImageOptions> {
         match self {
-            Self::Image(options, _) | Self::Oci(options, _) | Self::DockerArchive(options, _) => {
-                Some(options)
-            }
+            Self::Image(options, _)
+            | Self::Oci(options, _)
+            | Self::DockerArchive(options, _)
+            | Self::Load(options) => Some(options),
             Self::Tar(..) | Self::Local(..) | Self::CacheOnly => None,
         }
     }

@@ -42,6 +42,8 @@ pub(crate) struct StepRunner {
     pub(crate) snapshots: Snapshots,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) registries: Arc<Registries>,
+    /// Where images are loaded into.
+    pub(crate) daemons: crate::DaemonEnvironment,
     pub(crate) cache: LocalCache,
     pub(crate) history: OpHistory,
     pub(crate) executor: Arc<dyn Executor>,

@@ -72,6 +72,7 @@ impl Start<'_> {
             snapshots: engine.snapshots.clone(),
             blobs,
             registries: Arc::clone(&engine.registries),
+            daemons: engine.daemons.clone(),
             cache: engine.cache(),
             history: OpHistory::new(Arc::clone(store)),
             executor: engine.executor(self.request.isolation, self.graph)?,

@@ -86,6 +86,25 @@ pub fn assemble(
 }
 
 impl Image {
+    /// The image of a configuration as it is, byte for byte, which names these layers.
+    ///
+    /// # Errors
+    /// `Corrupt` when the configuration is none, or names other layers.
+    pub fn of_config(
+        config_bytes: Vec<u8>,
+        layers: Vec<ImageLayer>,
+        packaging: impl Into<Packaging>,
+    ) -> Result<Self, ImageError> {
+        let what = "the configuration of the image";
+        let config: ImageConfig = serde_json::from_slice(&config_bytes)
+            .map_err(|error| ImageError::corrupt(what, error))?;
+        let named = layers.iter().map(|layer| &layer.diff_id);
+        if !named.eq(config.rootfs.diff_ids.iter()) {
+            return Err(ImageError::corrupt(what, "it names other layers"));
+        }
+        finish(config, config_bytes, layers, packaging.into())
+    }
+
     /// The platform in the configuration.
     pub fn platform(&self) -> Platform {
         self.config.platform().normalized()

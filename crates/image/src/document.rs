@@ -9,7 +9,7 @@ pub(crate) use acetate_registry::MANIFEST_LIMIT;
 /// The largest image configuration that is read, in bytes.
 pub(crate) const CONFIG_LIMIT: u64 = 8 << 20;
 /// The most layers an image may have; the file systems below allow fewer at a time.
-const LAYER_LIMIT: usize = 1000;
+pub(crate) const LAYER_LIMIT: usize = 1000;
 /// The most entries of an index that are looked at.
 const ENTRY_LIMIT: usize = 4096;
 
@@ -22,8 +22,36 @@ pub(crate) enum Document {
     Manifest(Box<Manifest>),
 }
 
-/// Parses a document; `name` goes into errors.
+/// What a document is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be used as an image: every layer has to be one.
+    Use,
+    /// To be carried on as it is.
+    Carry,
+}
+
+impl Purpose {
+    /// Parses a document; `name` goes into errors.
+    pub(crate) fn parse(self, bytes: &[u8], name: &str) -> Result<Document, ImageError> {
+        match self {
+            Self::Use => parse(bytes, name),
+            Self::Carry => parse_any(bytes, name),
+        }
+    }
+}
+
+/// Parses the document of an image; `name` goes into errors.
 pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
+    let document = parse_any(bytes, name)?;
+    if let Document::Manifest(manifest) = &document {
+        check_layers(manifest, name)?;
+    }
+    Ok(document)
+}
+
+/// Parses a document that is only carried: what its manifests hold need not be layers.
+fn parse_any(bytes: &[u8], name: &str) -> Result<Document, ImageError> {
     let bad = |reason: String| ImageError::corrupt(name, reason);
     let value: Value = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
     let has = |key: &str| value.get(key).is_some();
@@ -78,6 +106,10 @@ fn check_manifest(manifest: &Manifest, name: &str) -> Result<(), ImageError> {
             format!("more than {LAYER_LIMIT} layers"),
         ));
     }
+    Ok(())
+}
+
+fn check_layers(manifest: &Manifest, name: &str) -> Result<(), ImageError> {
     match manifest
         .layers
         .iter()

@@ -19,6 +19,7 @@ mod bundle;
 mod choice;
 mod compare;
 mod compress;
+mod docker_archive;
 mod document;
 mod error;
 mod export;
@@ -41,13 +42,14 @@ pub use compare::{Change, Comparison, EntryChange, LayerComparison, compare_layo
 pub use compress::{
     Force, FormOrigin, LevelError, Recipe, StoredForm, TypesError, compress, compress_all, pack,
 };
+pub use docker_archive::{ArchivedImage, read_docker_archive};
 pub use error::ImageError;
 pub use export::{
     Destination, DockerExporter, ExportError, ExportReport, Exporter, ExtraFile, LocalExporter,
-    OciExporter, OciOutput, PlatformDirs, Stale, TarExporter,
+    OciExporter, OciOutput, PlatformDirs, SavedImage, Stale, TarExporter, export_partial, save,
 };
 pub use layer::{ImageLayer, LayerReader, unpacked};
-pub use puller::Puller;
+pub use puller::{BlobOrigin, Puller, WholeImage};
 pub use resolved::ResolvedImage;
 pub use source::{ImageSource, LayoutSource, SourceError};
 pub use summary::{ImageSummary, LayerSummary};

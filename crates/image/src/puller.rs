@@ -2,19 +2,22 @@
 
 mod documents;
 mod layers;
+mod whole;
+
+pub use whole::{BlobOrigin, WholeImage};
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use acetate_oci::{Descriptor, Digest, Platform, Reference};
+use acetate_oci::{Descriptor, Digest, Index, Platform, Reference};
 use acetate_registry::{Name, Registries, Repository};
 use acetate_stdx::{OnceMap, blocking};
 use acetate_store::Store;
 
 use crate::ImageError;
 use crate::choice::{candidates, offered};
-use crate::document::{self, Document};
+use crate::document::{Document, Purpose};
 use crate::layout::{self, Layout};
 use crate::resolved::{Loaded, Origin, ResolvedImage, parse_config};
 use crate::source::{ImageSource, LayoutSource};
@@ -77,7 +80,7 @@ impl Puller {
         match source {
             ImageSource::Registry(reference) => {
                 let origin = Origin::Registry(reference.clone());
-                let root = self.registry_root(reference, &origin).await?;
+                let root = self.registry_root(reference, &origin, Purpose::Use).await?;
                 self.descend(source, origin, root, wanted).await
             }
             ImageSource::Layout(place) => self.resolve_layout(source, place, wanted).await,
@@ -88,14 +91,15 @@ impl Puller {
         &self,
         reference: &Reference,
         origin: &Origin,
+        purpose: Purpose,
     ) -> Result<Loaded, ImageError> {
         if let Some(digest) = reference.digest() {
-            return self.load(origin, digest, None).await;
+            return self.load(origin, digest, None, purpose).await;
         }
         let (repository, name) = (Repository::from(reference), Name::from(reference));
         let served = self.registries.manifest(&repository, &name).await?;
         self.keep(&served.bytes).await?;
-        let document = document::parse(&served.bytes, &format!("`{reference}`"))?;
+        let document = purpose.parse(&served.bytes, &format!("`{reference}`"))?;
         Ok(Loaded {
             digest: served.digest,
             bytes: served.bytes,
@@ -109,15 +113,23 @@ impl Puller {
         place: &LayoutSource,
         wanted: &Platform,
     ) -> Result<ResolvedImage, ImageError> {
-        let path = place.path.clone();
-        let open = || async { blocking(move || Layout::open(&path).map(Arc::new)).await };
-        let layout = self.layouts.get_or_try_init(&place.path, open).await?;
-        let reader = Arc::clone(&layout);
-        let index = blocking(move || reader.index()).await?;
+        let (origin, root) = self.layout_root(place, Purpose::Use).await?;
+        self.descend(source, origin, root, wanted).await
+    }
+
+    async fn layout_root(
+        &self,
+        place: &LayoutSource,
+        purpose: Purpose,
+    ) -> Result<(Origin, Loaded), ImageError> {
+        let (layout, index) = self.open_layout(&place.path).await?;
         let origin = Origin::Layout(layout);
         let root = match layout::entry(&index, place)? {
-            layout::Entry::Digest(digest) => self.load(&origin, digest, None).await?,
-            layout::Entry::One(entry) => self.load(&origin, entry.digest, Some(entry.size)).await?,
+            layout::Entry::Digest(digest) => self.load(&origin, digest, None, purpose).await?,
+            layout::Entry::One(entry) => {
+                self.load(&origin, entry.digest, Some(entry.size), purpose)
+                    .await?
+            }
             layout::Entry::Platforms => {
                 // The layout's own index is the document; it has no name but its digest.
                 let bytes = acetate_oci::canonical_json(&index);
@@ -128,7 +140,16 @@ impl Puller {
                 }
             }
         };
-        self.descend(source, origin, root, wanted).await
+        Ok((origin, root))
+    }
+
+    async fn open_layout(&self, path: &Path) -> Result<(Arc<Layout>, Index), ImageError> {
+        let own = path.to_owned();
+        let open = || async { blocking(move || Layout::open(&own).map(Arc::new)).await };
+        let layout = self.layouts.get_or_try_init(&path.to_owned(), open).await?;
+        let reader = Arc::clone(&layout);
+        let index = blocking(move || reader.index()).await?;
+        Ok((layout, index))
     }
 
     /// Searches indexes depth first for the best manifest.
@@ -182,7 +203,8 @@ impl Puller {
                         depth,
                         platform,
                     } = step;
-                    let loaded = self.load(&origin, entry.digest, Some(entry.size)).await?;
+                    let size = Some(entry.size);
+                    let loaded = self.load(&origin, entry.digest, size, Purpose::Use).await?;
                     current = Some((loaded, depth, platform));
                     break;
                 }

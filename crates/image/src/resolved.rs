@@ -34,6 +34,8 @@ pub struct ResolvedImage {
 pub(crate) enum Origin {
     Registry(Reference),
     Layout(Arc<Layout>),
+    /// The store itself: what is not there is nowhere.
+    Store,
 }
 
 impl ResolvedImage {

@@ -2,7 +2,8 @@
 //!
 //! **Main types.** [`NetClient`] sends a [`Request`] and gives a [`Response`], whose body is read in
 //! pieces, or a [`Fetched`], whose small body has been read whole; [`Limits`] holds every number;
-//! [`HostTrust`] says how one host is to be trusted, and reaches no other.
+//! [`HostTrust`] says how one host is to be trusted, and reaches no other. A [`SocketClient`] speaks
+//! to a program on this machine.
 //!
 //! **Invariants.** Making a client costs nothing until the first request. Credentials never follow
 //! a redirect to another origin and never appear in an error or a `Debug` text; neither do queries,
@@ -21,6 +22,7 @@ mod origin;
 mod request;
 mod response;
 mod sending;
+mod socket;
 mod trust;
 
 pub use client::NetClient;
@@ -30,6 +32,7 @@ pub use origin::{is_loopback, shown};
 pub use request::{BodySource, Method, Request};
 pub use reqwest::Url;
 pub use response::{Fetched, Headers, Response};
+pub use socket::{SocketAnswer, SocketBody, SocketClient};
 pub use trust::{Authorities, ClientIdentity, HostTrust, Verify};
 
 #[cfg(test)]

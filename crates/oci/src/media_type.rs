@@ -18,6 +18,17 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// How bytes that begin so are compressed; what is not known counts as plain.
+    pub fn of_bytes(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
 macro_rules! media_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         impl MediaType {
@@ -139,6 +150,18 @@ impl fmt::Debug for MediaType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compressed_bytes_begin_in_their_own_way() {
+        for (head, expected) in [
+            (&[0x1f, 0x8b, 8, 0][..], Compression::Gzip),
+            (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
+            (b"dir/", Compression::None),
+            (b"", Compression::None),
+        ] {
+            assert_eq!(Compression::of_bytes(head), expected);
+        }
+    }
 
     #[test]
     fn tells_layers_and_their_compression() {

@@ -45,6 +45,7 @@ pub(crate) fn build(
         let engine = Engine::open(root, &env.search_path)?;
         let engine = engine.with_environment(env.for_fetching());
         let engine = engine.with_registries(&env.for_registries())?;
+        let engine = engine.with_daemons(env.for_daemons());
         engine.build(request, sink, cancel).await
     })?;
     view.finish();

@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod explain;
+pub(crate) mod image;
 pub(crate) mod log;
 pub(crate) mod run;
 pub(crate) mod runtime;

@@ -25,6 +25,11 @@ impl Attributes {
         })
     }
 
+    /// Whether a value was given and not taken yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.given.contains_key(key)
+    }
+
     /// Takes a value.
     #[expect(clippy::unnecessary_wraps, reason = "alike for all kinds of values")]
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<String>> {

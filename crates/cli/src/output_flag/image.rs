@@ -54,13 +54,34 @@ pub(super) fn layout(attributes: &mut Attributes) -> Result<OutputSpec> {
     ))
 }
 
-/// `type=docker`.
+/// `type=docker`: a file, or without `dest` an engine.
 pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
+    if let Some(context) = attributes.text("context")? {
+        bail!(
+            "context={context} is not supported, contexts of docker are not read; \
+             set DOCKER_HOST=unix:///PATH"
+        );
+    }
+    let is_archive = attributes.has("dest");
     let dest = stream(attributes)?;
-    Ok(OutputSpec::DockerArchive(
-        options(attributes, Style::Docker, false)?,
-        dest,
-    ))
+    let is_compressed = attributes.has("compression");
+    let mut options = options(attributes, Style::Docker, false)?;
+    if is_archive {
+        return Ok(OutputSpec::DockerArchive(options, dest));
+    }
+    if !is_compressed {
+        options.recipe = Recipe::new(Compression::None);
+    }
+    Ok(OutputSpec::Load(options))
+}
+
+/// `--load`: what goes to this machine is not worth compressing.
+pub(super) fn load() -> OutputSpec {
+    OutputSpec::Load(ImageOptions {
+        recipe: Recipe::new(Compression::None),
+        packaging: Style::Docker.into(),
+        ..ImageOptions::default()
+    })
 }
 
 /// `--push`: images that are kept are pushed, too; without any there is one more output.

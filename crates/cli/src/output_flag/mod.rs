@@ -16,6 +16,8 @@ pub(crate) struct OutputFlags<'a> {
     pub(crate) outputs: &'a [String],
     /// `--push`.
     pub(crate) push: bool,
+    /// `--load`.
+    pub(crate) load: bool,
     /// `--annotation`, each.
     pub(crate) annotations: &'a [String],
 }
@@ -45,6 +47,14 @@ pub(crate) fn parse_all(flags: &OutputFlags<'_>) -> Result<Outputs> {
     }
     if flags.push {
         image::push_all(&mut found.specs);
+    }
+    if flags.load
+        && !found
+            .specs
+            .iter()
+            .any(|it| matches!(it, OutputSpec::Load(_)))
+    {
+        found.specs.push(image::load());
     }
     annotation::add(&mut found.specs, flags.annotations)?;
     Ok(found)

@@ -17,6 +17,7 @@ fn all(outputs: &[&str], push: bool, annotations: &[&str]) -> Result<Outputs> {
     parse_all(&OutputFlags {
         outputs: &own(outputs),
         push,
+        load: false,
         annotations: &own(annotations),
     })
 }
@@ -152,6 +153,38 @@ fn push_reaches_images_that_are_kept_or_adds_one() {
     assert_eq!(pushed(&[]), [true]);
     assert_eq!(pushed(&["type=image,name=x"]), [true]);
     assert_eq!(pushed(&["type=oci,dest=x"]), [false, true]);
+}
+
+#[test]
+fn an_engine_is_what_a_docker_image_without_a_file_is_for() {
+    let plain = ImageOptions {
+        recipe: Recipe::new(Compression::None),
+        ..docker()
+    };
+    assert_eq!(one("type=docker"), OutputSpec::Load(plain.clone()));
+    assert_eq!(
+        one("type=docker,dest=-"),
+        OutputSpec::DockerArchive(docker(), Destination::Stdout)
+    );
+    assert_eq!(
+        one("type=docker,compression=gzip"),
+        OutputSpec::Load(docker())
+    );
+    let load = |outputs: &[&str]| {
+        let outputs: Vec<String> = outputs.iter().map(|&it| it.to_owned()).collect();
+        let flags = OutputFlags {
+            outputs: &outputs,
+            load: true,
+            ..OutputFlags::default()
+        };
+        parse_all(&flags).unwrap().specs
+    };
+    assert_eq!(load(&[]), [OutputSpec::Load(plain.clone())]);
+    assert_eq!(load(&["type=docker"]), [OutputSpec::Load(plain.clone())]);
+    let both = [OutputSpec::CacheOnly, OutputSpec::Load(plain)];
+    assert_eq!(load(&["type=cacheonly"]), both);
+    let error = parse("type=docker,context=other").unwrap_err().to_string();
+    assert!(error.contains("context=other"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::testing::{E, f, image_of, put_layer, s, store};
 /// Writes a layout of one image with one layer.
 fn layout(dir: &Path, entries: &[E<'_>], store: &acetate_store::Store) -> std::path::PathBuf {
     let image = image_of(vec![put_layer(store, entries)], "linux/amd64");
-    let path = dir.join(image.descriptor.digest.hex().to_string());
+    let path = dir.join(image.descriptor.digest.hex());
     let exporter = OciExporter {
         output: OciOutput::Directory(path.clone()),
         names: Vec::new(),

@@ -1,6 +1,8 @@
 //! `type=docker`: an archive for `docker load`, `podman load` and `skopeo`.
 
-use acetate_oci::{Index, Reference, canonical_json};
+use std::collections::{BTreeMap, BTreeSet};
+
+use acetate_oci::{Digest, Index, Manifest, Reference, canonical_json};
 use acetate_store::Store;
 use serde::Serialize;
 
@@ -25,10 +27,22 @@ pub struct DockerExporter {
 /// An element of `manifest.json`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Loadable {
+pub(super) struct Loadable {
     config: String,
     repo_tags: Vec<String>,
     layers: Vec<String>,
+}
+
+impl Loadable {
+    /// The image of a manifest under some names.
+    pub(super) fn new(manifest: &Manifest, names: &[Reference]) -> Self {
+        let layers = manifest.layers.iter();
+        Self {
+            config: blob_path(&manifest.config.digest),
+            repo_tags: names.iter().map(Reference::familiar).collect(),
+            layers: layers.map(|layer| blob_path(&layer.digest)).collect(),
+        }
+    }
 }
 
 impl Exporter for DockerExporter {
@@ -42,15 +56,7 @@ impl Exporter for DockerExporter {
                 });
             }
         };
-        let loadable = Loadable {
-            config: blob_path(&image.manifest.config.digest),
-            repo_tags: self.names.iter().map(Reference::familiar).collect(),
-            layers: image
-                .layers
-                .iter()
-                .map(|layer| blob_path(&layer.descriptor.digest))
-                .collect(),
-        };
+        let loadable = Loadable::new(&image.manifest, &self.names);
         let images = std::slice::from_ref(&image);
         let bundle = Bundle::new(images, &self.companions, &Annotations::default());
         let root = bundle.root.clone();
@@ -67,4 +73,30 @@ impl Exporter for DockerExporter {
             warnings: Vec::new(),
         })
     }
+}
+
+/// Writes a docker archive without the layers in `omitted`, named by their `diff_id`s, which whoever
+/// loads it has already.
+///
+/// # Errors
+/// [`ExportError`]; nothing half-written stands under the destination's name then.
+pub fn export_partial(
+    image: &Image,
+    names: &[Reference],
+    omitted: &BTreeSet<Digest>,
+    destination: &Destination,
+    store: &Store,
+) -> Result<(), ExportError> {
+    let mut files = BTreeMap::new();
+    for layer in &image.layers {
+        if !omitted.contains(&layer.diff_id) {
+            let blob = &layer.descriptor;
+            files.insert(blob_path(&blob.digest), Part::Blob(blob.digest, blob.size));
+        }
+    }
+    let config = Part::Bytes(image.config_bytes.clone());
+    files.insert(blob_path(&image.manifest.config.digest), config);
+    let manifest = canonical_json(&[Loadable::new(&image.manifest, names)]);
+    files.insert("manifest.json".to_owned(), Part::Bytes(manifest));
+    destination.write(|out| write_tar(out, &files, store))
 }

@@ -8,6 +8,7 @@ mod extra;
 mod local;
 mod oci;
 mod rootfs_tar;
+mod save;
 
 use std::error::Error;
 use std::io;
@@ -17,11 +18,12 @@ use acetate_oci::{Descriptor, Digest, Platform, Reference};
 use acetate_store::{Store, StoreError};
 
 pub use self::destination::Destination;
-pub use self::docker::DockerExporter;
+pub use self::docker::{DockerExporter, export_partial};
 pub use self::extra::ExtraFile;
 pub use self::local::{LocalExporter, Stale};
 pub use self::oci::{OciExporter, OciOutput};
 pub use self::rootfs_tar::TarExporter;
+pub use self::save::{SavedImage, save};
 use crate::ImageError;
 use crate::assemble::Image;
 

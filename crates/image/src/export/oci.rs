@@ -82,7 +82,7 @@ pub(super) fn layout_files(blobs: BTreeMap<Digest, Part>, index: &Index) -> BTre
 }
 
 /// Adds blobs first and names last, so that a reader never finds a name without its blobs.
-fn write_directory(
+pub(super) fn write_directory(
     path: &Path,
     blobs: &BTreeMap<Digest, Part>,
     entries: Vec<Descriptor>,

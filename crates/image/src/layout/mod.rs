@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use acetate_oci::{Descriptor, Digest, Index};
 
-use self::archive::Archive;
-pub(crate) use self::archive::Slice;
+pub(crate) use self::archive::{Archive, Slice};
 use crate::ImageError;
 use crate::document::{self, Document, MANIFEST_LIMIT};
 use crate::source::LayoutSource;

@@ -10,7 +10,7 @@ use acetate_store::{Store, StoreError};
 
 use super::Puller;
 use crate::ImageError;
-use crate::document::{self, CONFIG_LIMIT, MANIFEST_LIMIT};
+use crate::document::{self, CONFIG_LIMIT, MANIFEST_LIMIT, Purpose};
 use crate::layout::Layout;
 use crate::resolved::{Loaded, Origin};
 
@@ -21,7 +21,25 @@ impl Puller {
         origin: &Origin,
         digest: Digest,
         size: Option<u64>,
+        purpose: Purpose,
     ) -> Result<Loaded, ImageError> {
+        let bytes = self.load_bytes(origin, digest, size).await?;
+        let document = purpose.parse(&bytes, &format!("`{digest}`"))?;
+        Ok(Loaded {
+            digest,
+            bytes,
+            document,
+        })
+    }
+
+    /// Loads the bytes of a manifest or index, which have their digest; `size` is checked when it is
+    /// known.
+    async fn load_bytes(
+        &self,
+        origin: &Origin,
+        digest: Digest,
+        size: Option<u64>,
+    ) -> Result<Vec<u8>, ImageError> {
         check_limit(digest, size, MANIFEST_LIMIT)?;
         let bytes = if let Some(bytes) = self.stored(digest, MANIFEST_LIMIT).await? {
             bytes
@@ -34,6 +52,7 @@ impl Puller {
                 Origin::Layout(layout) => {
                     read_from(Arc::clone(layout), digest, MANIFEST_LIMIT).await?
                 }
+                Origin::Store => return Err(gone(digest)),
             };
             document::check_digest(&bytes, digest)?;
             self.keep(&bytes).await?;
@@ -42,12 +61,7 @@ impl Puller {
         if let Some(size) = size {
             check_size(&bytes, digest, size)?;
         }
-        let document = document::parse(&bytes, &format!("`{digest}`"))?;
-        Ok(Loaded {
-            digest,
-            bytes,
-            document,
-        })
+        Ok(bytes)
     }
 
     /// Loads the configuration that a manifest names.
@@ -71,6 +85,7 @@ impl Puller {
                     .await?
             }
             Origin::Layout(layout) => read_from(Arc::clone(layout), digest, CONFIG_LIMIT).await?,
+            Origin::Store => return Err(gone(digest)),
         };
         document::check_bytes(&bytes, &manifest.config)?;
         self.keep(&bytes).await?;
@@ -119,6 +134,13 @@ async fn read_from(layout: Arc<Layout>, digest: Digest, limit: u64) -> Result<Ve
         Ok(bytes)
     })
     .await
+}
+
+/// What a name in the store leads to is not there.
+pub(super) fn gone(digest: Digest) -> ImageError {
+    ImageError::NotFound {
+        what: format!("the blob `{digest}` in the store"),
+    }
 }
 
 fn check_limit(digest: Digest, size: Option<u64>, limit: u64) -> Result<(), ImageError> {

@@ -34,13 +34,23 @@ impl Puller {
             let what = format!("layer {idx} of `{}`", image.source);
             return Err(ImageError::NotFound { what });
         };
-        if !self.has(layer).await? {
-            let work = || self.fetch(&image.origin, layer);
-            self.fetches.get_or_try_init(&layer.digest, work).await?;
-            // From now on the store knows; it may also forget, and then a later call fetches again.
-            self.fetches.remove(&layer.digest);
-        }
+        self.fetch_blob(&image.origin, layer).await?;
         Ok(layer.clone())
+    }
+
+    /// Brings a blob into the store, once for all who ask.
+    pub(super) async fn fetch_blob(
+        &self,
+        origin: &Origin,
+        blob: &Descriptor,
+    ) -> Result<(), ImageError> {
+        if !self.has(blob).await? {
+            let work = || self.fetch(origin, blob);
+            self.fetches.get_or_try_init(&blob.digest, work).await?;
+            // From now on the store knows; it may also forget, and then a later call fetches again.
+            self.fetches.remove(&blob.digest);
+        }
+        Ok(())
     }
 
     async fn has(&self, layer: &Descriptor) -> Result<bool, ImageError> {
@@ -61,6 +71,7 @@ impl Puller {
         match origin {
             Origin::Registry(image) => self.download(image, layer).await,
             Origin::Layout(layout) => self.copy(Arc::clone(layout), layer.clone()).await,
+            Origin::Store => Err(super::documents::gone(layer.digest)),
         }
     }
 

@@ -5,12 +5,12 @@ mod keygen;
 mod ls;
 mod mount_tar;
 mod place;
-mod print;
+pub(super) mod print;
 mod prune;
 mod record_json;
 mod rm;
 mod stats;
-mod text;
+pub(super) mod text;
 mod transfer;
 mod verify;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::io::{ErrorKind, Write};
 
 /// Writes the result; a reader that has seen enough, such as `head`, is no fault.
-pub(super) fn out(text: &str) -> Result<()> {
+pub(in crate::command) fn out(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("failed to write the result"),
@@ -13,12 +13,12 @@ pub(super) fn out(text: &str) -> Result<()> {
 }
 
 /// Writes the result as JSON.
-pub(super) fn json(value: &Value) -> Result<()> {
+pub(in crate::command) fn json(value: &Value) -> Result<()> {
     out(&format!("{value}\n"))
 }
 
 /// Tells something beside the result.
 #[expect(clippy::print_stderr, reason = "a message to the user")]
-pub(super) fn note(text: &str) {
+pub(in crate::command) fn note(text: &str) {
     eprintln!("{text}");
 }

@@ -5,13 +5,13 @@ use acetate_engine::cache_tools::{CacheMountName, Fidelity, KeyKind, Origin};
 
 /// On which side the entries of a column stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::command) enum Side {
     Left,
     Right,
 }
 
 /// Rows below each other, the first of which is the head; two blanks between columns.
-pub(super) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
+pub(in crate::command) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
     let head = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
     let width = |at: usize| {
@@ -69,12 +69,12 @@ pub(super) fn size(bytes: u64, is_whole: bool) -> String {
 }
 
 /// The beginning of a key that is shown.
-pub(super) fn short(hex: &str) -> &str {
+pub(in crate::command) fn short(hex: &str) -> &str {
     hex.get(..12).unwrap_or(hex)
 }
 
 /// Text from elsewhere without what a terminal could take for a command.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::command) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 

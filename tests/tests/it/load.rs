@@ -1,0 +1,312 @@
+//! `build --load`, into a scripted engine and into podman.
+#![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
+
+use acetate_tests::{World, have, needs_root, tool};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const DOCKERFILE: &str = "
+    FROM base
+    COPY Dockerfile /one
+    CMD [\"cat\", \"/one\"]
+";
+
+/// What an engine answers, by the path that is asked for, and the archives that it was given.
+#[derive(Default)]
+struct Script {
+    answers: BTreeMap<String, (u16, String)>,
+    loads: Vec<BTreeMap<String, Vec<u8>>>,
+    /// The answers to loads, in order; none is a good one.
+    outcomes: Vec<(u16, String)>,
+}
+
+/// An engine that does what its script says.
+struct Fake {
+    socket: PathBuf,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Fake {
+    fn start(world: &World, answers: &[(&str, &str)]) -> Self {
+        let socket = world.dir().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answers = answers.iter().map(|(path, text)| {
+            let answer = (200, (*text).to_owned());
+            ((*path).to_owned(), answer)
+        });
+        let script = Arc::new(Mutex::new(Script {
+            answers: answers.collect(),
+            ..Script::default()
+        }));
+        let own = Arc::clone(&script);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, script) = (stream.unwrap(), Arc::clone(&own));
+                std::thread::spawn(move || serve(stream, &script));
+            }
+        });
+        Self { socket, script }
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+}
+
+fn serve(stream: UnixStream, script: &Mutex<Script>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    loop {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            if line == "\r\n" {
+                break;
+            }
+            head.push(line.trim().to_owned());
+        }
+        let path = head[0].split(' ').nth(1).unwrap().to_owned();
+        let (status, body) = if head[0].starts_with("POST") {
+            let archive = chunked(&mut reader);
+            let mut files = BTreeMap::new();
+            for entry in tar::Archive::new(archive.as_slice()).entries().unwrap() {
+                let mut entry = entry.unwrap();
+                let name = entry.path().unwrap().display().to_string();
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).unwrap();
+                files.insert(name, bytes);
+            }
+            let mut script = script.lock().unwrap();
+            script.loads.push(files);
+            if script.outcomes.is_empty() {
+                (200, "{\"stream\":\"Loaded image: x\"}\n".to_owned())
+            } else {
+                script.outcomes.remove(0)
+            }
+        } else {
+            let answers = &script.lock().unwrap().answers;
+            let missing = || (404, "{\"message\":\"no such thing\"}".to_owned());
+            answers.get(&path).cloned().unwrap_or_else(missing)
+        };
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        writer.write_all(answer.as_bytes()).unwrap();
+    }
+}
+
+fn chunked(reader: &mut impl BufRead) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        let mut piece = vec![0; size + 2];
+        reader.read_exact(&mut piece).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&piece[..size]);
+    }
+}
+
+const DOCKER: [(&str, &str); 2] = [
+    (
+        "/version",
+        "{\"ApiVersion\":\"1.44\",\"Components\":[{\"Name\":\"Engine\"}]}",
+    ),
+    (
+        "/info",
+        "{\"Driver\":\"overlay2\",\"DriverStatus\":[[\"Native Overlay Diff\",\"true\"]]}",
+    ),
+];
+
+fn load(world: &World, host: &str, args: &[&str]) -> acetate_tests::Outcome {
+    let mut command = world.command(args);
+    command.env("DOCKER_HOST", host);
+    acetate_tests::Outcome::of(command)
+}
+
+fn n_layers(files: &BTreeMap<String, Vec<u8>>) -> (usize, usize) {
+    let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    assert_eq!(manifest[0]["RepoTags"][0], "app:1");
+    let layers = manifest[0]["Layers"].as_array().unwrap();
+    let there = layers
+        .iter()
+        .filter(|it| files.contains_key(it.as_str().unwrap()));
+    (there.count(), layers.len())
+}
+
+#[test]
+fn an_engine_gets_the_layers_that_it_lacks() {
+    let world = World::of(DOCKERFILE);
+    let fake = Fake::start(&world, &DOCKER);
+    load(&world, &fake.host(), &["--load", "-tapp:1"]).ok();
+    let files = fake.script.lock().unwrap().loads.pop().unwrap();
+    assert_eq!(n_layers(&files), (2, 2));
+    assert!(files.contains_key("index.json"));
+    // Now it has an image with the lowest layer.
+    let config = serde_json::from_slice::<serde_json::Value>(&files["manifest.json"]).unwrap();
+    let config = &files[config[0]["Config"].as_str().unwrap()];
+    let config: serde_json::Value = serde_json::from_slice(config).unwrap();
+    let lowest = &config["rootfs"]["diff_ids"][0];
+    let answers = [
+        ("/images/json", "[{\"Id\":\"sha256:1\"}]".to_owned()),
+        (
+            "/images/sha256:1/json",
+            format!("{{\"RootFS\":{{\"Layers\":[{lowest}]}}}}"),
+        ),
+    ];
+    for (path, text) in answers {
+        fake.script
+            .lock()
+            .unwrap()
+            .answers
+            .insert(path.to_owned(), (200, text));
+    }
+    let outcome = load(&world, &fake.host(), &["-otype=docker", "-tapp:1"]).ok();
+    assert!(
+        outcome.log().contains("1 of 2 layers sent"),
+        "{}",
+        outcome.log()
+    );
+    let files = fake.script.lock().unwrap().loads.pop().unwrap();
+    assert_eq!(n_layers(&files), (1, 2));
+    // It lost the layer in between: everything is sent.
+    let lost = (200, "{\"error\":\"open layer: no such file\"}\n".to_owned());
+    fake.script.lock().unwrap().outcomes.push(lost);
+    load(&world, &fake.host(), &["--load", "-tapp:1"]).ok();
+    let files = std::mem::take(&mut fake.script.lock().unwrap().loads);
+    assert_eq!(
+        files.iter().map(n_layers).collect::<Vec<_>>(),
+        [(1, 2), (2, 2)]
+    );
+    // An engine whose images are containerd's, and podman, get all.
+    for (path, text) in [
+        (
+            "/info",
+            "{\"DriverStatus\":[[\"driver-type\",\"io.containerd.snapshotter.v1\"]]}",
+        ),
+        (
+            "/version",
+            "{\"ApiVersion\":\"1.41\",\"Components\":[{\"Name\":\"Podman Engine\"}]}",
+        ),
+    ] {
+        let answer = (200, text.to_owned());
+        fake.script
+            .lock()
+            .unwrap()
+            .answers
+            .insert(path.to_owned(), answer);
+        load(&world, &fake.host(), &["--load", "-tapp:1"]).ok();
+        let files = fake.script.lock().unwrap().loads.pop().unwrap();
+        assert_eq!(n_layers(&files), (2, 2), "{path}");
+    }
+}
+
+#[test]
+fn what_an_engine_refuses_is_told_in_its_words() {
+    let world = World::of(DOCKERFILE);
+    let fake = Fake::start(&world, &[]);
+    for (status, text) in [
+        (
+            200,
+            "{\"stream\":\"x\"}\n{\"errorDetail\":{},\"error\":\"no space left\"}\n",
+        ),
+        (500, "{\"message\":\"no space left\"}"),
+    ] {
+        fake.script
+            .lock()
+            .unwrap()
+            .outcomes
+            .push((status, text.to_owned()));
+        load(&world, &fake.host(), &["--load", "-tapp:1"])
+            .fails(&["does not load the image", "no space left"]);
+    }
+}
+
+#[test]
+fn without_an_engine_nothing_is_built() {
+    let world = World::of(DOCKERFILE);
+    let none = format!("unix://{}/none.sock", world.dir().display());
+    for args in [&["--load"], &["-otype=docker"]] {
+        let outcome = load(&world, &none, args).fails(&["no socket at", "none.sock", "dest=FILE"]);
+        assert!(outcome.ran().is_empty());
+    }
+    load(&world, "tcp://h:2375", &["--load"]).fails(&["unix sockets only"]);
+    load(&world, &none, &["-otype=docker,context=other"]).fails(&["context=other", "DOCKER_HOST"]);
+    load(
+        &world,
+        &none,
+        &["--load", "--platform=linux/amd64,linux/arm64"],
+    )
+    .fails(&["one platform"]);
+}
+
+/// A process that ends with this value.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn podman_has_what_was_loaded() {
+    // Podman is no peer that CI must have.
+    if Command::new("podman").arg("--version").output().is_err() {
+        eprintln!("skipped: `podman` is not installed");
+        return;
+    }
+    if needs_root() || !have("podman") {
+        return;
+    }
+    let world = World::of(DOCKERFILE);
+    let socket = world.dir().join("podman.sock");
+    // Podman takes only a short path for this.
+    let short = tempfile::tempdir_in("/tmp").unwrap();
+    let (root, run) = (world.fresh("podman-root"), short.path());
+    let flags = [
+        "--root".to_owned(),
+        root.display().to_string(),
+        "--runroot".to_owned(),
+        run.display().to_string(),
+        "--storage-driver=vfs".to_owned(),
+    ];
+    let host = format!("unix://{}", socket.display());
+    let service = Command::new("podman")
+        .args(&flags)
+        .args(["system", "service", "--time=0", &host])
+        .stdout(Stdio::null())
+        .spawn();
+    let _service = Service(service.unwrap());
+    let end = Instant::now() + Duration::from_secs(30);
+    while UnixStream::connect(&socket).is_err() {
+        assert!(Instant::now() < end, "podman does not answer");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    load(&world, &host, &["--load", "-tapp:1"]).ok();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let format = ["image", "inspect", "--format", "{{.Config.Cmd}}", "app:1"];
+    let found = tool("podman", &[&flags[..], &format].concat());
+    assert_eq!(found.trim(), "[cat /one]");
+    // And it reads what `image save` writes.
+    let archive = world.dir().join("saved.tar").display().to_string();
+    world.build(&["-tother:1"]).ok();
+    world
+        .acetate(&["image", "save", "-o", &archive, "other:1"])
+        .ok();
+    let told = tool("podman", &[&flags[..], &["load", "-i", &archive]].concat());
+    assert!(told.contains("other:1"), "{told}");
+}
