@@ -70,6 +70,7 @@ mod shared_local;
 mod shared_mounts;
 mod shared_pairs;
 mod shared_signed;
+mod shared_tokens;
 mod together;
 mod tools;
 mod verify;
