@@ -61,6 +61,7 @@ mod run_secrets;
 mod run_ssh;
 mod run_step;
 mod shared_cache;
+mod shared_clocks;
 mod shared_explain;
 mod shared_faults;
 mod shared_fleet;
