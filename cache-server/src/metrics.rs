@@ -10,6 +10,7 @@ pub(crate) struct Metrics {
     pub(crate) errors: Counter,
     pub(crate) refused: Counter,
     pub(crate) full: Counter,
+    pub(crate) wrong_content: Counter,
     pub(crate) conflicts: Counter,
     pub(crate) content_hits: Counter,
     pub(crate) content_misses: Counter,
@@ -88,6 +89,11 @@ impl Metrics {
                 "acetate_full_total",
                 "Uploads for which there was no room.",
                 &self.full,
+            ),
+            plain(
+                "acetate_wrong_content_total",
+                "Uploads that were not what their name says.",
+                &self.wrong_content,
             ),
             plain(
                 "acetate_conflicts_total",

@@ -8,7 +8,7 @@ use super::object::{MAX_RECORD, complete, reach};
 use super::pull::pull;
 use crate::App;
 use crate::auth::Access;
-use crate::storage::{Arrival, Condition, Put, Stored, fail_point};
+use crate::storage::{Arrival, Condition, Put, StorageError, Stored, fail_point};
 use crate::upstream::{Names, OnlyNew, Reach};
 use acetate_cache_api::{Kind, Route};
 use acetate_oci::Digest;
@@ -40,12 +40,19 @@ pub(super) async fn put(app: &Arc<App>, request: Request) -> Result<Response, Fa
         Kind::Action => record(app, &route, size, &parts.headers, body).await,
     };
     drop(claimed);
-    if let Err(Failure::Storage(error)) = &done
-        && error.is_full()
-    {
-        app.metrics.full.one();
+    if let Err(Failure::Storage(error)) = &done {
+        count(app, error);
     }
     done
+}
+
+fn count(app: &App, error: &StorageError) {
+    if error.is_full() {
+        app.metrics.full.one();
+    }
+    if matches!(error, StorageError::WrongContent { .. }) {
+        app.metrics.wrong_content.one();
+    }
 }
 
 /// How long a body is, as its head says; a request without one has an empty body.

@@ -16,6 +16,7 @@ mod logs;
 mod node;
 mod oidc;
 mod page;
+mod poisoning;
 mod raw;
 mod records;
 mod reload;

@@ -102,6 +102,11 @@ impl Request {
         self
     }
 
+    /// The value of the `Authorization` header.
+    pub fn credentials(&self) -> Option<&Redacted<String>> {
+        self.authorization.as_ref()
+    }
+
     /// Sets the `Authorization` header, which stays with the origin of this request.
     pub fn authorization(mut self, value: Option<Redacted<String>>) -> Self {
         self.authorization = value;

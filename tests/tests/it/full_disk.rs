@@ -1,6 +1,6 @@
 //! No space left: one clear error, and the next build works.
 
-use acetate_tests::{Layout, Mounted, Outcome, World, needs_root};
+use acetate_tests::{CacheServer, Layout, Mounted, Outcome, World, needs_root};
 
 /// Builds where there is no room for it, then where there is.
 #[track_caller]
@@ -103,4 +103,29 @@ fn where_the_output_goes() {
     mounted.again("size=100m");
     world.build(&[&small("oci,tar=false")]).ok();
     Layout::read(&world.dir().join("small/oci-tar=false"));
+}
+
+#[test]
+fn while_a_hit_of_a_shared_cache_comes() {
+    if needs_root() {
+        return;
+    }
+    let world =
+        World::of("FROM base\nRUN head -c 20000000 /dev/urandom > /big && echo ok > /last\n");
+    let server = CacheServer::open(&world.dir().join("server"));
+    let to = format!("--cache-to=type=http,url={}", server.url("org"));
+    let made = world.image(&[&to]);
+    let from = format!("--cache-from={}", server.url("org"));
+    // There is room for the base, and for a part of the layer only.
+    let mounted = Mounted::tmpfs(&world.dir().join("small"), 12);
+    let root = world.dir().join("small/root");
+    let dest = world.fresh("dest");
+    let output = format!("--output=type=oci,tar=false,dest={}", dest.display());
+    let build = || Outcome::of(world.command_in(&root, &[&output, &from]));
+    build().fails(&["o space left on"]);
+    assert!(!dest.join("index.json").exists(), "half an image");
+    mounted.again("size=200m");
+    let after = build().ok();
+    assert_eq!(after.ran(), Vec::<String>::new(), "it is taken after all");
+    assert_eq!(Layout::read(&dest).digest(), made.digest());
 }

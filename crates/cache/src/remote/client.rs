@@ -79,7 +79,7 @@ impl RemoteCache {
         let address = config.parse()?;
         let limits = &config.limits;
         let mut transport = Transport::new(address, Backend::Server(Server::new(limits)), limits);
-        transport.authorize(config.token.as_ref());
+        transport.authorize(config);
         Ok(Self::with_transport(transport, config, None))
     }
 

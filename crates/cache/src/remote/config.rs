@@ -17,6 +17,8 @@ pub struct RemoteConfig {
     pub url: String,
     /// Sent as `Authorization: Bearer TOKEN`, and to no other origin.
     pub token: Option<Redacted<String>>,
+    /// Sent instead with what writes: where there is none, one token does both.
+    pub write_token: Option<Redacted<String>>,
     /// Whether results of weaker sandboxes are taken (invariant 9).
     pub takes_reduced: bool,
     /// Whose records are taken.
@@ -37,6 +39,7 @@ impl RemoteConfig {
         Self {
             url: url.into(),
             token: None,
+            write_token: None,
             takes_reduced: false,
             trust: Trust::off(),
             signer: None,

@@ -205,7 +205,7 @@ impl RemoteCache {
             keys: actions.iter().map(Digest::hex).collect(),
         };
         let url = transport.address.call("/x/v1", "ac:batchGet");
-        let request = json(transport.request(Method::Post, url), &question);
+        let request = json(transport.question(url), &question);
         let answer = transport.ask(&request, MAX_ANSWER, Effort::Hedged).await?;
         match answer.status {
             200 => {}

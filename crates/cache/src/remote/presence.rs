@@ -73,7 +73,7 @@ impl RemoteCache {
                     .collect(),
             };
             let url = transport.address.call("/v2", "blobs:findMissing");
-            let request = json(transport.request(Method::Post, url), &question);
+            let request = json(transport.question(url), &question);
             let answer = transport.ask(&request, MAX_ANSWER, Effort::Hedged).await?;
             if answer.status != 200 {
                 return Err(match answer.status {

@@ -11,7 +11,7 @@ use super::backend::{Backend, NoAnswer, NoAnswerKind};
 use super::breaker::Breaker;
 use super::config::Address;
 use super::warning::Warnings;
-use super::{Cause, Distrust, RemoteLimits, Stats};
+use super::{Cause, Distrust, RemoteConfig, RemoteLimits, Stats};
 
 /// The wait before a transfer is tried a second time.
 const SECOND_TRY: Duration = Duration::from_millis(100);
@@ -61,7 +61,10 @@ pub(super) enum Effort {
 pub(super) struct Transport {
     pub(super) address: Address,
     pub(super) limits: RemoteLimits,
-    authorization: Option<Redacted<String>>,
+    /// Sent with questions.
+    reading: Option<Redacted<String>>,
+    /// Sent with what changes something.
+    writing: Option<Redacted<String>>,
     pub(super) backend: Backend,
     start: Instant,
     state: Mutex<State>,
@@ -73,8 +76,8 @@ struct State {
     breaker: Breaker,
     warnings: Warnings,
     stats: Stats,
-    /// It knows no such token.
-    is_unauthorized: bool,
+    /// It knows no such tokens, or wants one where none was sent.
+    unknown: Vec<Option<Redacted<String>>>,
     /// The token may not write.
     is_read_only: bool,
     /// Nothing is asked before.
@@ -87,14 +90,15 @@ impl Transport {
     pub(super) fn new(address: Address, backend: Backend, limits: &RemoteLimits) -> Self {
         let limits = limits.clone();
         Self {
-            authorization: None,
+            reading: None,
+            writing: None,
             backend,
             start: Instant::now(),
             state: Mutex::new(State {
                 breaker: Breaker::new(limits.breaker),
                 warnings: Warnings::default(),
                 stats: Stats::default(),
-                is_unauthorized: false,
+                unknown: Vec::new(),
                 is_read_only: false,
                 busy_until: None,
                 full_until: None,
@@ -104,14 +108,25 @@ impl Transport {
         }
     }
 
-    /// Sends a token with every request.
-    pub(super) fn authorize(&mut self, token: Option<&Redacted<String>>) {
+    /// Sends a token with every request, that for writing with what writes.
+    pub(super) fn authorize(&mut self, config: &RemoteConfig) {
         let bearer = |token: &Redacted<String>| Redacted::new(format!("Bearer {}", token.expose()));
-        self.authorization = token.map(bearer);
+        self.reading = config.token.as_ref().map(bearer);
+        let writing = config.write_token.as_ref().or(config.token.as_ref());
+        self.writing = writing.map(bearer);
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> Request {
-        Request::new(method, url).authorization(self.authorization.clone())
+        let token = match method {
+            Method::Get | Method::Head => &self.reading,
+            _ => &self.writing,
+        };
+        Request::new(method, url).authorization(token.clone())
+    }
+
+    /// A request that asks, by a method that others write with.
+    pub(super) fn question(&self, url: Url) -> Request {
+        Request::new(Method::Post, url).authorization(self.reading.clone())
     }
 
     /// Sends a request and reads the answer of at most `limit` bytes. Statuses that tell about the
@@ -122,7 +137,7 @@ impl Transport {
         limit: u64,
         effort: Effort,
     ) -> Result<Fetched, Fault> {
-        if !self.admit() {
+        if !self.admit(request) {
             return Err(Fault::NotAsked);
         }
         let most = match effort {
@@ -151,7 +166,7 @@ impl Transport {
             Effort::Hedged | Effort::Once | Effort::Transfer => asked.elapsed(),
         };
         match ended {
-            Ok(Ok(answer)) => self.judge(answer, waited),
+            Ok(Ok(answer)) => self.judge(request, answer, waited),
             Ok(Err(Some(error))) => Err(self.failed(&error, waited)),
             Ok(Err(None)) | Err(_) => Err(self.timed_out(waited)),
         }
@@ -161,7 +176,7 @@ impl Transport {
     /// of, how it ends says nothing about the server, and one that is left alone is not asked. A
     /// bucket is asked nothing of the kind.
     pub(super) async fn quiet(&self, request: &Request) -> Option<Response> {
-        if !self.is_well() {
+        if !self.is_well(request) {
             return None;
         }
         let sent = self.backend.send(request);
@@ -200,7 +215,12 @@ impl Transport {
         second.map_err(|_| None)?.map_err(Some)
     }
 
-    fn judge(&self, answer: Fetched, waited: Duration) -> Result<Fetched, Fault> {
+    fn judge(
+        &self,
+        request: &Request,
+        answer: Fetched,
+        waited: Duration,
+    ) -> Result<Fetched, Fault> {
         let pause = retry_after(&answer).map(|wait| wait.min(self.limits.longest_pause));
         let shown = self.address.shown();
         let mut state = self.lock();
@@ -219,9 +239,13 @@ impl Transport {
         state.breaker.succeed();
         match status {
             401 => {
-                state.is_unauthorized = true;
+                let token = request.credentials();
+                if !state.is_unknown(token) {
+                    state.unknown.push(token.cloned());
+                }
+                let purpose = self.purpose(token);
                 state.warnings.add(Cause::Unauthorized, || {
-                    format!("the cache {shown} wants another token; it is not used")
+                    format!("the cache {shown} wants another token; it is not used{purpose}")
                 });
                 Err(Fault::Cause(Cause::Unauthorized))
             }
@@ -339,17 +363,29 @@ impl Transport {
     }
 
     /// Whether nothing speaks against a question. Unlike [`Self::admit`] it is no probe.
-    fn is_well(&self) -> bool {
+    fn is_well(&self, request: &Request) -> bool {
         let state = self.lock();
         let is_busy = state.busy_until.is_some_and(|until| Instant::now() < until);
         let is_closed = state.breaker.state() == super::BreakerState::Closed;
-        !state.is_unauthorized && !is_busy && is_closed
+        !state.is_unknown(request.credentials()) && !is_busy && is_closed
     }
 
-    fn admit(&self) -> bool {
+    fn admit(&self, request: &Request) -> bool {
         let mut state = self.lock();
         let is_busy = state.busy_until.is_some_and(|until| Instant::now() < until);
-        !state.is_unauthorized && !is_busy && state.breaker.admit(self.start.elapsed())
+        let is_known = !state.is_unknown(request.credentials());
+        is_known && !is_busy && state.breaker.admit(self.start.elapsed())
+    }
+
+    /// What a token is for, in words, where there are two.
+    fn purpose(&self, token: Option<&Redacted<String>>) -> &'static str {
+        if self.reading == self.writing {
+            ""
+        } else if self.reading.as_ref() == token {
+            " for reading"
+        } else {
+            " for writing"
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -358,6 +394,11 @@ impl Transport {
 }
 
 impl State {
+    /// Whether the server said that it knows no such token.
+    fn is_unknown(&self, token: Option<&Redacted<String>>) -> bool {
+        self.unknown.iter().any(|known| known.as_ref() == token)
+    }
+
     fn fail(&mut self, now: Duration, waited: Duration, shown: &str) {
         let opened = self.breaker.fail(now, waited);
         if opened && self.breaker.state() == super::BreakerState::Off {

@@ -22,4 +22,5 @@ mod sending;
 mod server;
 mod signers;
 mod support;
+mod tokens;
 mod trust;

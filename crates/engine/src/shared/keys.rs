@@ -1,8 +1,9 @@
-//! Keys of caches: whose results are taken, and with what those of this build are signed.
+//! Keys of caches: whose results are taken, with what those of this build are signed, and the tokens.
 
 use crate::{BuildError, BuildRequest, CachePlace, SigningKey, Trust};
 use acetate_cache::remote::sign::{self, KeyError, TrustedKeys};
 use acetate_oci::{Digest, Reference};
+use acetate_stdx::Redacted;
 use std::collections::BTreeSet;
 
 /// What the flags say about the keys of one place.
@@ -11,17 +12,21 @@ pub(super) struct Keys {
     place: String,
     trust: Trust,
     signer: Option<SigningKey>,
+    reading: Option<Redacted<String>>,
+    writing: Option<Redacted<String>>,
 }
 
 impl Keys {
     /// Those of a place that results are taken from, and perhaps given to by another flag.
     pub(super) fn import(request: &BuildRequest, place: &CachePlace, trust: &Trust) -> Self {
         let exports = request.cache_to.iter();
-        let mut same = exports.filter(|export| name(&export.place) == name(place));
+        let same = exports.filter(|export| name(&export.place) == name(place));
         Self {
             place: name(place),
             trust: trust.clone(),
-            signer: same.find_map(|export| export.sign.clone()),
+            signer: same.clone().find_map(|export| export.sign.clone()),
+            reading: token(place),
+            writing: same.clone().find_map(|export| token(&export.place)),
         }
     }
 
@@ -32,12 +37,25 @@ impl Keys {
         signer: Option<&SigningKey>,
     ) -> Self {
         let imports = request.cache_from.iter();
-        let mut same = imports.filter(|import| name(&import.place) == name(place));
+        let same = imports.filter(|import| name(&import.place) == name(place));
+        let first = same.clone().next();
         Self {
             place: name(place),
-            trust: same.next().map(|it| it.trust.clone()).unwrap_or_default(),
+            trust: first.map(|it| it.trust.clone()).unwrap_or_default(),
             signer: signer.cloned(),
+            reading: same.clone().find_map(|import| token(&import.place)),
+            writing: token(place),
         }
+    }
+
+    /// The token that is read with: who may write may read.
+    pub(super) fn read_token(&self) -> Option<Redacted<String>> {
+        self.reading.clone().or_else(|| self.writing.clone())
+    }
+
+    /// The token that is written with, where a flag says one.
+    pub(super) fn write_token(&self) -> Option<Redacted<String>> {
+        self.writing.clone()
     }
 
     /// Reads the list of keys.
@@ -101,8 +119,17 @@ pub(super) fn required(request: &BuildRequest) -> Result<Option<BTreeSet<String>
     Ok(Some(ids))
 }
 
+fn token(place: &CachePlace) -> Option<Redacted<String>> {
+    match place {
+        CachePlace::Http { token, .. } => token.clone(),
+        _ => None,
+    }
+}
+
 fn name(place: &CachePlace) -> String {
     match place {
+        // One server, whatever token is sent to it.
+        CachePlace::Http { url, .. } => url.clone(),
         CachePlace::Layout {
             dir, tag, digest, ..
         } => format!("{}\0{tag}\0{digest:?}", dir.display()),

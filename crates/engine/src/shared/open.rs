@@ -9,7 +9,6 @@ use acetate_cache::layout::{LayoutCache, LayoutOptions, LayoutPlace, Missing, Re
 use acetate_cache::remote::{BucketConfig, HttpCache, RemoteCache, RemoteConfig, RemoteError};
 use acetate_image::{Force, Recipe, ResolvedImage};
 use acetate_net::is_loopback;
-use acetate_stdx::Redacted;
 use std::sync::Arc;
 
 /// Opens the caches that a request names. Only images whose config holds records are asked for
@@ -71,9 +70,10 @@ impl Opening<'_> {
             return Ok(opened.clone());
         }
         let opened = match place {
-            CachePlace::Http { url, token } => {
+            CachePlace::Http { url, .. } => {
                 let config = RemoteConfig {
-                    token: self.token(url).or_else(|| token.clone()),
+                    token: keys.read_token(),
+                    write_token: keys.write_token(),
                     trust: keys.trust()?,
                     signer: keys.signer()?,
                     ..remote_config(url)
@@ -113,16 +113,6 @@ impl Opening<'_> {
         };
         self.opened.push((keys, opened.clone()));
         Ok(opened)
-    }
-
-    /// The token that a server is written to with: where it is taken from, too, one connection serves
-    /// both, and who may write may read.
-    fn token(&self, wanted: &str) -> Option<Redacted<String>> {
-        let mut exports = self.request.cache_to.iter();
-        exports.find_map(|export| match &export.place {
-            CachePlace::Http { url, token } if url == wanted => token.clone(),
-            _ => None,
-        })
     }
 
     fn server(&self, remote: RemoteCache) -> Opened {
@@ -201,7 +191,8 @@ fn warn_of_clear_token(config: &RemoteConfig) {
         return;
     };
     let is_clear = address.url.starts_with("http:") && !is_loopback(&address.host);
-    if is_clear && config.token.is_some() {
+    let has_token = config.token.is_some() || config.write_token.is_some();
+    if is_clear && has_token {
         let url = &address.url;
         tracing::warn!("the token for the cache {url} is sent unencrypted; use https");
     }
