@@ -106,7 +106,7 @@ struct ServeFlags {
     #[arg(long, value_name = "NAMESPACE")]
     opaque: Vec<Namespace>,
 
-    /// A namespace in which every path is an object, as `sccache` keeps them by WebDAV; may be repeated
+    /// A namespace in which every path is an object, as `sccache` keeps them by `WebDAV`; may be repeated
     /// [default: sccache]
     #[arg(long, value_name = "NAMESPACE")]
     raw: Vec<Namespace>,

@@ -144,7 +144,7 @@ fn name(place: &CachePlace) -> String {
             let name = parsed.map_or_else(|_| reference.clone(), |parsed| parsed.to_string());
             format!("registry\0{name}")
         }
-        other => format!("{other:?}"),
+        other @ CachePlace::Inline => format!("{other:?}"),
     }
 }
 
