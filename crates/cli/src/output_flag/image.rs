@@ -80,6 +80,10 @@ pub(super) fn load() -> OutputSpec {
     OutputSpec::Load(ImageOptions {
         recipe: Recipe::new(Compression::None),
         packaging: Style::Docker.into(),
+        attestations: CarryOptions {
+            inline: false,
+            artifact: false,
+        },
         ..ImageOptions::default()
     })
 }
