@@ -6,7 +6,10 @@ use reqwest::Method;
 
 async fn counted(server: &Server, line: &str) {
     let text = String::from_utf8(server.get("/metrics").await.1).unwrap();
-    assert!(text.lines().any(|found| found == line), "no `{line}` in {text}");
+    assert!(
+        text.lines().any(|found| found == line),
+        "no `{line}` in {text}"
+    );
 }
 
 #[tokio::test]
@@ -29,7 +32,10 @@ async fn a_wrong_body_under_a_right_digest() {
 async fn a_write_without_a_token() {
     let server = Server::with(&[]);
     let path = ac("org", "k");
-    assert_eq!(server.status(Method::PUT, &path, &record(&[], 1)).await, 401);
+    assert_eq!(
+        server.status(Method::PUT, &path, &record(&[], 1)).await,
+        401
+    );
     let token = server.own_token();
     let server = server.token(&token);
     counted(&server, "acetate_refused_total 1").await;

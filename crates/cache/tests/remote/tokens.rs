@@ -52,7 +52,10 @@ async fn a_token_that_is_unknown_stops_what_it_is_for_only() {
     let url = format!("{}/org", server.url);
     let work = publication("step", &[b"layer"]);
     let good = open(&url, "secret", "secret");
-    assert_eq!(good.publish(&work).await, Published::Done(vec![Put::Written]));
+    assert_eq!(
+        good.publish(&work).await,
+        Published::Done(vec![Put::Written])
+    );
     let client = open(&url, "secret", "guess");
     let other = publication("other", &[b"other layer"]);
     for _ in 0..2 {
@@ -62,5 +65,8 @@ async fn a_token_that_is_unknown_stops_what_it_is_for_only() {
     }
     let warnings = texts(&client);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].ends_with("it is not used for writing"), "{warnings:?}");
+    assert!(
+        warnings[0].ends_with("it is not used for writing"),
+        "{warnings:?}"
+    );
 }

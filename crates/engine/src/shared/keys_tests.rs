@@ -90,6 +90,8 @@ fn keys_are_read_and_what_is_none_is_refused_with_a_hint() {
         place: String::new(),
         trust,
         signer,
+        reading: None,
+        writing: None,
     };
     let error = keys(Trust::Require(list.clone()), None)
         .trust()
