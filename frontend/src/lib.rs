@@ -31,7 +31,7 @@ mod span;
 pub mod suggest;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
-pub use lower::{HistoryItem, ImageResult, Lowered, lower};
+pub use lower::{HistoryItem, ImageResult, Lowered, StageResult, lower};
 pub use mount::MountError;
 pub use parser::{Parsed, detect_syntax, parse, parse_for, parse_instruction};
 pub use pins::{

@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     pub(crate) cache_token: Option<String>,
     /// `ACETATE_CACHE_HELPER`, which names the program that knows tokens.
     pub(crate) cache_helper: Option<String>,
+    /// `BUILDX_METADATA_PROVENANCE`, how much of the provenance `--metadata-file` holds.
+    pub(crate) metadata_provenance: Option<String>,
     /// `ACETATE_LOG`, a filter for the program's own log.
     pub(crate) log: Option<String>,
     /// `PATH`, where OCI runtimes are looked for.
@@ -110,6 +112,7 @@ impl Environment {
             ssh_auth_sock: set("SSH_AUTH_SOCK").map(PathBuf::from),
             cache_token: set("ACETATE_CACHE_TOKEN"),
             cache_helper: set("ACETATE_CACHE_HELPER"),
+            metadata_provenance: set("BUILDX_METADATA_PROVENANCE"),
             log: set("ACETATE_LOG"),
             search_path: set("PATH").unwrap_or_default(),
             all,

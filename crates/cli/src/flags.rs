@@ -83,7 +83,8 @@ pub(crate) struct BuildFlags {
     /// Where the result goes, may be repeated: a directory, `-` for a tar on standard output, or
     /// type=image|registry|oci|docker|tar|local|cacheonly[,name=NAME][,push=true][,dest=PATH]
     /// [,tar=false][,compression=gzip|zstd|estargz|uncompressed][,compression-level=N]
-    /// [,mode=copy|delete][,platform-split=BOOL][,annotation.KEY=VALUE]
+    /// [,mode=copy|delete][,platform-split=BOOL][,attestation-prefix=TEXT][,oci-artifact=BOOL]
+    /// [,annotation.KEY=VALUE]
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Vec<String>,
 
@@ -176,6 +177,19 @@ pub(crate) struct BuildFlags {
     /// [default: 4 for each processor, at least 16]
     #[arg(long, value_name = "N")]
     pub(crate) max_parallel: Option<std::num::NonZeroUsize>,
+
+    /// Say something of the image that travels with it, may be repeated:
+    /// type=provenance[,mode=min|max][,version=v1|v0.2] or type=sbom[,generator=IMAGE]
+    #[arg(long, value_name = "ATTRIBUTES")]
+    pub(crate) attest: Vec<String>,
+
+    /// Say how the image was built and of what: true, false, or attributes such as mode=min
+    #[arg(long, value_name = "BOOL|ATTRIBUTES")]
+    pub(crate) provenance: Option<String>,
+
+    /// Say which packages are in the image: true, false, or generator=IMAGE for another scanner
+    #[arg(long, value_name = "BOOL|ATTRIBUTES")]
+    pub(crate) sbom: Option<String>,
 
     /// Write the image id to a file
     #[arg(long, value_name = "PATH")]
@@ -362,17 +376,11 @@ pub(crate) struct PruneFlags {
 /// Flags that builders elsewhere have and this one does not yet, and what to do instead. They fail
 /// by name.
 const UNFINISHED: &[(&str, &str)] = &[
-    ("--attest", "attach attestations after the image is built"),
     (
         "--load",
         "pipe `-o type=docker` into a program that loads images",
     ),
     ("--policy", "build without it"),
-    (
-        "--provenance",
-        "attach attestations after the image is built",
-    ),
-    ("--sbom", "attach attestations after the image is built"),
 ];
 
 /// Says which known but unfinished flag a command line holds, and what to do instead.

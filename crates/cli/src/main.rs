@@ -10,6 +10,7 @@
 //! **Not here.** Building: that is `acetate-engine`.
 
 mod allow_flag;
+mod attest_flag;
 mod cache_flag;
 mod cache_summary;
 mod cache_token;

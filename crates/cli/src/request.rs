@@ -4,8 +4,8 @@ use crate::environment::Environment;
 use crate::flags::BuildFlags;
 use crate::output_flag::OutputFlags;
 use crate::{
-    allow_flag, cache_flag, call_flag, context_flag, output_flag, resource_flag, secret_flag, size,
-    ssh_flag, ulimit_flag,
+    allow_flag, attest_flag, cache_flag, call_flag, context_flag, output_flag, resource_flag,
+    secret_flag, size, ssh_flag, ulimit_flag,
 };
 use acetate_engine::{BuildRequest, Entitlement, HostModes, Isolation, NetworkMode};
 use acetate_oci::Platform;
@@ -22,6 +22,7 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         push: flags.push,
         annotations: &flags.annotation,
     })?;
+    let attest = attest_flag::parse_all(flags)?;
     let (cache_from, cache_to) = cache_flag::parse_all(&flags.cache_from, &flags.cache_to, env)?;
     Ok(BuildRequest {
         dockerfile: context_flag::dockerfile(flags.file.as_deref(), &context)?,
@@ -50,6 +51,8 @@ pub(crate) fn from_flags(flags: &BuildFlags, env: &Environment) -> Result<BuildR
         checks: call_flag::checks(&flags.checks)?,
         cache_from,
         cache_to,
+        metadata_provenance: attest_flag::metadata(flags, &attest, env)?,
+        attest,
         pull: flags.pull,
         context_modes: context_modes(&flags.context_modes)?,
         explain: flags.explain,

@@ -1,5 +1,6 @@
 //! One build from the Dockerfile to the outputs.
 
+use crate::attesting::{self, Generator};
 use crate::context::Contexts;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
@@ -54,6 +55,7 @@ pub(crate) async fn build(
     phase("opened");
     let planning = plan(engine, &request, &contexts, &progress);
     let (lowered, warnings, pinned) = unless(&cancel, planning).await?;
+    let generator = unless(&cancel, Generator::find(engine, &request, &progress)).await?;
     tell_warnings(&warnings, &contexts, &progress)?;
     phase("lowered");
     let graph = Arc::new(lowered.graph.clone());
@@ -76,6 +78,7 @@ pub(crate) async fn build(
         progress: &progress,
         contexts: &contexts,
         caches: &caches,
+        generator,
         n_cached: cached,
     };
     let (runner, hits) = start.runner(pinned, asked)?;
@@ -102,6 +105,8 @@ pub(crate) async fn build(
         images: finished.images,
         names: finished.names,
         digest: finished.digest,
+        root: finished.root,
+        provenance: finished.provenance,
         n_run: runner.n_run.load(Ordering::Relaxed),
         n_cached: runner.n_cached.load(Ordering::Relaxed),
         explanations,
@@ -136,7 +141,10 @@ pub(crate) async fn plan(
     }
     let (plan, pinned) = pin::pin(&parsed.ast, request, contexts, engine, progress).await?;
     let lowered = acetate_frontend::lower(&plan, &pinned.pins);
-    let lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
+    let mut lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
+    // Caches are asked for what is scanned, too, so that it does not run again.
+    let extra = attesting::extra_targets(request, &lowered);
+    lowered.graph = lowered.graph.wanting(extra);
     let mut warnings = parsed.diagnostics;
     warnings.extend(lowered.diagnostics.iter().cloned());
     // With `check=error=true` warnings end in an error, after all of them were told (S113).
@@ -191,12 +199,14 @@ async fn finish(
     request: &BuildRequest,
     session: &Session<Output>,
 ) -> Result<Finished, BuildError> {
-    let edges: Vec<VertexId> = lowered
+    let mut edges: Vec<VertexId> = lowered
         .images
         .iter()
         .filter_map(|image| image.output)
         .map(|edge| edge.vertex)
         .collect();
+    let extra = attesting::extra_targets(request, lowered).into_iter();
+    edges.extend(extra.map(|edge| edge.vertex));
     let stopped = |_| BuildError::Cancelled;
     let mut outputs = session.demand(&edges).await.map_err(stopped)?;
     let (mut lost_before, mut repairs) = (0, 0);

@@ -1,14 +1,14 @@
 //! From a request's outputs to exporters.
 
+use crate::attesting::{self, Attestations};
+use crate::exporters::{self, Beside};
 use crate::images::{Assembled, FinishError};
 use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, Destination, ImageOptions, LayoutPlace, OutputSpec, Place};
+use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
 use acetate_image::{
-    AnnotationLevel, Destination as ImageDestination, DockerExporter, ExportReport, Exporter,
-    Image, ImageLayer, LocalExporter, OciExporter, OciOutput, Recipe, TarExporter, assemble,
-    compress_all,
+    AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress_all,
 };
 use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
             "use type=oci, or one --platform",
         ));
     }
+    attesting::check(request)?;
     for options in request.outputs.iter().filter_map(OutputSpec::image) {
         names(options, &request.tags)?;
         check_annotations(options, request)?;
@@ -52,14 +53,15 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
 fn check_annotations(options: &ImageOptions, request: &BuildRequest) -> Result<(), BuildError> {
     for annotation in &options.annotations.0 {
         let level = annotation.level;
-        if level.needs_index() && request.platforms.len() < 2 {
+        let has_index = request.platforms.len() > 1 || attesting::carries(request, options);
+        if level.needs_index() && !has_index {
             return Err(BuildError::request_with(
                 format!(
                     "the annotation `{}` is for the {}, which an image of one platform does not have",
                     annotation.key,
                     level.name()
                 ),
-                "use `manifest:` or `manifest-descriptor:`, or build several platforms",
+                "use `manifest:` or `manifest-descriptor:`, build several platforms, or add attestations",
             ));
         }
         let known = |platform| request.platforms.is_empty() || request.platforms.contains(platform);
@@ -240,6 +242,7 @@ pub(crate) async fn export(
     assembled: &[Assembled],
     request: &BuildRequest,
     epoch: Option<i64>,
+    attestations: &Arc<Attestations>,
 ) -> Result<Option<Descriptor>, FinishError> {
     let mut root = None;
     let times = epoch.map(Timestamp::from_secs);
@@ -255,10 +258,13 @@ pub(crate) async fn export(
                 request,
                 options,
                 how: *how,
-                companions: &[],
+                attestations,
             };
             let pushed = push::push(runner, assembled, &pushing).await?;
             root = root.or(Some(pushed));
+            continue;
+        }
+        if let OutputSpec::Image(..) | OutputSpec::CacheOnly = output {
             continue;
         }
         let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
@@ -266,11 +272,8 @@ pub(crate) async fn export(
         let names = names.transpose()?.unwrap_or_default();
         let (output, store) = (output.clone(), Arc::clone(&runner.store));
         let own_layers: Vec<Vec<Option<Digest>>> = assembled.iter().map(own_layers).collect();
-        let runner = Arc::clone(runner);
+        let (runner, attestations) = (Arc::clone(runner), Arc::clone(attestations));
         let work = move || -> Result<Option<ExportReport>, BuildError> {
-            let Some(exporter) = exporter(&output, names, times) else {
-                return Ok(None);
-            };
             let images = match output.image() {
                 Some(options) => {
                     let forms = packed(&images, &store, options, &BTreeMap::new())?;
@@ -280,6 +283,10 @@ pub(crate) async fn export(
                     forms
                 }
                 None => images,
+            };
+            let beside = Beside::of(&output, &attestations, &images, &names);
+            let Some(exporter) = exporters::exporter(&output, names, times, beside) else {
+                return Ok(None);
             };
             Ok(Some(exporter.export(&images, &store)?))
         };
@@ -320,51 +327,6 @@ fn note_forms(
             };
             runner.forms.note_used(plain.diff_id, recipe, used);
         }
-    }
-}
-
-fn exporter(
-    output: &OutputSpec,
-    names: Vec<Reference>,
-    times: Option<Timestamp>,
-) -> Option<Box<dyn Exporter>> {
-    Some(match output {
-        OutputSpec::Oci(options, place) => {
-            let output = match place {
-                LayoutPlace::Archive(dest) => OciOutput::Archive(destination(dest)),
-                LayoutPlace::Directory(path) => OciOutput::Directory(path.clone()),
-            };
-            Box::new(OciExporter {
-                output,
-                names,
-                annotations: options.annotations.clone(),
-                companions: Vec::new(),
-            })
-        }
-        OutputSpec::DockerArchive(_, dest) => Box::new(DockerExporter {
-            destination: destination(dest),
-            names,
-            companions: Vec::new(),
-        }),
-        OutputSpec::Tar(dest, platform_dirs) => Box::new(TarExporter {
-            destination: destination(dest),
-            platform_dirs: *platform_dirs,
-            times,
-        }),
-        OutputSpec::Local(directory, platform_dirs, stale) => Box::new(LocalExporter {
-            directory: directory.clone(),
-            platform_dirs: *platform_dirs,
-            stale: *stale,
-            times,
-        }),
-        OutputSpec::Image(..) | OutputSpec::CacheOnly => return None,
-    })
-}
-
-fn destination(dest: &Destination) -> ImageDestination {
-    match dest {
-        Destination::Path(path) => ImageDestination::File(path.clone()),
-        Destination::Stdout => ImageDestination::stream(std::io::stdout()),
     }
 }
 
@@ -420,7 +382,7 @@ pub(crate) fn packed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Annotation, Annotations};
+    use crate::{Annotation, Annotations, Destination, LayoutPlace};
     use acetate_image::{PlatformDirs, Stale};
 
     fn request(outputs: Vec<OutputSpec>) -> BuildRequest {
@@ -450,7 +412,7 @@ mod tests {
 
     #[test]
     fn what_cannot_end_well_is_refused_before_anything_is_built() {
-        let stdout = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany);
+        let stdout = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany.into());
         let two = request(vec![stdout.clone(), stdout.clone()]);
         assert!(refusal(&two).contains("two outputs"));
         assert!(check(&request(vec![stdout])).is_ok());
@@ -521,7 +483,7 @@ mod tests {
         assert!(wants_image(&tagged) && !wants_blobs(&tagged));
         let cache = request(vec![OutputSpec::CacheOnly]);
         assert!(!wants_image(&cache) && !wants_blobs(&cache));
-        let local = OutputSpec::Local("d".into(), PlatformDirs::IfMany, Stale::Keep);
+        let local = OutputSpec::Local("d".into(), PlatformDirs::IfMany.into(), Stale::Keep);
         let local = request(vec![local]);
         assert!(wants_image(&local) && wants_blobs(&local));
     }

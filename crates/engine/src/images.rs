@@ -1,5 +1,6 @@
 //! From results to images: layers are sealed, times filled in, documents written.
 
+use crate::attesting::{self, Results};
 use crate::blobs::FetchError;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
@@ -9,7 +10,7 @@ use acetate_cache::layout::INLINE_FIELD;
 use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
-use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Reference, Timestamp};
+use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Reference, Timestamp};
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ pub(crate) struct Finished {
     pub(crate) images: Vec<BuiltImage>,
     pub(crate) names: Vec<String>,
     pub(crate) digest: Option<Digest>,
+    pub(crate) root: Option<Descriptor>,
+    pub(crate) provenance: Vec<(Platform, Value)>,
 }
 
 /// Why the outputs could not be made.
@@ -115,11 +118,19 @@ async fn finish_images(
         let image = put_together(image, &files, layers, lowered.epoch, inline)?;
         assembled.push(Assembled { image, files });
     }
-    let root = export::export(runner, &assembled, request, lowered.epoch).await?;
+    let results = Results {
+        vertices: edges,
+        outputs,
+    };
+    let attestations = attesting::gather(runner, lowered, request, results, &assembled).await?;
+    let attestations = Arc::new(attestations);
+    let root = export::export(runner, &assembled, request, lowered.epoch, &attestations).await?;
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }
-    told(runner, request, &assembled, root)
+    let mut finished = told(runner, request, &assembled, root)?;
+    finished.provenance = attestations.predicates();
+    Ok(finished)
 }
 
 /// What the build is said to have made; further names of an image are given once its digest is known.
@@ -133,7 +144,8 @@ fn told(
         .iter()
         .map(|assembled| built(&assembled.image))
         .collect();
-    if let ([image], Some(root)) = (images.as_mut_slice(), &root) {
+    let is_manifest = |root: &&Descriptor| !root.media_type.is_index();
+    if let ([image], Some(root)) = (images.as_mut_slice(), root.as_ref().filter(is_manifest)) {
         // What was written may have other compressed layers, hence another manifest.
         (image.manifest, image.manifest_size) = (root.digest, root.size);
     }
@@ -141,18 +153,18 @@ fn told(
         [one] => Some(one.manifest),
         _ => None,
     };
-    let digest = root.map(|root| root.digest).or(only);
+    let digest = root.as_ref().map(|root| root.digest).or(only);
     if let Some(digest) = digest {
         let names = export::with_digest(request, digest)?;
         names::write(&runner.store, &names, assembled)?;
     }
+    let names = export::given(request)?;
     Ok(Finished {
         images,
-        names: export::given(request)?
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        names: names.iter().map(ToString::to_string).collect(),
         digest,
+        root,
+        provenance: Vec::new(),
     })
 }
 

@@ -11,6 +11,7 @@
 
 mod agree;
 mod attempt;
+mod attesting;
 mod blobs;
 mod build;
 mod cache_mounts;
@@ -28,6 +29,7 @@ mod error;
 mod event;
 mod explain;
 mod export;
+mod exporters;
 mod file_memory;
 mod images;
 mod lookup;
@@ -54,6 +56,8 @@ mod unproven;
 mod verify;
 mod waits;
 
+pub use acetate_attest::provenance::Mode as ProvenanceMode;
+pub use acetate_attest::{AttributeError, Requested as RequestedAttestations};
 pub use acetate_cache::remote::{CacheAddress, RemoteError as CacheAddressError};
 pub use acetate_files::HostModes;
 pub use acetate_frontend::Entitlement;
@@ -77,7 +81,9 @@ pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
 pub use explain::{ExplainReport, Explanation, Reason as RunReason};
-pub use output_spec::{Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push};
+pub use output_spec::{
+    CarryOptions, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push, TreeOptions,
+};
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{
     BuildRequest, ContextInput, DockerfileInput, Isolation, SecretSource, SecretSpec, SshSpec,

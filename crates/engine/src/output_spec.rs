@@ -14,9 +14,9 @@ pub enum OutputSpec {
     /// `type=docker,dest=...`: an archive for `docker load`.
     DockerArchive(ImageOptions, Destination),
     /// `type=tar`: the files of the image in one tar.
-    Tar(Destination, PlatformDirs),
+    Tar(Destination, TreeOptions),
     /// `type=local`: the files of the image in a directory.
-    Local(PathBuf, PlatformDirs, Stale),
+    Local(PathBuf, TreeOptions, Stale),
     /// `type=cacheonly`: nothing, the build only fills the cache.
     CacheOnly,
 }
@@ -54,6 +54,33 @@ impl OutputSpec {
     }
 }
 
+/// How files of images are laid out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeOptions {
+    /// Whether they lie in directories of their platforms.
+    pub platform_dirs: PlatformDirs,
+    /// What the names of attestations begin with (`attestation-prefix`).
+    pub attestation_prefix: String,
+}
+
+impl From<PlatformDirs> for TreeOptions {
+    fn from(platform_dirs: PlatformDirs) -> Self {
+        Self {
+            platform_dirs,
+            attestation_prefix: String::new(),
+        }
+    }
+}
+
+/// How an image carries attestations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CarryOptions {
+    /// Whether it carries those, too, that are for images only (`attestation-inline`).
+    pub inline: bool,
+    /// Whether they are artifacts that name their subject (`oci-artifact`).
+    pub artifact: bool,
+}
+
 /// How an image is put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOptions {
@@ -67,6 +94,8 @@ pub struct ImageOptions {
     pub packaging: Packaging,
     /// What is said of it.
     pub annotations: Annotations,
+    /// How attestations go with it.
+    pub attestations: CarryOptions,
 }
 
 impl Default for ImageOptions {
@@ -77,6 +106,10 @@ impl Default for ImageOptions {
             force: Force::Plain,
             packaging: Style::Oci.into(),
             annotations: Annotations::default(),
+            attestations: CarryOptions {
+                inline: true,
+                artifact: false,
+            },
         }
     }
 }

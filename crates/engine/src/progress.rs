@@ -135,6 +135,11 @@ impl InternalStep {
         self.progress.note(self.vertex, words);
     }
 
+    /// What events call it by.
+    pub(crate) fn vertex(&self) -> Digest {
+        self.vertex
+    }
+
     /// Ends the step as `result` says.
     pub(crate) fn end<T>(self, result: &Result<T, BuildError>) {
         let outcome = match result {

@@ -1,7 +1,8 @@
 use crate::Explanation;
 use acetate_cache::remote::Stats;
 use acetate_frontend::{Diagnostic, SourceFile};
-use acetate_oci::{Digest, Platform};
+use acetate_oci::{Descriptor, Digest, Platform};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ pub struct BuildReport {
     pub names: Vec<String>,
     /// The manifest of the image, or the index when there are several platforms.
     pub digest: Option<Digest>,
+    /// What the first output that has one is found by: a manifest, or the index over all of it.
+    pub root: Option<Descriptor>,
+    /// The provenance of each platform, when the request asked for it in the report.
+    pub provenance: Vec<(Platform, Value)>,
     /// How many steps were carried out.
     pub n_run: usize,
     /// How many steps were taken from the cache.

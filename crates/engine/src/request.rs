@@ -1,4 +1,6 @@
 use crate::{CacheExport, CacheImport, OutputSpec};
+use acetate_attest::Requested;
+use acetate_attest::provenance::Mode;
 use acetate_files::HostModes;
 use acetate_frontend::Entitlement;
 use acetate_graph::{NetworkMode, Resources};
@@ -59,6 +61,10 @@ pub struct BuildRequest {
     pub cache_to: Vec<CacheExport>,
     /// `--context-modes`: which permissions files of local contexts have.
     pub context_modes: HostModes,
+    /// `--attest`, `--provenance` and `--sbom`.
+    pub attest: Requested,
+    /// How much the report tells of the provenance; none is nothing.
+    pub metadata_provenance: Option<Mode>,
     /// `--pull`.
     pub pull: bool,
     /// `--explain`: whether the report says why each step ran.
@@ -97,6 +103,8 @@ impl BuildRequest {
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             context_modes: HostModes::Exact,
+            attest: Requested::default(),
+            metadata_provenance: None,
             pull: false,
             explain: false,
             isolation: Isolation::Native,

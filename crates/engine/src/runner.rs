@@ -1,5 +1,6 @@
 use crate::VertexOutcome;
 use crate::attempt::Attempt;
+use crate::attesting::Generator;
 use crate::blobs::{Blobs, FetchError};
 use crate::cache_mounts::{Renewed, Turns};
 use crate::claim::Claim;
@@ -59,6 +60,8 @@ pub(crate) struct StepRunner {
     /// By vertex, whether a result of its own replaces what is shared.
     pub(crate) replaces: Vec<bool>,
     pub(crate) caches: SharedCaches,
+    /// What scans results for packages, when it is an image.
+    pub(crate) generator: Option<Arc<Generator>>,
     pub(crate) publisher: Publisher,
     pub(crate) forms: Arc<Forms>,
     pub(crate) outcomes: Outcomes,

@@ -1,5 +1,6 @@
 //! From what was planned and looked up to what carries it out.
 
+use crate::attesting::Generator;
 use crate::cache_mounts::Turns;
 use crate::context::Contexts;
 use crate::engine::Engine;
@@ -32,6 +33,8 @@ pub(crate) struct Start<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) contexts: &'a Arc<Contexts>,
     pub(crate) caches: &'a SharedCaches,
+    /// What scans results for packages, when it is an image.
+    pub(crate) generator: Option<Arc<Generator>>,
     /// How many steps are known to be cached already.
     pub(crate) n_cached: usize,
 }
@@ -47,6 +50,9 @@ impl Start<'_> {
         let blobs = engine.blobs();
         for image in pinned.images.values() {
             blobs.offer(image);
+        }
+        if let Some(generator) = &self.generator {
+            blobs.offer(&generator.image);
         }
         for image in &self.caches.images {
             blobs.offer_blobs(image);
@@ -80,6 +86,7 @@ impl Start<'_> {
             shared_hints: asked.shared_hints,
             replaces: asked.replaces,
             caches: self.caches.clone(),
+            generator: self.generator,
             publisher,
             forms: Arc::new(Forms::new(store, self.caches)),
             outcomes: Outcomes::default(),

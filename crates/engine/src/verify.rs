@@ -5,6 +5,7 @@ use crate::{
     BuildError, BuildReport, BuildRequest, ContextInput, EventSink, ImageOptions, LayoutPlace,
     OutputSpec, build,
 };
+use acetate_attest::Requested;
 use acetate_image::{Comparison, Recipe, compare_layouts};
 use acetate_oci::Compression;
 use acetate_scheduler::CancellationToken;
@@ -82,6 +83,9 @@ fn quiet(request: &BuildRequest, place: &Path) -> BuildRequest {
         )],
         tags: Vec::new(),
         cache_to: Vec::new(),
+        // They tell of a run, and two runs differ.
+        attest: Requested::default(),
+        metadata_provenance: None,
         ..request.clone()
     }
 }

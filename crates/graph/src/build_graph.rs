@@ -50,6 +50,17 @@ impl BuildGraph {
         &self.targets
     }
 
+    /// The same graph with more that is wanted of it; what is wanted already is passed over.
+    #[must_use]
+    pub fn wanting(mut self, more: impl IntoIterator<Item = Edge>) -> Self {
+        for edge in more {
+            if !self.targets.contains(&edge) {
+                self.targets.push(edge);
+            }
+        }
+        self
+    }
+
     /// The vertices that use an output of `id`, each once, in ascending order.
     pub fn dependents(&self, id: VertexId) -> Vec<VertexId> {
         let mut out: Vec<VertexId> = self

@@ -43,8 +43,8 @@ pub use compress::{
 };
 pub use error::ImageError;
 pub use export::{
-    Destination, DockerExporter, ExportError, ExportReport, Exporter, LocalExporter, OciExporter,
-    OciOutput, PlatformDirs, Stale, TarExporter,
+    Destination, DockerExporter, ExportError, ExportReport, Exporter, ExtraFile, LocalExporter,
+    OciExporter, OciOutput, PlatformDirs, Stale, TarExporter,
 };
 pub use layer::{ImageLayer, LayerReader, unpacked};
 pub use puller::Puller;

@@ -10,7 +10,7 @@ mod steps;
 
 use crate::diagnostic::Diagnostic;
 use crate::pins::{ImageNeed, Pins, RemoteNeed, SelectionSpec};
-use crate::plan::{Base, Plan, PlannedStage, PlannedTarget, StageId};
+use crate::plan::{Base, Plan, PlannedStage, PlannedTarget, ScanArgs, StageId};
 use acetate_graph::{BuildGraph, Edge, VertexId};
 use acetate_oci::{HistoryEntry, ImageConfig, Platform};
 use steps::Lowering;
@@ -22,6 +22,8 @@ pub struct Lowered {
     pub graph: BuildGraph,
     /// The images wanted, in the order asked for.
     pub images: Vec<ImageResult>,
+    /// The stages that are reached, in the order of the plan.
+    pub stages: Vec<StageResult>,
     /// Where the files of a local source are found, by its
     /// [`SourceLocation`](acetate_graph::SourceLocation).
     pub selections: Vec<SelectionSpec>,
@@ -40,6 +42,17 @@ pub struct Lowered {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// A stage on one platform, as its steps leave it.
+#[derive(Debug, Clone)]
+pub struct StageResult {
+    /// Its name as written, or `stage-1`.
+    pub name: String,
+    /// Its layers, those of the base included; none when it has none at all.
+    pub output: Option<Edge>,
+    /// What it says of scans for an SBOM.
+    pub scan: ScanArgs,
+}
+
 /// One image to be put together.
 #[derive(Debug, Clone)]
 pub struct ImageResult {
@@ -47,6 +60,8 @@ pub struct ImageResult {
     pub platform: Platform,
     /// Its layers, those of the base included; none when it has none at all.
     pub output: Option<Edge>,
+    /// The last of its stages, in [`Lowered::stages`].
+    pub stage: usize,
     /// Its config. `history` and `rootfs` are those of the base image; the new history follows, the
     /// layers follow from the output, and `created` is to be set.
     pub config: ImageConfig,
@@ -82,6 +97,13 @@ fn attempt(plan: &Plan, pins: &Pins) -> Result<Lowered, Diagnostic> {
         .map(|target| image(plan, pins, &lowering, target))
         .collect();
     let images = images?;
+    let stages = plan.stages.iter().zip(&lowering.outputs);
+    let stages = stages.map(|(stage, output)| StageResult {
+        name: stage.name.clone(),
+        output: *output,
+        scan: stage.scan.clone(),
+    });
+    let stages: Vec<StageResult> = stages.collect();
     let targets: Vec<Edge> = images.iter().filter_map(|image| image.output).collect();
     let Lowering {
         builder, sources, ..
@@ -89,6 +111,7 @@ fn attempt(plan: &Plan, pins: &Pins) -> Result<Lowered, Diagnostic> {
     Ok(Lowered {
         graph: builder.build(targets),
         images,
+        stages,
         selections: sources.selections.into_list(),
         images_used: sources.images.into_list(),
         remotes: sources.remotes.into_list(),
@@ -130,6 +153,7 @@ fn image(
     Ok(ImageResult {
         platform: target.platform.clone(),
         output,
+        stage: target.stage.0,
         config,
         history,
     })

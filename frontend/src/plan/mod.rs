@@ -29,6 +29,7 @@ mod remotes;
 mod resolve;
 mod run;
 mod run_mounts;
+mod scans;
 mod scope;
 mod signal;
 mod stages;
@@ -45,6 +46,7 @@ pub use model::{
     PlannedTarget, RunCache, RunMount, RunMountSource, RunStep, Script, StageId, Step, StepAction,
     StepLabel,
 };
+pub use scans::{ScanArg, ScanArgs};
 pub(crate) use walk::pinned_name;
 
 use crate::ast::Dockerfile;

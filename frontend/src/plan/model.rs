@@ -1,5 +1,6 @@
 //! What a plan is made of: names resolved, variables expanded, indices instead of names.
 
+use super::scans::ScanArgs;
 use crate::pins::{ImageNeed, RemoteNeed, SelectionSpec};
 use crate::{Diagnostic, pins::Need};
 use acetate_graph::{
@@ -78,6 +79,8 @@ pub struct PlannedStage {
     pub steps: Vec<Step>,
     /// What it adds to the history of its base.
     pub history: Vec<PlannedHistory>,
+    /// What it says of scans for an SBOM.
+    pub scan: ScanArgs,
 }
 
 /// What a stage starts from.

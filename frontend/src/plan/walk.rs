@@ -6,6 +6,7 @@ use super::model::{
     Base, PlannedHistory, PlannedStage, PlannedTarget, StageId, Step, StepAction, StepLabel,
 };
 use super::resolve::{Instance, Origin, Reached};
+use super::scans::ScanArgs;
 use super::scope::{Declared, Expander, Scope};
 use super::stages::StageTable;
 use super::triggers::Item;
@@ -78,6 +79,7 @@ pub(super) fn walk(
             state,
             steps,
             history,
+            args,
             ..
         } = walk;
         ids[idx] = StageId(stages.len());
@@ -89,6 +91,7 @@ pub(super) fn walk(
             base_label,
             steps,
             history,
+            scan: ScanArgs::of(&ctx.reached.globals[instance.target], &args),
         });
     }
     let targets = ctx

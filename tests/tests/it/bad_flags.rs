@@ -19,13 +19,7 @@ fn unknown_flags_are_refused_and_guessed() {
 
 #[test]
 fn unfinished_flags_say_so() {
-    for flag in [
-        "--load",
-        "--sbom=true",
-        "--provenance=false",
-        "--attest=type=sbom",
-        "--policy=filename=x",
-    ] {
+    for flag in ["--load", "--policy=filename=x"] {
         let name = flag.split('=').next().unwrap();
         run(&["build", flag, "."]).refused(&[&format!("{name} is not supported yet")]);
     }
@@ -75,6 +69,26 @@ fn values_are_checked_before_anything_is_done() {
         ),
         (&["-t", "Not A Name"], "Not A Name"),
         (&["-t", "UPPER"], "UPPER"),
+        (&["--provenance=mode=mid"], "`mode=mid` of provenance"),
+        (
+            &["--sbom=1", "--attest=type=sbom"],
+            "`sbom` is asked for twice",
+        ),
+        (
+            &["--sbom=1", "-otype=docker,dest=x"],
+            "type=docker holds no attestations, and --sbom asks for them",
+        ),
+        (
+            &[
+                "-o",
+                "type=oci,dest=x,oci-artifact=true,oci-mediatypes=false",
+            ],
+            "oci-artifact=true needs OCI media types",
+        ),
+        (
+            &["-o", "type=local,dest=x,attestation-prefix=a/b"],
+            "attestation-prefix=a/b",
+        ),
     ]);
 }
 

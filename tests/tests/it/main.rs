@@ -12,6 +12,8 @@
 
 mod add_remote;
 mod args;
+mod attestations;
+mod attestations_more;
 mod bad_base;
 mod bad_dockerfile;
 mod bad_flags;

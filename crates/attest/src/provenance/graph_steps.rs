@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use acetate_graph::{BuildGraph, Op, SourceOp, VertexId};
+use acetate_graph::{BuildGraph, Edge, Op, SourceOp, VertexId};
 
 use serde_json::json;
 
 use super::op_json::op_json;
 use super::{Definition, Layers, SourceFile, Step};
 
-/// Describes the steps of a build graph that its targets need, in an order in which inputs stand
+/// Describes the steps of a build graph that some targets need, in an order in which inputs stand
 /// first.
 ///
 /// `identifier` names where a source came from, in LLB's words: `docker-image://…@sha256:…`,
@@ -16,13 +16,14 @@ use super::{Definition, Layers, SourceFile, Step};
 /// The last step is, as in LLB, one that does nothing and needs the targets.
 pub fn from_graph(
     graph: &BuildGraph,
+    targets: &[Edge],
     sources: Vec<SourceFile>,
     identifier: impl Fn(VertexId, &SourceOp) -> String,
     layers: impl Fn(VertexId) -> Layers,
 ) -> Definition {
     let mut number: BTreeMap<VertexId, usize> = BTreeMap::new();
     let mut steps = Vec::new();
-    let needed = needed(graph);
+    let needed = needed(graph, targets);
     for id in graph.ids().filter(|id| needed[id.idx()]) {
         let vertex = graph.vertex(id);
         let name = match &vertex.op {
@@ -47,8 +48,8 @@ pub fn from_graph(
             layers: layers(id),
         });
     }
-    let targets = graph.targets().iter();
     let inputs = targets
+        .iter()
         .filter_map(|e| Some((*number.get(&e.vertex)?, e.output)))
         .collect();
     steps.push(Step {
@@ -59,10 +60,10 @@ pub fn from_graph(
     Definition { steps, sources }
 }
 
-/// What the targets need, by vertex; inputs have smaller numbers than what uses them.
-fn needed(graph: &BuildGraph) -> Vec<bool> {
+/// What some targets need, themselves included, by vertex; inputs have smaller numbers than what uses them.
+pub fn needed(graph: &BuildGraph, targets: &[Edge]) -> Vec<bool> {
     let mut needed = vec![false; graph.len()];
-    for edge in graph.targets() {
+    for edge in targets {
         needed[edge.vertex.idx()] = true;
     }
     for id in graph.ids().rev() {

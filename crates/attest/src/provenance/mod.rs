@@ -14,7 +14,7 @@ mod predicate;
 
 pub use definition::{Definition, Layers, SourceFile, Step};
 pub use facts::{ConfigSource, Facts, NeededId};
-pub use graph_steps::from_graph;
+pub use graph_steps::{from_graph, needed};
 pub use materials::{GitMaterial, HttpMaterial, ImageMaterial, ImageOrigin, Materials};
 pub use predicate::{predicate, statement};
 

@@ -121,8 +121,10 @@ fn facts() -> Facts {
         data: DOCKERFILE.as_bytes().to_vec(),
     };
     let layer = Descriptor::of(MediaType::OCI_LAYER_GZIP, b"layer");
+    let graph = graph();
     let definition = from_graph(
-        &graph(),
+        &graph,
+        graph.targets(),
         vec![dockerfile],
         |_, _| "local://context".to_owned(),
         |_| Layers::from([(0, vec![vec![layer.clone()]])]),

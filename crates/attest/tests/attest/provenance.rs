@@ -384,6 +384,7 @@ fn a_graph_is_told_step_by_step() {
     let layer = Descriptor::of(MediaType::OCI_LAYER_GZIP, b"layer");
     let definition = from_graph(
         &graph,
+        graph.targets(),
         definition().sources,
         |_, _| "docker-image://docker.io/library/alpine:3.17".to_owned(),
         |id| {

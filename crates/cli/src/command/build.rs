@@ -1,5 +1,6 @@
 //! `acetate build`.
 
+use crate::attest_flag;
 use crate::cache_summary;
 use crate::cache_token;
 use crate::call_flag;
@@ -35,7 +36,9 @@ pub(crate) fn build(
             acetate_engine::cache_credential(&env.search_path, helper, url, &cancel).await
         })
     })?;
-    print_notes(mode, &[notes::of(flags), found].concat());
+    let unattested = attest_flag::note(&request.attest, &request.outputs);
+    let unattested: Vec<String> = unattested.into_iter().collect();
+    print_notes(mode, &[notes::of(flags), unattested, found].concat());
     let view = mode.view();
     let sink = view.sink();
     let result = runtime::block_on(|cancel| async move {
@@ -129,6 +132,21 @@ fn metadata(flags: &BuildFlags, report: &BuildReport) -> Value {
                 "platform": image.platform,
             }),
         );
+    }
+    if let Some(root) = &report.root {
+        // Of an image with attestations, the index over both.
+        let mut descriptor = json!(root);
+        if let ([image], false) = (report.images.as_slice(), root.media_type.is_index()) {
+            descriptor["platform"] = json!(image.platform);
+        }
+        object.insert("containerimage.descriptor".into(), descriptor);
+    }
+    for (platform, predicate) in &report.provenance {
+        let key = match report.provenance.len() {
+            1 => "buildx.build.provenance".to_owned(),
+            _ => format!("buildx.build.provenance/{platform}"),
+        };
+        object.insert(key, predicate.clone());
     }
     if let Some(digest) = report.digest {
         object.insert("containerimage.digest".into(), json!(digest));

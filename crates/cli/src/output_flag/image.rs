@@ -3,7 +3,8 @@
 use super::attributes::Attributes;
 use super::{annotation, directory, stream};
 use acetate_engine::{
-    Force, ImageOptions, LayoutPlace, OutputSpec, Packaging, Place, Push, Recipe, Style,
+    CarryOptions, Force, ImageOptions, LayoutPlace, OutputSpec, Packaging, Place, Push, Recipe,
+    Style,
 };
 use acetate_oci::Compression;
 use anyhow::{Context, Result, bail};
@@ -28,7 +29,7 @@ pub(super) fn named(attributes: &mut Attributes, kind: &str) -> Result<OutputSpe
         dangling: attributes.text("dangling-name-prefix")?,
         canonical: attributes.boolean("name-canonical")?.unwrap_or(false),
     };
-    let options = options(attributes, Style::Oci)?;
+    let options = options(attributes, Style::Oci, true)?;
     if by_digest {
         let tagged = |name: &&String| {
             let last = name.rsplit('/').next().unwrap_or_default();
@@ -47,14 +48,17 @@ pub(super) fn layout(attributes: &mut Attributes) -> Result<OutputSpec> {
         Some(false) => LayoutPlace::Directory(directory(attributes)?),
         Some(true) | None => LayoutPlace::Archive(stream(attributes)?),
     };
-    Ok(OutputSpec::Oci(options(attributes, Style::Oci)?, place))
+    Ok(OutputSpec::Oci(
+        options(attributes, Style::Oci, false)?,
+        place,
+    ))
 }
 
 /// `type=docker`.
 pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
     let dest = stream(attributes)?;
     Ok(OutputSpec::DockerArchive(
-        options(attributes, Style::Docker)?,
+        options(attributes, Style::Docker, false)?,
         dest,
     ))
 }
@@ -79,7 +83,8 @@ pub(super) fn push_all(specs: &mut Vec<OutputSpec>) {
     }
 }
 
-fn options(attributes: &mut Attributes, usual: Style) -> Result<ImageOptions> {
+/// `inline` is what `attestation-inline` is when nobody says.
+fn options(attributes: &mut Attributes, usual: Style, inline: bool) -> Result<ImageOptions> {
     let mut annotations = Vec::new();
     for (rest, value) in attributes.beginning("annotation") {
         annotations.push(annotation::attribute(&rest, &value)?);
@@ -87,7 +92,16 @@ fn options(attributes: &mut Attributes, usual: Style) -> Result<ImageOptions> {
     refuse_rewrite(attributes)?;
     ignored(attributes)?;
     let recipe = recipe(attributes)?;
-    let style = style(attributes, usual, recipe, !annotations.is_empty())?;
+    let attestations = CarryOptions {
+        inline: attributes.boolean("attestation-inline")?.unwrap_or(inline),
+        artifact: attributes.boolean("oci-artifact")?.unwrap_or(false),
+    };
+    let needs_oci = [
+        (!annotations.is_empty()).then_some("`annotation`"),
+        attestations.artifact.then_some("oci-artifact=true"),
+    ];
+    let needs_oci = needs_oci.into_iter().flatten().next();
+    let style = style(attributes, usual, recipe, needs_oci)?;
     let names = attributes.text("name")?.unwrap_or_default();
     let names = names
         .split(',')
@@ -108,6 +122,7 @@ fn options(attributes: &mut Attributes, usual: Style) -> Result<ImageOptions> {
             keep_nondistributable: keep_nondistributable.unwrap_or(false),
         },
         annotations: acetate_engine::Annotations(annotations),
+        attestations,
     })
 }
 
@@ -142,24 +157,24 @@ fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
     }
 }
 
-/// Docker's own types know neither all compressions nor annotations.
+/// Docker's own types know neither all compressions, annotations nor artifacts.
 fn style(
     attributes: &mut Attributes,
     usual: Style,
     recipe: Recipe,
-    is_annotated: bool,
+    needs_oci: Option<&'static str>,
 ) -> Result<Style> {
     let option = "oci-mediatypes=false";
     let unknown = recipe.check_types(Style::Docker, option).err();
-    match attributes.boolean("oci-mediatypes")? {
-        Some(false) if is_annotated => {
-            bail!("`annotation` needs OCI media types, and {option} asks for Docker's")
+    match (attributes.boolean("oci-mediatypes")?, needs_oci) {
+        (Some(false), Some(what)) => {
+            bail!("{what} needs OCI media types, and {option} asks for Docker's")
         }
-        Some(false) => match unknown {
+        (Some(false), None) => match unknown {
             Some(error) => Err(error.into()),
             None => Ok(Style::Docker),
         },
-        None if !is_annotated && unknown.is_none() => Ok(usual),
-        Some(true) | None => Ok(Style::Oci),
+        (None, None) if unknown.is_none() => Ok(usual),
+        (Some(true) | None, _) => Ok(Style::Oci),
     }
 }

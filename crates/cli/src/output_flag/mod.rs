@@ -5,7 +5,7 @@ mod attributes;
 mod image;
 
 use self::attributes::Attributes;
-use acetate_engine::{Destination, OutputSpec, PlatformDirs, Stale};
+use acetate_engine::{Destination, OutputSpec, PlatformDirs, Stale, TreeOptions};
 use anyhow::{Result, anyhow, bail};
 use std::path::PathBuf;
 
@@ -53,11 +53,15 @@ pub(crate) fn parse_all(flags: &OutputFlags<'_>) -> Result<Outputs> {
 /// Parses one `--output`: a path, `-`, or comma-separated attributes.
 fn parse(text: &str) -> Result<(OutputSpec, Option<String>)> {
     if text == "-" {
-        let spec = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany);
+        let spec = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany.into());
         return Ok((spec, None));
     }
     if !text.contains('=') {
-        let spec = OutputSpec::Local(PathBuf::from(text), PlatformDirs::IfMany, Stale::Keep);
+        let spec = OutputSpec::Local(
+            PathBuf::from(text),
+            PlatformDirs::IfMany.into(),
+            Stale::Keep,
+        );
         return Ok((spec, None));
     }
     spec(text).map_err(|error| anyhow!("--output {text}: {error:#}"))
@@ -72,7 +76,7 @@ fn spec(text: &str) -> Result<(OutputSpec, Option<String>)> {
         "image" | "registry" => image::named(&mut attributes, &kind)?,
         "oci" => image::layout(&mut attributes)?,
         "docker" => image::docker(&mut attributes)?,
-        "tar" => OutputSpec::Tar(stream(&mut attributes)?, platform_dirs(&mut attributes)?),
+        "tar" => OutputSpec::Tar(stream(&mut attributes)?, tree(&mut attributes)?),
         "local" => local(&mut attributes)?,
         "cacheonly" => OutputSpec::CacheOnly,
         other => bail!(
@@ -97,11 +101,7 @@ fn local(attributes: &mut Attributes) -> Result<OutputSpec> {
     if stale == Stale::Delete {
         refuse_to_empty(&directory)?;
     }
-    Ok(OutputSpec::Local(
-        directory,
-        platform_dirs(attributes)?,
-        stale,
-    ))
+    Ok(OutputSpec::Local(directory, tree(attributes)?, stale))
 }
 
 /// What nobody means to lose is not emptied because of a slip.
@@ -118,6 +118,17 @@ fn refuse_to_empty(directory: &std::path::Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn tree(attributes: &mut Attributes) -> Result<TreeOptions> {
+    let prefix = attributes.text("attestation-prefix")?.unwrap_or_default();
+    if prefix.contains(['/', '\0']) {
+        bail!("attestation-prefix={prefix}: the names of files begin with it, so it has no slash");
+    }
+    Ok(TreeOptions {
+        platform_dirs: platform_dirs(attributes)?,
+        attestation_prefix: prefix,
+    })
 }
 
 fn platform_dirs(attributes: &mut Attributes) -> Result<PlatformDirs> {

@@ -1,6 +1,6 @@
 use super::*;
 use acetate_engine::{
-    AnnotationLevel, Force, ImageOptions, LayoutPlace, Place, Push, Recipe, Style,
+    AnnotationLevel, CarryOptions, Force, ImageOptions, LayoutPlace, Place, Push, Recipe, Style,
 };
 use acetate_oci::Compression;
 
@@ -21,10 +21,18 @@ fn all(outputs: &[&str], push: bool, annotations: &[&str]) -> Result<Outputs> {
     })
 }
 
+/// What images have that are written to files.
+fn in_files() -> ImageOptions {
+    ImageOptions {
+        attestations: CarryOptions::default(),
+        ..ImageOptions::default()
+    }
+}
+
 fn docker() -> ImageOptions {
     ImageOptions {
         packaging: Style::Docker.into(),
-        ..ImageOptions::default()
+        ..in_files()
     }
 }
 
@@ -34,26 +42,29 @@ fn reads_every_form() {
     let zstd = ImageOptions {
         recipe: Recipe::new(Compression::Zstd).at_level(9).unwrap(),
         force: Force::Other,
-        ..ImageOptions::default()
+        ..in_files()
     };
     for (text, expected) in [
-        ("out", OutputSpec::Local("out".into(), if_many, Stale::Keep)),
-        ("-", OutputSpec::Tar(Destination::Stdout, if_many)),
+        (
+            "out",
+            OutputSpec::Local("out".into(), if_many.into(), Stale::Keep),
+        ),
+        ("-", OutputSpec::Tar(Destination::Stdout, if_many.into())),
         (
             "type=local,dest=d",
-            OutputSpec::Local("d".into(), if_many, Stale::Keep),
+            OutputSpec::Local("d".into(), if_many.into(), Stale::Keep),
         ),
         (
             "type=local,dest=d,mode=delete,platform-split=false",
-            OutputSpec::Local("d".into(), PlatformDirs::Never, Stale::Delete),
+            OutputSpec::Local("d".into(), PlatformDirs::Never.into(), Stale::Delete),
         ),
         (
             "type=tar,dest=-",
-            OutputSpec::Tar(Destination::Stdout, if_many),
+            OutputSpec::Tar(Destination::Stdout, if_many.into()),
         ),
         (
             "type=tar,dest=x,platform-split=1",
-            OutputSpec::Tar(path("x"), PlatformDirs::Always),
+            OutputSpec::Tar(path("x"), PlatformDirs::Always.into()),
         ),
         (
             "type=docker,dest=x.tar",
@@ -61,7 +72,7 @@ fn reads_every_form() {
         ),
         (
             "type=docker,dest=x,oci-mediatypes=true",
-            OutputSpec::DockerArchive(ImageOptions::default(), path("x")),
+            OutputSpec::DockerArchive(in_files(), path("x")),
         ),
         ("type=cacheonly", OutputSpec::CacheOnly),
         (
@@ -70,7 +81,7 @@ fn reads_every_form() {
         ),
         (
             "type=local,\"dest=a,b\"",
-            OutputSpec::Local("a,b".into(), if_many, Stale::Keep),
+            OutputSpec::Local("a,b".into(), if_many.into(), Stale::Keep),
         ),
         (
             "type=oci,dest=d,tar=false,compression=zstd,compression-level=9,force-compression=true",
@@ -106,6 +117,26 @@ fn images_have_names_and_places() {
         insecure: true,
     };
     assert_eq!((place.keep, place.push), (false, Some(push)));
+}
+
+#[test]
+fn attestations_go_as_the_attributes_say() {
+    let of = |text: &str| match one(text) {
+        OutputSpec::Image(options, _) | OutputSpec::Oci(options, _) => options.attestations,
+        OutputSpec::Local(_, tree, _) => panic!("{tree:?}"),
+        other => panic!("{other:?}"),
+    };
+    let (inline, artifact) = (true, true);
+    assert!(of("type=image,name=x").inline && !of("type=oci,dest=x").inline);
+    assert_eq!(
+        of("type=oci,dest=x,attestation-inline=true,oci-artifact=true"),
+        CarryOptions { inline, artifact }
+    );
+    assert!(!of("type=registry,name=x,attestation-inline=false").inline);
+    let OutputSpec::Tar(_, tree) = one("type=tar,dest=x,attestation-prefix=a-") else {
+        panic!("a tar");
+    };
+    assert_eq!(tree.attestation_prefix, "a-");
 }
 
 #[test]
@@ -194,7 +225,7 @@ fn refuses_what_it_would_have_to_ignore() {
         ("type=oci,tar=maybe", "true or false"),
         (
             "type=tar,compression=gzip",
-            "type=tar has no attribute `compression`; it has dest",
+            "type=tar has no attribute `compression`; it has attestation-prefix, dest",
         ),
         (
             "type=docker,dest=x,compression=zstd,oci-mediatypes=false",

@@ -165,6 +165,14 @@ impl Contexts {
         fetcher.need(need).await
     }
 
+    /// Where the main context came from, when it is no directory of this machine.
+    pub(crate) fn origin(&self) -> Option<&RemoteOrigin> {
+        match &self.main {
+            Main::Remote(fetched) => Some(&fetched.origin),
+            Main::Local(_) | Main::Empty => None,
+        }
+    }
+
     /// The main context as the frontend sees it.
     pub(crate) fn main(&self) -> MainContext {
         match self.main {

@@ -3,11 +3,12 @@
 mod layers;
 mod source;
 
+use crate::attesting::Attestations;
 use crate::export;
 use crate::images::{Assembled, FinishError};
 use crate::runner::StepRunner;
 use crate::{BuildError, BuildRequest, ImageOptions, Push};
-use acetate_image::{Bundle, Companion, Image};
+use acetate_image::{Bundle, Image};
 use acetate_oci::{Descriptor, Reference};
 use acetate_registry::{
     Insecure, MemorySource, NoProgress, Progress, Push as Shipment, PushBlob, PushManifest,
@@ -21,8 +22,8 @@ pub(crate) struct Pushing<'a> {
     pub(crate) request: &'a BuildRequest,
     pub(crate) options: &'a ImageOptions,
     pub(crate) how: Push,
-    /// What speaks about the images.
-    pub(crate) companions: &'a [Companion],
+    /// What is said about the images.
+    pub(crate) attestations: &'a Attestations,
 }
 
 /// Pushes under all names; gives what they lead to.
@@ -34,7 +35,9 @@ pub(crate) async fn push(
     let names = export::names(pushing.options, &pushing.request.tags)?;
     let ready = layers::ready(runner, assembled, pushing.options).await?;
     let images: Vec<Image> = ready.images;
-    let bundle = Bundle::new(&images, pushing.companions, &pushing.options.annotations);
+    let said = pushing.attestations;
+    let companions = said.companions(&images, &names, pushing.options);
+    let bundle = Bundle::new(&images, &companions, &pushing.options.annotations);
     let mut blobs: Vec<PushBlob> = ready.blobs;
     blobs.extend(bundle.blobs.values().map(|bytes| PushBlob {
         descriptor: Descriptor::of(acetate_oci::MediaType::OCI_CONFIG, bytes),

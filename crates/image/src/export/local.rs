@@ -9,9 +9,11 @@ use acetate_oci::Timestamp;
 use acetate_store::Store;
 
 use self::writer::TreeWriter;
-use super::{ExportError, ExportReport, Exporter, PlatformDirs, apart, directories};
+use super::{
+    ExportError, ExportReport, Exporter, ExtraFile, PlatformDirs, apart, directories, extra,
+};
 use crate::assemble::Image;
-use crate::flatten::{Flat, Node, flatten};
+use crate::flatten::{Flat, Node};
 
 /// Writes the flattened root file system into a directory.
 ///
@@ -28,6 +30,8 @@ pub struct LocalExporter {
     pub stale: Stale,
     /// The time of every file instead of its own (`SOURCE_DATE_EPOCH`).
     pub times: Option<Timestamp>,
+    /// Files beside those of each image, in the order of the images.
+    pub extra: Vec<Vec<ExtraFile>>,
 }
 
 /// What becomes of files that a directory holds and no image has.
@@ -44,8 +48,7 @@ impl Exporter for LocalExporter {
     fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
         let mut report = ExportReport::default();
         let dirs = directories(images, self.platform_dirs)?;
-        let trees = images.iter().map(|image| flatten(store, &image.layers));
-        let trees = trees.collect::<Result<Vec<_>, _>>()?;
+        let trees = extra::trees(images, &self.extra, store)?;
         apart::check(images, &dirs, &trees)?;
         if self.stale == Stale::Delete {
             stale::remove(&self.directory, &dirs, &trees)?;

@@ -4,6 +4,7 @@ mod apart;
 mod archive;
 mod destination;
 mod docker;
+mod extra;
 mod local;
 mod oci;
 mod rootfs_tar;
@@ -17,6 +18,7 @@ use acetate_store::{Store, StoreError};
 
 pub use self::destination::Destination;
 pub use self::docker::DockerExporter;
+pub use self::extra::ExtraFile;
 pub use self::local::{LocalExporter, Stale};
 pub use self::oci::{OciExporter, OciOutput};
 pub use self::rootfs_tar::TarExporter;
@@ -82,6 +84,17 @@ pub enum ExportError {
         first: String,
         /// The other one.
         second: String,
+    },
+    /// A file that is to lie beside the files of an image has the name of one of them.
+    #[error(
+        "export `{name}` beside the files of {platform}: the image has a file of this name; \
+         use `attestation-prefix=PREFIX`"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The platform of the image.
+        platform: String,
     },
     /// The destination is in use, or is something else than expected.
     #[error("write to `{}`: {reason}", path.display())]

@@ -6,9 +6,12 @@ use std::io::Write;
 use acetate_oci::Timestamp;
 use acetate_store::Store;
 
-use super::{Destination, ExportError, ExportReport, Exporter, PlatformDirs, apart, directories};
+use super::{
+    Destination, ExportError, ExportReport, Exporter, ExtraFile, PlatformDirs, apart, directories,
+    extra,
+};
 use crate::assemble::Image;
-use crate::flatten::{Attributes, Device, Flat, InodeId, Node, flatten};
+use crate::flatten::{Attributes, Device, Flat, InodeId, Node};
 use crate::tarball::{Member, MemberKind, TarWriter};
 
 /// Writes the flattened root file system, sorted by name, owners and attributes kept.
@@ -20,13 +23,14 @@ pub struct TarExporter {
     pub platform_dirs: PlatformDirs,
     /// The time of every entry instead of its own (`SOURCE_DATE_EPOCH`).
     pub times: Option<Timestamp>,
+    /// Files beside those of each image, in the order of the images.
+    pub extra: Vec<Vec<ExtraFile>>,
 }
 
 impl Exporter for TarExporter {
     fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
         let dirs = directories(images, self.platform_dirs)?;
-        let trees = images.iter().map(|image| flatten(store, &image.layers));
-        let trees = trees.collect::<Result<Vec<_>, _>>()?;
+        let trees = extra::trees(images, &self.extra, store)?;
         apart::check(images, &dirs, &trees)?;
         let mut trees: Vec<(&str, Flat)> = dirs.iter().map(String::as_str).zip(trees).collect();
         // Sorted like everything else, whatever order the platforms were asked for in.

@@ -297,6 +297,7 @@ fn missing_layers_leave_no_archive() {
         destination: Destination::File(path.clone()),
         platform_dirs: PlatformDirs::IfMany,
         times: None,
+        extra: Vec::new(),
     };
     assert!(tar.export(&[image], &store).is_err());
     assert!(tar.export(&[], &store).is_err());
@@ -339,6 +340,7 @@ fn rootfs_tar(images: &[Image], times: Option<Timestamp>, store: &Store) -> Vec<
         destination,
         platform_dirs: PlatformDirs::IfMany,
         times,
+        extra: Vec::new(),
     };
     exporter.export(images, store).unwrap();
     let bytes = bytes.lock().unwrap();
@@ -404,6 +406,7 @@ fn several_platforms_get_directories() {
         directory: dir.path().join("out"),
         platform_dirs: PlatformDirs::IfMany,
         times: None,
+        extra: Vec::new(),
         stale: crate::Stale::Keep,
     };
     local.export(&images, &store).unwrap();
@@ -426,6 +429,7 @@ fn local(directory: &Path, image: &Image, store: &Store) -> Result<ExportReport,
         directory: directory.to_owned(),
         platform_dirs: PlatformDirs::IfMany,
         times: None,
+        extra: Vec::new(),
         stale: crate::Stale::Keep,
     };
     exporter.export(std::slice::from_ref(image), store)

@@ -9,7 +9,7 @@ mod scan;
 mod tree;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) use self::scan::{Attributes, Device};
 pub(crate) use self::tree::{InodeId, Node, Tree};
 use crate::layer::ImageLayer;
 use crate::layout::Slice;
-use crate::{ExportError, ImageError};
+use crate::{ExportError, ExtraFile, ImageError};
 
 /// Where the bytes of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,24 @@ impl Flat {
     pub(crate) fn open(&self, content: Content) -> impl Read + use<> {
         let source = Arc::clone(&self.sources.0[content.source]);
         Slice::new(source, content.offset, content.size)
+    }
+
+    /// Lays a file into the root; false when something has its name already.
+    pub(crate) fn add(&mut self, store: &Store, file: &ExtraFile) -> Result<bool, StoreError> {
+        let mut spilled = unnamed_file(store)?;
+        let failed = |error| StoreError::io("write", store.root().join("tmp").as_path(), error);
+        spilled.write_all(&file.bytes).map_err(failed)?;
+        let attributes = Attributes {
+            mode: 0o644,
+            mtime: file.mtime,
+            ..Attributes::implied()
+        };
+        let content = Content {
+            source: self.sources.add(spilled),
+            offset: 0,
+            size: file.bytes.len() as u64,
+        };
+        Ok(self.tree.add(file.name.as_bytes(), attributes, content))
     }
 }
 

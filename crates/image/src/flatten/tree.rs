@@ -70,6 +70,17 @@ impl Tree {
         Ok(())
     }
 
+    /// Adds a file to the root; false when something has its name already.
+    pub(crate) fn add(&mut self, name: &[u8], attributes: Attributes, content: Content) -> bool {
+        if self.nodes.contains_key(name) {
+            return false;
+        }
+        self.inodes.push((attributes, content));
+        let node = Node::File(InodeId(self.inodes.len() - 1));
+        self.nodes.insert(name.to_vec(), node);
+        true
+    }
+
     fn insert(&mut self, names: &Names, item: Item, attributes: Attributes) -> Result<(), String> {
         let Some((last, parents)) = names.split_last() else {
             // The root itself belongs to whoever receives the tree.

@@ -130,6 +130,7 @@ fn platforms_in_one_tree_share_directories_only() {
         directory: dir.path().join(name),
         platform_dirs: PlatformDirs::Never,
         times: None,
+        extra: Vec::new(),
         stale: Stale::Keep,
     };
     exporter("apart").export(&apart, &store).unwrap();
@@ -163,6 +164,7 @@ fn stale_files_go_when_they_are_to_and_nothing_else_does() {
         directory: out.clone(),
         platform_dirs: PlatformDirs::IfMany,
         times: None,
+        extra: Vec::new(),
         stale: Stale::Delete,
     };
     for _ in 0..2 {
@@ -174,4 +176,52 @@ fn stale_files_go_when_they_are_to_and_nothing_else_does() {
     }
     assert!(outside.join("kept").exists());
     assert_eq!(std::fs::read(out.join("file")).unwrap(), b"new");
+}
+
+#[test]
+fn extra_files_lie_beside_those_of_their_image_and_cover_none() {
+    let (dir, store) = store();
+    let layer = put_layer(&store, &[d("bin"), f("bin/app", "x"), f("zz", "x")]);
+    let image = image_of(vec![layer], "linux/amd64");
+    let images = [image];
+    let extra = |name: &str| {
+        vec![vec![ExtraFile {
+            name: name.to_owned(),
+            bytes: b"{}".to_vec(),
+            mtime: acetate_oci::Timestamp::from_secs(5),
+        }]]
+    };
+    let out = dir.path().join("out");
+    let local = |name: &str| LocalExporter {
+        directory: out.clone(),
+        platform_dirs: PlatformDirs::IfMany,
+        times: None,
+        extra: extra(name),
+        stale: Stale::Delete,
+    };
+    local("p.json").export(&images, &store).unwrap();
+    let found: Vec<String> = listing(&out).into_keys().collect();
+    assert_eq!(found, ["bin", "bin/app", "p.json", "zz"]);
+    assert_eq!(std::fs::read(out.join("p.json")).unwrap(), b"{}");
+    let error = local("zz").export(&images, &store).unwrap_err().to_string();
+    assert!(
+        error.contains("`zz`") && error.contains("attestation-prefix"),
+        "{error}"
+    );
+    let path = dir.path().join("out.tar");
+    let tar = TarExporter {
+        destination: Destination::File(path.clone()),
+        platform_dirs: PlatformDirs::Always,
+        times: None,
+        extra: extra("p.json"),
+    };
+    tar.export(&images, &store).unwrap();
+    let mut archive = tar::Archive::new(std::fs::File::open(path).unwrap());
+    let names = archive.entries().unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        entry.path().unwrap().to_string_lossy().into_owned()
+    });
+    let names: Vec<String> = names.collect();
+    let at = names.iter().position(|name| name == "linux_amd64/p.json");
+    assert!(at.is_some(), "{names:?}");
 }
