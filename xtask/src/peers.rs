@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("chromium", "/usr/bin/chromium"),
     ("crun", "/usr/bin/crun"),
     ("docker-registry", "/usr/bin/docker-registry"),
+    ("faketime", "/usr/bin/faketime"),
     ("gcc", "/usr/bin/cc"),
     ("git", "/usr/bin/git"),
     ("libc6-dev", "/usr/include/stdio.h"),

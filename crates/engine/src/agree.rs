@@ -3,7 +3,8 @@
 //! Two machines that run one step may get different results: a key, say. A third step, recorded by
 //! the one, was made of its key. Whoever takes the key of the other beside that step has a pair
 //! that does not fit. So of two results that a build takes from records, one made of the other, the
-//! later is dropped unless it was made of exactly that earlier one.
+//! later is dropped unless it was made of exactly that earlier one. So it is when a record in between
+//! is gone, and nobody can tell.
 
 use crate::shared::Candidate;
 use acetate_cache::{Past, PastInput, Pasts};
@@ -78,6 +79,9 @@ impl Walk<'_> {
             };
             for (edge, wanted) in self.graph.vertex(id).inputs.iter().zip(made_of) {
                 let Some(found) = self.hits.candidates[edge.vertex.idx()].first() else {
+                    if self.hides_loaded(edge.vertex) {
+                        return true;
+                    }
                     continue;
                 };
                 if wanted.is(found) {
@@ -86,6 +90,24 @@ impl Walk<'_> {
                     return true;
                 }
             }
+        }
+        false
+    }
+
+    /// Whether something else that is loaded is behind a result of which no record is left: whether
+    /// they fit nobody can tell any more, and making the later one again costs time only.
+    fn hides_loaded(&self, unknown: VertexId) -> bool {
+        let mut is_seen = vec![false; self.graph.len()];
+        let mut stack = vec![unknown];
+        while let Some(id) = stack.pop() {
+            if std::mem::replace(&mut is_seen[id.idx()], true) {
+                continue;
+            }
+            if (self.is_loaded)(id) {
+                return true;
+            }
+            let inputs = self.graph.vertex(id).inputs.iter();
+            stack.extend(inputs.map(|edge| edge.vertex));
         }
         false
     }
@@ -277,6 +299,17 @@ mod tests {
             None,
         ];
         // The middle does not fit the key either.
+        assert_eq!(loaded(records), [0]);
+    }
+
+    #[test]
+    fn a_certificate_is_made_again_when_nobody_can_tell_of_which_key_it_is() {
+        let records = [
+            Some(("key 2", &[][..])),
+            None,
+            Some(("certificate 1", &["middle 1"][..])),
+            None,
+        ];
         assert_eq!(loaded(records), [0]);
     }
 
