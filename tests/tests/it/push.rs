@@ -193,3 +193,50 @@ fn a_push_that_cannot_succeed_says_why() {
     let tag = "-t127.0.0.1:1/app:1";
     world.build(&["--push", tag]).fails(&["127.0.0.1:1"]);
 }
+
+#[test]
+fn buildah_pulls_what_is_pushed_and_its_pushes_are_built_upon() {
+    if !have("buildah") || acetate_tests::needs_root() {
+        return;
+    }
+    let world = World::of("FROM base\nRUN echo ours > /ours\n");
+    let Some(server) = registry(&world) else {
+        return;
+    };
+    let storage = world.fresh("storage");
+    let (root, run) = (
+        storage.join("root").display().to_string(),
+        storage.join("run").display().to_string(),
+    );
+    let buildah = |args: &[&str]| {
+        let place = [
+            "--root",
+            &root,
+            "--runroot",
+            &run,
+            "--storage-driver",
+            "vfs",
+        ];
+        tool("buildah", &[&place, args].concat())
+    };
+    let ours = format!("{}/ours:1", server.address);
+    world.build(&["--push", &format!("-t{ours}")]).ok();
+    let source = format!("docker://{ours}");
+    let from = ["from", "--tls-verify=false", "--name", "c", &source];
+    assert_eq!(buildah(&from).trim(), "c");
+    let out = buildah(&["run", "--isolation", "chroot", "c", "cat", "/ours"]);
+    assert_eq!(out, "ours\n");
+    let note = world.fresh("theirs");
+    std::fs::write(&note, "theirs\n").unwrap();
+    buildah(&["copy", "c", &note.display().to_string(), "/theirs"]);
+    buildah(&["commit", "c", "made"]);
+    let theirs = format!("docker://{}/theirs:1", server.address);
+    buildah(&["push", "--tls-verify=false", "made", &theirs]);
+    buildah(&["rm", "c"]);
+    buildah(&["rmi", "--all", "--force"]);
+    world.dockerfile(&format!(
+        "FROM {}/theirs:1\nRUN cat /ours /theirs > /both\n",
+        server.address
+    ));
+    assert_eq!(world.image(&[]).file("both"), "ours\ntheirs\n");
+}
