@@ -31,6 +31,13 @@ fn build_at(world: &World, clock: &str, machine: &str, flags: &[&str]) -> (Layou
     (Layout::read(&dest), outcome)
 }
 
+/// How long ago an image was made, by the true clock.
+fn seconds_since(image: &Layout) -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("a time after 1970");
+    let made = image.config.created.expect("a time");
+    i64::try_from(since.as_secs()).expect("seconds") - made.secs
+}
+
 #[test]
 fn a_day_ahead_or_behind_changes_nothing() {
     if !have("faketime") {
@@ -43,6 +50,7 @@ fn a_day_ahead_or_behind_changes_nothing() {
     let flags = [leased, flags[1].clone()];
     let (made, outcome) = build_at(&world, "-1d", "behind", &words(&flags));
     assert_eq!(warnings(&outcome), Vec::<String>::new());
+    assert!(seconds_since(&made) > 80_000, "the clock was another one");
     let n = server.files("ac").len();
     for (clock, machine) in [("+1d", "ahead"), ("+0", "right"), ("-1d", "behind too")] {
         let (taken, outcome) = build_at(&world, clock, machine, &words(&flags));
@@ -71,6 +79,7 @@ fn what_a_machine_signed_tomorrow_is_taken_today() {
         key.display()
     );
     let (made, _) = build_at(&world, "+1d", "ahead", &[&from, &to]);
+    assert!(seconds_since(&made) < -80_000, "the clock was another one");
     for (clock, machine) in [("+0", "right"), ("-1d", "behind")] {
         let (taken, outcome) = build_at(&world, clock, machine, &[&from]);
         assert_eq!(outcome.ran(), Vec::<String>::new(), "{machine}");
