@@ -118,8 +118,8 @@ fn caches_that_cannot_be_used_fail_before_anything_is_built() {
             "ERROR: --cache-from https://h,token=****: `token` would be seen",
         ),
         (
-            "--cache-to=user/app",
-            "ERROR: --cache-to user/app: nothing is written to registries yet",
+            "--cache-to=user/app,mounts=x",
+            "ERROR: --cache-to user/app,mounts=x: `mounts` goes with type=http",
         ),
         (
             "--cache-from=https://h",

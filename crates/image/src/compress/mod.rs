@@ -90,13 +90,15 @@ pub fn compress_all(
     force: Force,
 ) -> Result<Vec<ImageLayer>, ImageError> {
     let is_small = |layer: &ImageLayer| layer.descriptor.size <= SMALL;
-    let small: Vec<Option<ImageLayer>> = layers
+    let small: Vec<Result<Option<ImageLayer>, ImageError>> = layers
         .par_iter()
         .map(|layer| {
             let on_one = || compress_on(store, layer, recipe, force, 0);
             is_small(layer).then(on_one).transpose()
         })
-        .collect::<Result<_, ImageError>>()?;
+        .collect();
+    // Of several faults the lowest layer's is told, whoever was faster.
+    let small: Vec<Option<ImageLayer>> = small.into_iter().collect::<Result<_, ImageError>>()?;
     let all = layers.iter().zip(small);
     all.map(|(layer, done)| match done {
         Some(done) => Ok(done),
