@@ -334,13 +334,13 @@ async fn load(
 }
 
 /// The layers of an image as results have them, by their digests.
-fn own_layers(assembled: &Assembled) -> Vec<Option<Digest>> {
+pub(crate) fn own_layers(assembled: &Assembled) -> Vec<Option<Digest>> {
     let layers = assembled.files.snapshot.layers().iter();
     layers.map(acetate_snapshot::Layer::diff_id).collect()
 }
 
 /// Notes which compressed layers an output consists of, but those that came compressed.
-fn note_forms(
+pub(crate) fn note_forms(
     runner: &StepRunner,
     recipe: Recipe,
     (plain, form): (&Image, &Image),

@@ -203,3 +203,19 @@ fn who_requires_signatures_reads_or_makes_what_nobody_signed() {
     assert!(n_compressed(&made) >= 3, "{}", made.stderr);
     assert_eq!(image.digest(), first.digest());
 }
+
+#[test]
+fn what_is_compressed_for_a_registry_is_given_too() {
+    if !acetate_tests::have("docker-registry") {
+        return;
+    }
+    let site = Site::new();
+    let registry = acetate_tests::Server::registry(site.world.dir());
+    let output = format!("-otype=registry,name={}/app:1", registry.address);
+    let root = crate::shared_cache::root(&site.world, "a");
+    let command = site.world.command_in(&root, &[&output, &site.to("")]);
+    acetate_tests::Outcome::of(command).ok();
+    let (_, taken) = build(&site.world, "b", "type=oci", &[&site.from()]);
+    assert_eq!(taken.ran(), Vec::<String>::new());
+    assert_eq!(n_compressed(&taken), 0, "{}", taken.stderr);
+}

@@ -32,6 +32,13 @@ pub(super) async fn ready(
     let forms = known.clone();
     let pack = move || export::packed(&images, &store, &wanted, &forms);
     let images = acetate_stdx::blocking(pack).await?;
+    for (one, image) in assembled.iter().zip(&images) {
+        // What was named without its bytes came from a cache, and is no news to one.
+        if known.is_empty() {
+            let own = export::own_layers(one);
+            export::note_forms(runner, options.recipe, (&one.image, image), &own);
+        }
+    }
     let mut blobs = BTreeMap::new();
     for (one, image) in assembled.iter().zip(&images) {
         let own = one.files.snapshot.layers().iter();
