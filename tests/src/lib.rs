@@ -32,7 +32,7 @@ pub use outcome::{Outcome, Step};
 pub use program::{acetate, acetate_path};
 pub use proxy::{Asked, Fault, Proxy};
 pub use running::Running;
-pub use tools::{Mounted, Server, have, is_root, needs_root, tool};
+pub use tools::{Mounted, Server, have, is_root, needs_root, peer, tool};
 pub use traces::{files_below, mounts_of, processes_of};
 pub use web::{Repository, Web};
 pub use world::World;

@@ -35,6 +35,25 @@ pub fn have(tool: &str) -> bool {
     false
 }
 
+/// A Go program that the setup of the suite builds; where it is not, the test is skipped, and in
+/// CI it fails if it could be built.
+#[expect(clippy::print_stderr, reason = "a skip must be visible")]
+pub fn peer(name: &str) -> Option<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let program = workspace.join("target/peers/bin").join(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    let can_be_built = Command::new("go").arg("version").output().is_ok()
+        || Path::new("/usr/local/go/bin/go").exists();
+    assert!(
+        !(is_ci() && can_be_built),
+        "`cargo xtask test setup` builds `{name}`"
+    );
+    eprintln!("skipped: needs target/peers/bin/{name}, which `cargo xtask peers` builds");
+    None
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "tests ask whether they run in CI"
@@ -57,7 +76,15 @@ impl Server {
     /// # Panics
     /// When it does not answer within ten seconds.
     pub fn registry(dir: &Path) -> Self {
-        Self::start(dir, "")
+        Self::start("docker-registry".as_ref(), dir, "")
+    }
+
+    /// The same with another program that takes the same file.
+    ///
+    /// # Panics
+    /// When it does not answer within ten seconds.
+    pub fn registry_by(program: &Path, dir: &Path) -> Self {
+        Self::start(program, dir, "")
     }
 
     /// The same, which lets in only who has the password `secret` of the user `user`.
@@ -71,12 +98,13 @@ impl Server {
         std::fs::write(&users, line).expect("the users are written");
         let path = users.display();
         Self::start(
+            "docker-registry".as_ref(),
             dir,
             &format!("auth: {{htpasswd: {{realm: r, path: {path}}}}}\n"),
         )
     }
 
-    fn start(dir: &Path, more: &str) -> Self {
+    fn start(program: &Path, dir: &Path, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|l| l.local_addr())
             .expect("a free port")
@@ -88,13 +116,14 @@ impl Server {
             dir.join("registry").display()
         );
         std::fs::write(&config, text).expect("the registry's config is written");
-        let child = Command::new("docker-registry")
+        let child = Command::new(program)
             .arg("serve")
             .arg(&config)
+            .env("OTEL_TRACES_EXPORTER", "none")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("docker-registry starts");
+            .expect("the registry starts");
         let server = Self { child, address };
         let end = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(&server.address).is_err() {

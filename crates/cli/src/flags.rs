@@ -138,7 +138,7 @@ pub(crate) struct BuildFlags {
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,
 
-    /// Ask for the newest image of every name again
+    /// Ask registries for every base image, also for those that are kept on this machine
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_missing_value = "true", default_value = "false", hide_default_value = true,
           value_parser = boolean)]

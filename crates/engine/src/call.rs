@@ -91,7 +91,8 @@ async fn lint(
             Linted::Done(result) => return Ok(result),
             Linted::Needs(needs, known) => (needs, known),
         };
-        let satisfied = pin::satisfy(needs, &mut pinned, contexts, engine, progress).await;
+        let names = pin::Names::KeptFirst;
+        let satisfied = pin::satisfy(needs, &mut pinned, names, contexts, engine, progress).await;
         match satisfied {
             Ok(()) => {}
             Err(BuildError::Dockerfile { diagnostics, .. }) => {

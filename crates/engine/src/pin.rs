@@ -27,6 +27,15 @@ pub(crate) struct Pinned {
     pub(crate) remotes: BTreeMap<RemoteNeed, Fetched>,
 }
 
+/// What names of images lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// What is kept here, else what the registry has.
+    KeptFirst,
+    /// What the registry has.
+    Registry,
+}
+
 /// A round makes at least one new pin; a Dockerfile that needs more than this is at fault.
 const MAX_ROUNDS: usize = 64;
 
@@ -40,17 +49,22 @@ pub(crate) async fn pin(
 ) -> Result<(Plan, Pinned), BuildError> {
     let plan_request = plan_request(request, contexts);
     let mut pinned = Pinned::default();
+    let names = if request.pull {
+        Names::Registry
+    } else {
+        Names::KeptFirst
+    };
     for _ in 0..MAX_ROUNDS {
         let planned = acetate_frontend::draft(dockerfile, &plan_request, &pinned.pins);
         match planned.map_err(|diagnostics| contexts.blame(diagnostics))? {
             Planned::Plan(mut plan) => {
                 // Files and fetches change nothing of a plan: it is not made again for them.
                 let needs = std::mem::take(&mut plan.needs);
-                satisfy(needs, &mut pinned, contexts, engine, progress).await?;
+                satisfy(needs, &mut pinned, names, contexts, engine, progress).await?;
                 return Ok((plan, pinned));
             }
             Planned::Needs(needs) => {
-                satisfy(needs, &mut pinned, contexts, engine, progress).await?;
+                satisfy(needs, &mut pinned, names, contexts, engine, progress).await?;
             }
         }
     }
@@ -85,6 +99,7 @@ pub(crate) fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanR
 pub(crate) async fn satisfy(
     needs: Vec<Need>,
     pinned: &mut Pinned,
+    names: Names,
     contexts: &Arc<Contexts>,
     engine: &Engine,
     progress: &Progress,
@@ -96,10 +111,19 @@ pub(crate) async fn satisfy(
         match need {
             Need::Image(need, span) => {
                 let source = source(&need, contexts)?;
+                let kept = match &source {
+                    ImageSource::Registry(name) if names == Names::KeptFirst => {
+                        engine.kept_base(name, &need.platform).await?
+                    }
+                    _ => None,
+                };
                 let (images, progress) = (Arc::clone(&engine.puller), progress.clone());
                 resolving.spawn(async move {
                     let step = progress.internal(&format!("[internal] load metadata for {source}"));
-                    let resolved = images.resolve(&source, &need.platform).await;
+                    let resolved = match kept {
+                        Some(kept) => Ok(kept),
+                        None => images.resolve(&source, &need.platform).await,
+                    };
                     let resolved = resolved.map_err(BuildError::from);
                     step.end(&resolved);
                     (need, span, resolved)

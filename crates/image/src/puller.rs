@@ -87,6 +87,26 @@ impl Puller {
         }
     }
 
+    /// Finds an image that the store holds with all its blobs. `root` is what its name led to, when
+    /// that is not the manifest itself.
+    ///
+    /// # Errors
+    /// [`ImageError`], when a document is gone or wrong.
+    pub async fn resolve_stored(
+        &self,
+        source: &ImageSource,
+        root: Option<Digest>,
+        manifest: &Descriptor,
+    ) -> Result<ResolvedImage, ImageError> {
+        let (origin, size) = (Origin::Store, Some(manifest.size));
+        let purpose = Purpose::Use;
+        let loaded = self.load(&origin, manifest.digest, size, purpose).await?;
+        let anything = Platform::host();
+        let mut found = self.descend(source, origin, loaded, &anything).await?;
+        found.root_digest = root.unwrap_or(found.root_digest);
+        Ok(found)
+    }
+
     async fn registry_root(
         &self,
         reference: &Reference,

@@ -91,6 +91,43 @@ fn images_are_listed_named_and_removed() {
 }
 
 #[test]
+fn a_name_of_this_machine_is_a_base() {
+    let world = World::of("FROM base\nRUN echo one > /one\nENV A=1\n");
+    // Nobody listens there: what is built on it can only come from here.
+    let name = "127.0.0.1:1/mine:1";
+    world.build(&[&format!("-t{name}")]).ok();
+    let text = format!("FROM {name}\nCOPY --from={name} /one /again\nRUN echo $A > /a\n");
+    world.dockerfile(&text);
+    let image = world.image(&[]);
+    assert_eq!((&*image.file("a"), &*image.file("again")), ("1\n", "one\n"));
+    // Its layers stay as long as the name.
+    world.acetate(&["prune", "--all", "--force"]).ok();
+    assert_eq!(world.image(&[]).config.rootfs, image.config.rootfs);
+    world.build(&["--pull"]).fails(&["127.0.0.1:1"]);
+    world.build(&["--platform=linux/s390x"]).fails(&["127.0.0.1:1"]);
+    world.acetate(&["image", "rm", name]).ok();
+    world.build(&[]).fails(&["127.0.0.1:1"]);
+}
+
+#[test]
+fn what_was_pulled_stays_the_base_until_it_is_pulled_again() {
+    let world = World::of("FROM base\nRUN echo one > /n\n");
+    let Some(server) = registry(&world) else {
+        return;
+    };
+    let name = format!("{}/base:1", server.address);
+    world.build(&["--push", &format!("-t{name}")]).ok();
+    out(&world, &["pull", &name]);
+    world.dockerfile("FROM base\nRUN echo two > /n\n");
+    world.build(&["--push", &format!("-t{name}")]).ok();
+    world.dockerfile(&format!("FROM {name}\nRUN cp /n /m\n"));
+    assert_eq!(world.image(&[]).file("m"), "one\n");
+    assert_eq!(world.image(&["--pull"]).file("m"), "two\n");
+    out(&world, &["pull", &name]);
+    assert_eq!(world.image(&[]).file("m"), "two\n");
+}
+
+#[test]
 fn inspect_and_history_tell_what_an_image_is_made_of() {
     let world = World::of(DOCKERFILE);
     world.build(&["-tapp"]).ok();

@@ -1,14 +1,12 @@
-//! `build --load`, into a scripted engine and into podman.
+//! `build --load`, into a scripted engine.
 #![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
 
-use acetate_tests::{World, have, needs_root, tool};
+use acetate_tests::World;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 const DOCKERFILE: &str = "
     FROM base
@@ -250,63 +248,4 @@ fn without_an_engine_nothing_is_built() {
         &["--load", "--platform=linux/amd64,linux/arm64"],
     )
     .fails(&["one platform"]);
-}
-
-/// A process that ends with this value.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-#[test]
-fn podman_has_what_was_loaded() {
-    // Podman is no peer that CI must have.
-    if Command::new("podman").arg("--version").output().is_err() {
-        eprintln!("skipped: `podman` is not installed");
-        return;
-    }
-    if needs_root() || !have("podman") {
-        return;
-    }
-    let world = World::of(DOCKERFILE);
-    let socket = world.dir().join("podman.sock");
-    // Podman takes only a short path for this.
-    let short = tempfile::tempdir_in("/tmp").unwrap();
-    let (root, run) = (world.fresh("podman-root"), short.path());
-    let flags = [
-        "--root".to_owned(),
-        root.display().to_string(),
-        "--runroot".to_owned(),
-        run.display().to_string(),
-        "--storage-driver=vfs".to_owned(),
-    ];
-    let host = format!("unix://{}", socket.display());
-    let service = Command::new("podman")
-        .args(&flags)
-        .args(["system", "service", "--time=0", &host])
-        .stdout(Stdio::null())
-        .spawn();
-    let _service = Service(service.unwrap());
-    let end = Instant::now() + Duration::from_secs(30);
-    while UnixStream::connect(&socket).is_err() {
-        assert!(Instant::now() < end, "podman does not answer");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    load(&world, &host, &["--load", "-tapp:1"]).ok();
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let format = ["image", "inspect", "--format", "{{.Config.Cmd}}", "app:1"];
-    let found = tool("podman", &[&flags[..], &format].concat());
-    assert_eq!(found.trim(), "[cat /one]");
-    // And it reads what `image save` writes.
-    let archive = world.dir().join("saved.tar").display().to_string();
-    world.build(&["-tother:1"]).ok();
-    world
-        .acetate(&["image", "save", "-o", &archive, "other:1"])
-        .ok();
-    let told = tool("podman", &[&flags[..], &["load", "-i", &archive]].concat());
-    assert!(told.contains("other:1"), "{told}");
 }

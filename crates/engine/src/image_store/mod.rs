@@ -1,5 +1,6 @@
 //! The images that are kept on this machine under names: listed, fetched, sent, saved and copied.
 
+mod base;
 mod copy;
 mod find;
 mod keep;
