@@ -237,6 +237,17 @@ pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
     (recipes, tars)
 }
 
+/// How layers that are made here are sure to be compressed, if anything wants that: by the first
+/// output that does.
+pub(crate) fn packing(request: &BuildRequest) -> Option<Recipe> {
+    let wanted = request.outputs.iter().filter_map(|output| match output {
+        OutputSpec::CacheOnly | OutputSpec::Image(_, Place { push: None, .. }) => None,
+        output => output.image().map(|options| options.recipe),
+    });
+    let mut packed = wanted.filter(|recipe| recipe.compression() != Compression::None);
+    packed.next()
+}
+
 /// Writes every output; returns what the names lead to in the first that has names.
 pub(crate) async fn export(
     runner: &Arc<StepRunner>,

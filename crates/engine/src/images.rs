@@ -9,7 +9,7 @@ use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, exp
 use acetate_cache::layout::INLINE_FIELD;
 use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
-use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
+use acetate_image::{Alongside, Image, ImageLayer, Permit, Recipe, ResolvedImage, Style, assemble};
 use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Reference, Timestamp};
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use serde_json::Value;
@@ -96,7 +96,8 @@ async fn finish_images(
         offer_unneeded(runner).await;
         runner.publisher.prepared(INLINE_PATIENCE).await;
     }
-    let sealed_images = seal_all(runner, lowered, (edges, outputs)).await?;
+    let sealed_images =
+        seal_all(runner, lowered, export::packing(request), (edges, outputs)).await?;
     let formed = bring_forms(runner, request, &sealed_images).await;
     let mut assembled = Vec::with_capacity(lowered.images.len());
     for (image, target, files, layers) in sealed_images {
@@ -172,6 +173,7 @@ fn told(
 async fn seal_all<'a>(
     runner: &StepRunner,
     lowered: &'a Lowered,
+    recipe: Option<Recipe>,
     (edges, outputs): (&[VertexId], &[Output]),
 ) -> Result<Vec<SealedImage<'a>>, FinishError> {
     let mut sealed_images = Vec::with_capacity(lowered.images.len());
@@ -188,7 +190,7 @@ async fn seal_all<'a>(
             let fetched = runner.blobs.ensure_own(&files.snapshot).await;
             fetched.map_err(|error| lost_or(error, target))?;
         }
-        let sealed = seal(runner, &files.snapshot, lowered.epoch).await;
+        let sealed = seal(runner, &files.snapshot, lowered.epoch, recipe).await;
         let layers = sealed.map_err(|error| lost_or(error, target))?;
         sealed_images.push((image, target, files, layers));
     }
@@ -240,23 +242,37 @@ pub(crate) fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {
 }
 
 /// Seals all layers of a chain, several at once; with an epoch no new file is younger than it.
+///
+/// What has to become a tar is compressed at the same time when an output is known to want that.
 async fn seal(
     runner: &StepRunner,
     snapshot: &Snapshot,
     epoch: Option<i64>,
+    recipe: Option<Recipe>,
 ) -> Result<Vec<ImageLayer>, FetchError> {
     let (snapshots, snapshot) = (runner.snapshots.clone(), snapshot.clone());
-    let blobs = Arc::clone(&runner.blobs);
+    let (blobs, store) = (Arc::clone(&runner.blobs), Arc::clone(&runner.store));
+    let permit = Permit::default();
     acetate_stdx::offload(move || {
         use rayon::prelude::*;
         let seal = |layer: &acetate_snapshot::Layer| {
-            let sealed = match epoch.map(Timestamp::from_secs) {
-                Some(limit) if blobs.is_imported(layer) => {
+            let mut alongside = recipe.map(|recipe| Alongside::new(&store, recipe, &permit));
+            let limit = epoch.map(Timestamp::from_secs);
+            let sealed = match (limit, &mut alongside) {
+                (Some(limit), _) if blobs.is_imported(layer) => {
                     snapshots.seal_clamped_blob(layer, limit)?
                 }
-                Some(limit) => snapshots.seal_clamped(layer, limit)?,
-                None => snapshots.seal(layer)?,
+                (Some(limit), Some(copy)) => snapshots.seal_clamped_with(layer, limit, copy)?,
+                (Some(limit), None) => snapshots.seal_clamped(layer, limit)?,
+                (None, Some(copy)) => snapshots.seal_with(layer, copy)?,
+                (None, None) => snapshots.seal(layer)?,
             };
+            if let Some(alongside) = alongside
+                && let Err(error) = alongside.finish(&sealed.diff_id)
+            {
+                // It is tried again when the output is written, and told then.
+                tracing::debug!(%error, "a layer is not compressed alongside");
+            }
             Ok(ImageLayer {
                 descriptor: sealed.blob.clone(),
                 diff_id: sealed.diff_id,

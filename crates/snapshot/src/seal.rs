@@ -17,13 +17,19 @@ use acetate_oci::{Descriptor, Digest, MediaType, Timestamp};
 use acetate_store::{Directory, Expect, FactKey, LayerRow, Object};
 use rustix::fs::OFlags;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 /// Seals a layer exactly once in this process; two processes do harmless double work.
-pub(crate) fn seal(snapshots: &Snapshots, layer: &Layer) -> Result<Arc<Sealed>, SnapshotError> {
+///
+/// `copy` gets the bytes of the tar, too, when one is made.
+pub(crate) fn seal(
+    snapshots: &Snapshots,
+    layer: &Layer,
+    copy: Option<&mut dyn Write>,
+) -> Result<Arc<Sealed>, SnapshotError> {
     if let Some(sealed) = usable(snapshots, layer)? {
         return Ok(sealed);
     }
@@ -35,9 +41,9 @@ pub(crate) fn seal(snapshots: &Snapshots, layer: &Layer) -> Result<Arc<Sealed>, 
         return Ok(sealed);
     }
     let differing = differing(snapshots, layer, &dir, &base)?;
-    let out = snapshots.0.store.blobs().writer()?;
+    let out = Both::new(snapshots.0.store.blobs().writer()?, copy);
     let (out, listing) = write_tar(&dir.path, differing, out, ClampTimes::Keep)?;
-    let ingested = out.commit(Expect::ANY)?;
+    let ingested = out.first.commit(Expect::ANY)?;
     let sealed = Arc::new(plain(ingested.digest, ingested.size));
     record(snapshots, layer, &sealed)?;
     listings::store(snapshots, layer, &listing);
@@ -51,8 +57,9 @@ pub(crate) fn clamped(
     snapshots: &Snapshots,
     layer: &Layer,
     limit: Timestamp,
+    copy: Option<&mut dyn Write>,
 ) -> Result<Arc<Sealed>, SnapshotError> {
-    let sealed = seal(snapshots, layer)?;
+    let sealed = seal(snapshots, layer, None)?;
     let is_late = |entry: &Entry| entry.mtime > limit;
     if matches!(layer.0.origin, Origin::Blob { .. })
         || !snapshots.listing(layer)?.entries().iter().any(is_late)
@@ -66,9 +73,9 @@ pub(crate) fn clamped(
     let dir = dirs::dir_form(snapshots, layer)?;
     let base = snapshots.merged(layer.base())?;
     let differing = differing(snapshots, layer, &dir, &base)?;
-    let out = snapshots.0.store.blobs().writer()?;
+    let out = Both::new(snapshots.0.store.blobs().writer()?, copy);
     let (out, _) = write_tar(&dir.path, differing, out, ClampTimes::To(limit))?;
-    let ingested = out.commit(Expect::ANY)?;
+    let ingested = out.first.commit(Expect::ANY)?;
     let mut fact = ingested.digest.as_bytes().to_vec();
     fact.extend(ingested.size.to_le_bytes());
     snapshots.0.store.index().put_facts(vec![(key, fact)]);
@@ -81,7 +88,7 @@ pub(crate) fn clamped_blob(
     layer: &Layer,
     limit: Timestamp,
 ) -> Result<Arc<Sealed>, SnapshotError> {
-    let sealed = seal(snapshots, layer)?;
+    let sealed = seal(snapshots, layer, None)?;
     let key = clamp_key(&sealed, limit);
     if let Some(known) = known_clamp(snapshots, &key)? {
         return Ok(Arc::new(known));
@@ -176,6 +183,32 @@ fn record(snapshots: &Snapshots, layer: &Layer, sealed: &Sealed) -> Result<(), S
     Ok(())
 }
 
+/// Writes everything twice when there is a second place.
+struct Both<'a, W> {
+    first: W,
+    second: Option<&'a mut dyn Write>,
+}
+
+impl<'a, W> Both<'a, W> {
+    fn new(first: W, second: Option<&'a mut dyn Write>) -> Self {
+        Self { first, second }
+    }
+}
+
+impl<W: Write> Write for Both<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.first.write(bytes)?;
+        if let Some(second) = &mut self.second {
+            second.write_all(&bytes[..n])?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.first.flush()
+    }
+}
+
 /// Returns what the layer changes, in normal form.
 fn differing(
     snapshots: &Snapshots,
@@ -230,11 +263,7 @@ pub(crate) fn write_tar<W: Write>(
     Ok((out, listing))
 }
 
-fn append<W: Write>(
-    tar: &mut TarWriter<W>,
-    root: &OwnedFd,
-    entry: &mut Entry,
-) -> std::io::Result<()> {
+fn append<W: Write>(tar: &mut TarWriter<W>, root: &OwnedFd, entry: &mut Entry) -> io::Result<()> {
     let EntryKind::File { size, .. } = entry.kind else {
         return tar.append(entry);
     };

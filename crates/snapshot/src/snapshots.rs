@@ -15,6 +15,7 @@ use acetate_stdx::clock::{Clock, SystemClock};
 use acetate_store::{BlobRef, LayerId, LayerRow, Object, Store};
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -201,7 +202,19 @@ impl Snapshots {
     ///
     /// A layer that came as a blob is sealed already. The listing then has all content digests.
     pub fn seal(&self, layer: &Layer) -> Result<Arc<Sealed>, SnapshotError> {
-        seal::seal(self, layer)
+        seal::seal(self, layer, None)
+    }
+
+    /// [`Self::seal`]; the bytes of the tar go to `copy`, too, when one has to be made.
+    ///
+    /// # Errors
+    /// Those of `copy` as well.
+    pub fn seal_with(
+        &self,
+        layer: &Layer,
+        copy: &mut dyn Write,
+    ) -> Result<Arc<Sealed>, SnapshotError> {
+        seal::seal(self, layer, Some(copy))
     }
 
     /// Seals a layer for an epoch: times after `limit` become `limit`. Layers that came as a blob
@@ -211,7 +224,21 @@ impl Snapshots {
         layer: &Layer,
         limit: Timestamp,
     ) -> Result<Arc<Sealed>, SnapshotError> {
-        seal::clamped(self, layer, limit)
+        seal::clamped(self, layer, limit, None)
+    }
+
+    /// [`Self::seal_clamped`]; the bytes of the clamped tar go to `copy`, too, when one has to be
+    /// made.
+    ///
+    /// # Errors
+    /// Those of `copy` as well.
+    pub fn seal_clamped_with(
+        &self,
+        layer: &Layer,
+        limit: Timestamp,
+        copy: &mut dyn Write,
+    ) -> Result<Arc<Sealed>, SnapshotError> {
+        seal::clamped(self, layer, limit, Some(copy))
     }
 
     /// The same for a layer that came as a blob from a build elsewhere, not from an image: the blob

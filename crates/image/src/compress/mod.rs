@@ -1,5 +1,6 @@
 //! Compressed forms of layers: made once, remembered by the store, the same on every machine.
 
+mod alongside;
 mod blocks;
 mod crew;
 mod form;
@@ -9,13 +10,14 @@ mod stargz;
 mod zstd;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use acetate_oci::{Compression, Descriptor, Digest, MediaType};
 use acetate_store::{BlobWriter, Expect, FactKey, Object, Store, StoreError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use self::alongside::{Alongside, Permit};
 pub use self::form::{FormOrigin, StoredForm};
 pub use self::recipe::{LevelError, Recipe, TypesError};
 
@@ -221,11 +223,23 @@ fn make(
 
 /// Compresses a whole tar into a new blob.
 fn write(
-    mut blob: BlobWriter,
+    blob: BlobWriter,
     reader: &mut LayerReader,
     recipe: Recipe,
     n_threads: usize,
     what: &str,
+) -> Result<Fact, ImageError> {
+    let fill = |out: &mut dyn Write| pipe(reader, out).map(drop);
+    write_with(blob, recipe, n_threads, what, fill)
+}
+
+/// Compresses the tar that `fill` writes into a new blob.
+fn write_with(
+    mut blob: BlobWriter,
+    recipe: Recipe,
+    n_threads: usize,
+    what: &str,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<Fact, ImageError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
@@ -239,23 +253,23 @@ fn write(
     let blob = match (recipe.shape(), recipe.compression()) {
         (Shape::Stargz, _) => {
             let mut writer = stargz::StargzWriter::new(blob, level, n_threads);
-            pipe(reader, &mut writer).map_err(failed)?;
+            fill(&mut writer).map_err(failed)?;
             let (blob, made) = writer.finish().map_err(failed)?;
             traits = Some(made);
             blob
         }
         (Shape::Stream, Compression::None) => {
-            pipe(reader, &mut blob).map_err(failed)?;
+            fill(&mut blob).map_err(failed)?;
             blob
         }
         (Shape::Stream, Compression::Gzip) => {
             let mut writer = gzip::writer(blob, level, n_threads);
-            pipe(reader, &mut writer).map_err(failed)?;
+            fill(&mut writer).map_err(failed)?;
             writer.finish().map_err(failed)?.0
         }
         (Shape::Stream, Compression::Zstd) => {
             let mut writer = zstd::writer(blob, level, n_threads);
-            pipe(reader, &mut writer).map_err(failed)?;
+            fill(&mut writer).map_err(failed)?;
             writer.finish().map_err(failed)?.0
         }
     };

@@ -55,7 +55,7 @@ impl Recipe {
     pub const fn new(kind: Compression) -> Self {
         let level = match kind {
             Compression::None => 0,
-            Compression::Gzip => 6,
+            Compression::Gzip => 4,
             Compression::Zstd => 3,
         };
         Self {
