@@ -101,10 +101,13 @@ fn a_name_of_this_machine_is_a_base() {
     let image = world.image(&[]);
     assert_eq!((&*image.file("a"), &*image.file("again")), ("1\n", "one\n"));
     // Its layers stay as long as the name.
-    world.acetate(&["prune", "--all", "--force"]).ok();
-    assert_eq!(world.image(&[]).config.rootfs, image.config.rootfs);
+    world.acetate(&["prune", "--force"]).ok();
+    let again = world.image(&[]).config.rootfs;
+    assert_eq!(again.diff_ids[..3], image.config.rootfs.diff_ids[..3]);
     world.build(&["--pull"]).fails(&["127.0.0.1:1"]);
-    world.build(&["--platform=linux/s390x"]).fails(&["127.0.0.1:1"]);
+    world
+        .build(&["--platform=linux/s390x"])
+        .fails(&["127.0.0.1:1"]);
     world.acetate(&["image", "rm", name]).ok();
     world.build(&[]).fails(&["127.0.0.1:1"]);
 }
