@@ -91,7 +91,7 @@ async fn lint(
             Linted::Done(result) => return Ok(result),
             Linted::Needs(needs, known) => (needs, known),
         };
-        let names = pin::Names::KeptFirst;
+        let names = pin::Names::KeptFirst(&request.platforms);
         let satisfied = pin::satisfy(needs, &mut pinned, names, contexts, engine, progress).await;
         match satisfied {
             Ok(()) => {}

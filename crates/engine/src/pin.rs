@@ -29,9 +29,10 @@ pub(crate) struct Pinned {
 
 /// What names of images lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Names {
-    /// What is kept here, else what the registry has.
-    KeptFirst,
+pub(crate) enum Names<'a> {
+    /// What is kept here for all of these platforms, else what the registry has: the platforms of
+    /// one image are not to come from two versions of its base.
+    KeptFirst(&'a [Platform]),
     /// What the registry has.
     Registry,
 }
@@ -52,7 +53,7 @@ pub(crate) async fn pin(
     let names = if request.pull {
         Names::Registry
     } else {
-        Names::KeptFirst
+        Names::KeptFirst(&request.platforms)
     };
     for _ in 0..MAX_ROUNDS {
         let planned = acetate_frontend::draft(dockerfile, &plan_request, &pinned.pins);
@@ -99,7 +100,7 @@ pub(crate) fn plan_request(request: &BuildRequest, contexts: &Contexts) -> PlanR
 pub(crate) async fn satisfy(
     needs: Vec<Need>,
     pinned: &mut Pinned,
-    names: Names,
+    names: Names<'_>,
     contexts: &Arc<Contexts>,
     engine: &Engine,
     progress: &Progress,
@@ -111,9 +112,9 @@ pub(crate) async fn satisfy(
         match need {
             Need::Image(need, span) => {
                 let source = source(&need, contexts)?;
-                let kept = match &source {
-                    ImageSource::Registry(name) if names == Names::KeptFirst => {
-                        engine.kept_base(name, &need.platform).await?
+                let kept = match (&source, names) {
+                    (ImageSource::Registry(name), Names::KeptFirst(all)) => {
+                        engine.kept_base(name, &need.platform, all).await?
                     }
                     _ => None,
                 };

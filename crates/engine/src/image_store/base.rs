@@ -6,7 +6,8 @@ use acetate_image::{ImageSource, ResolvedImage};
 use acetate_oci::{Platform, Reference};
 
 impl Engine {
-    /// The image of a name, when it is kept here for the platform; what is damaged counts as absent.
+    /// The image of a name, when it is kept here for the platform and for `all` others that are
+    /// built; what is damaged counts as absent.
     ///
     /// As with docker, what is here goes before what the registry has, and a name that was only ever
     /// given by `-t` is a base, too. A digest is no name: the store has what it leads to, or not.
@@ -17,6 +18,7 @@ impl Engine {
         &self,
         name: &Reference,
         platform: &Platform,
+        all: &[Platform],
     ) -> Result<Option<ResolvedImage>, BuildError> {
         if name.digest().is_some() {
             return Ok(None);
@@ -24,7 +26,9 @@ impl Engine {
         let Some(named) = names::find(&self.store, name)? else {
             return Ok(None);
         };
-        let Some(image) = chosen(&named, platform) else {
+        let image = chosen(&named, platform);
+        let has_all = all.iter().all(|other| chosen(&named, other).is_some());
+        let Some(image) = image.filter(|_| has_all) else {
             return Ok(None);
         };
         match self.resolve_kept(name, &named, image).await {

@@ -17,7 +17,7 @@ const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS3
 /// The same for a `config.json`.
 pub(crate) const AUTH: &str = "dXNlcjpzM2NyZXQ=";
 
-/// The programs that are registries; the second one is built by `cargo xtask peers`.
+/// The programs that are registries; the second one is built by the setup of the suite.
 pub(crate) fn programs() -> Vec<PathBuf> {
     let mut found = Vec::new();
     if have("docker-registry") {
@@ -27,19 +27,27 @@ pub(crate) fn programs() -> Vec<PathBuf> {
     found
 }
 
-/// A Go program that `cargo xtask peers` built.
+/// A Go program that the setup of the suite builds; where it is not, the test goes without it, and
+/// in CI it fails if it could be built.
+#[expect(clippy::print_stderr, reason = "a skip must be visible")]
 pub(crate) fn peer(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = root.join("../../target/peers/bin").join(name);
-    path.is_file().then_some(path)
+    if path.is_file() {
+        return Some(path);
+    }
+    let can_be_built = Command::new("go").arg("version").output().is_ok()
+        || Path::new("/usr/local/go/bin/go").exists();
+    assert!(
+        !(is_ci() && can_be_built),
+        "`cargo xtask test setup` builds `{name}`"
+    );
+    eprintln!("skipped: needs target/peers/bin/{name}, which `cargo xtask peers` builds");
+    None
 }
 
 /// True when a tool is installed; where it is not, the test is skipped, in CI it fails.
 #[expect(clippy::print_stderr, reason = "a skip must be visible")]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests ask whether they run in CI"
-)]
 pub(crate) fn have(tool: &str) -> bool {
     let mut command = Command::new(tool);
     command
@@ -50,10 +58,17 @@ pub(crate) fn have(tool: &str) -> bool {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         _ => return true,
     }
-    let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(!is_ci, "`{tool}` is missing, and CI must have it");
+    assert!(!is_ci(), "`{tool}` is missing, and CI must have it");
     eprintln!("skipped: `{tool}` is not installed");
     false
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests ask whether they run in CI"
+)]
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
 /// Runs a tool to its end and gives its standard output.
