@@ -245,14 +245,8 @@ impl Registries {
             .body(bytes);
         let response = self.send(site, &request, Tries::Many).await?;
         if !matches!(response.status(), 200..=202 | 204) {
-            return Err(match self.refusal(site, response, "send", &what).await {
-                RegistryError::NotFound { .. } => RegistryError::Refused {
-                    what: format!("send {what}"),
-                    status: 404,
-                    reason: ": there is no such repository, or it has to be made first".to_owned(),
-                },
-                error => error,
-            });
+            let refusal = self.refusal(site, response, "send", &what).await;
+            return Err(refusal.of_sending("send"));
         }
         let headers = response.headers();
         let announced = headers.get("docker-content-digest");
