@@ -26,6 +26,8 @@ pub enum BuildError {
         file: Arc<SourceFile>,
         /// What went wrong.
         message: String,
+        /// What to do about it, where that is known.
+        hint: Option<String>,
         /// The exit code of the process, if there was one.
         exit_code: Option<i32>,
     },
@@ -85,6 +87,16 @@ impl BuildError {
             return first.message.clone();
         }
         words(self)
+    }
+
+    /// What to do about it, where that is known and not said by the error itself.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Request { hint, .. } | Self::Step { hint, .. } => hint.as_deref(),
+            Self::Image(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            _ => None,
+        }
     }
 
     /// An error of a file that the user named; what was tried is the rest of "failed to".
