@@ -116,6 +116,8 @@ fn blobs_that_rot_are_made_again() {
 #[test]
 fn layers_that_a_cache_does_not_give_are_built_again() {
     let world = World::new(WORLD);
+    let lines: String = (0..300_000).map(|n| format!("line {n}\n")).collect();
+    world.write("shared", &lines);
     let Some(server) = registry(&world) else {
         return;
     };
@@ -123,7 +125,7 @@ fn layers_that_a_cache_does_not_give_are_built_again() {
     let flags = |url: String| {
         [
             format!("--cache-from=type=http,url={url}"),
-            format!("--cache-to=type=http,url={url}"),
+            format!("--cache-to=type=http,url={url},mode=max"),
         ]
     };
     let epoch = "--build-arg=SOURCE_DATE_EPOCH=0";
@@ -136,7 +138,7 @@ fn layers_that_a_cache_does_not_give_are_built_again() {
     let before = check(&world, &name);
     for share in [35, 100] {
         let proxy = Proxy::to(caches.address(), move |asked| {
-            let is_lost = asked.is_content() && asked.method == "GET" && asked.lot(1) % 100 < share;
+            let is_lost = asked.is_content() && asked.method != "PUT" && asked.lot(1) % 100 < share;
             if is_lost {
                 Fault::Status(404)
             } else {
@@ -151,7 +153,13 @@ fn layers_that_a_cache_does_not_give_are_built_again() {
         let name = format!("{}/app:1", fresh.address);
         let (root, tag) = (world.fresh("machine"), format!("-t{name}"));
         let args = ["--push", PLATFORMS, &tag, epoch, &from];
-        acetate_tests::Outcome::of(world.command_in(&root, &args)).ok();
+        let outcome = acetate_tests::Outcome::of(world.command_in(&root, &args)).ok();
+        assert!(outcome.ran().len() > 1, "{:?}", outcome.ran());
         assert_eq!(check(&world, &name), before, "{share}");
+        let mut seen = proxy.seen().into_iter();
+        assert!(
+            seen.any(|asked| asked.is_content()),
+            "nothing was asked for"
+        );
     }
 }
