@@ -13,6 +13,9 @@ use crate::auth::Intent;
 use crate::registries::{Registries, Site, Tries};
 use crate::{Name, Progress, RegistryError, Repository};
 
+/// How often a manifest is sent that the registry calls wrong.
+const N_MANIFEST_TRIES: u32 = 3;
+
 /// A blob on its way out.
 #[derive(Clone, Debug)]
 pub struct PushBlob {
@@ -243,7 +246,16 @@ impl Registries {
             .request(Method::Put, &format!("manifests/{name}"))?
             .header("content-type", media_type.as_str())
             .body(bytes);
-        let response = self.send(site, &request, Tries::Many).await?;
+        let mut n_tries = 1;
+        let response = loop {
+            let response = self.send(site, &request, Tries::Many).await?;
+            if response.status() != 400 || n_tries == N_MANIFEST_TRIES {
+                break response;
+            }
+            // Registries that keep files mix up manifests that several clients put at once.
+            self.net.pause(n_tries).await;
+            n_tries += 1;
+        };
         if !matches!(response.status(), 200..=202 | 204) {
             let refusal = self.refusal(site, response, "send", &what).await;
             return Err(refusal.of_sending("send"));

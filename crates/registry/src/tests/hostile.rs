@@ -231,3 +231,24 @@ async fn the_host_that_a_redirect_led_to_is_named_when_it_fails() {
     assert!(text.contains("`http://127.0.0.1:1/storage?...`"), "{text}");
     assert!(!text.contains("secret"), "{text}");
 }
+
+#[tokio::test]
+async fn a_manifest_that_is_called_wrong_once_is_sent_again() {
+    for n_wrong in [1, 2, 3] {
+        let fake = Fake::default();
+        let rules = fake.clone();
+        let n_puts = std::sync::atomic::AtomicUsize::new(0);
+        let server = FakeServer::start(move |seen, _| {
+            let is_put = seen.method == "PUT" && seen.target.contains("/manifests/");
+            if is_put && n_puts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < n_wrong {
+                return Reply::new(400, r#"{"errors":[{"message":"digest did not match"}]}"#);
+            }
+            rules.serve(seen)
+        });
+        let registries = anonymous();
+        let (to, manifest) = (app(&server), manifest("{}"));
+        let outcome = registries.put_manifest(&to, &tag(), &manifest).await;
+        assert_eq!(outcome.is_ok(), n_wrong < 3, "{outcome:?}");
+        assert_eq!(fake.manifest("1").is_some(), n_wrong < 3);
+    }
+}
