@@ -45,6 +45,7 @@ mod flags;
 mod full_disk;
 mod heredocs;
 mod ignore;
+mod image_faults;
 mod images;
 mod isolation;
 mod killed;
