@@ -92,13 +92,11 @@ impl Failure {
                 }
                 text + &format!("ERROR: failed to build: failed to solve: {message}\n")
             }
-            BuildError::Request {
-                message,
-                hint: Some(hint),
-            } => {
-                format!("ERROR: {message}\nhint: {hint}\n")
-            }
             error => format!("ERROR: {}\n", error.words()),
+        };
+        let text = match error.hint() {
+            Some(hint) => format!("{text}hint: {hint}\n"),
+            None => text,
         };
         Self { text, code: FAILED }
     }

@@ -62,6 +62,16 @@ pub(crate) enum FetchError {
     Snapshot(#[from] acetate_snapshot::SnapshotError),
 }
 
+impl FetchError {
+    /// True when nothing is left of a layer that it could be had from.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost(_) | Self::Snapshot(acetate_snapshot::SnapshotError::Lost(_))
+        )
+    }
+}
+
 impl std::fmt::Debug for Blobs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Blobs")

@@ -258,9 +258,9 @@ fn blame(failure: Failure<StepError>, graph: &BuildGraph, file: &Arc<SourceFile>
         return BuildError::Cancelled;
     };
     let meta = &graph.vertex(vertex).meta;
-    let (message, exit_code) = match &failure {
-        Failure::Step { error, .. } => (error.words(), error.exit_code()),
-        other => (other.to_string(), None),
+    let (message, hint, exit_code) = match &failure {
+        Failure::Step { error, .. } => (error.words(), error.advice(), error.exit_code()),
+        other => (other.to_string(), None, None),
     };
     if matches!(
         &failure,
@@ -276,6 +276,7 @@ fn blame(failure: Failure<StepError>, graph: &BuildGraph, file: &Arc<SourceFile>
         origin: meta.origin.clone(),
         file: Arc::clone(file),
         message,
+        hint,
         exit_code,
     }
 }

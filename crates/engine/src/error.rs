@@ -1,5 +1,7 @@
 use acetate_frontend::{Diagnostic, SourceFile};
 use acetate_graph::Origin;
+use acetate_image::ImageError;
+use acetate_store::StoreError;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub enum BuildError {
         file: Arc<SourceFile>,
         /// What went wrong.
         message: String,
+        /// What to do about it, where that is known.
+        hint: Option<String>,
         /// The exit code of the process, if there was one.
         exit_code: Option<i32>,
     },
@@ -52,7 +56,7 @@ pub enum BuildError {
     },
     /// An image cannot be resolved or fetched.
     #[error("failed to {0}")]
-    Image(#[from] acetate_image::ImageError),
+    Image(#[from] ImageError),
     /// A registry does not take what is pushed, or does not give what is asked for.
     #[error("failed to {0}")]
     Registry(#[from] acetate_registry::RegistryError),
@@ -64,7 +68,7 @@ pub enum BuildError {
     Remote(#[from] acetate_remote::RemoteError),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] acetate_store::StoreError),
+    Store(#[from] StoreError),
     /// A snapshot failed.
     #[error(transparent)]
     Snapshot(#[from] acetate_snapshot::SnapshotError),
@@ -85,6 +89,17 @@ impl BuildError {
             return first.message.clone();
         }
         words(self)
+    }
+
+    /// What to do about it, where that is known and not said by the error itself.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Request { hint, .. } | Self::Step { hint, .. } => hint.as_deref(),
+            Self::Image(ImageError::Store(error)) | Self::Store(error) => of_store(error),
+            Self::Image(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            _ => None,
+        }
     }
 
     /// An error of a file that the user named; what was tried is the rest of "failed to".
@@ -114,6 +129,11 @@ impl BuildError {
             hint: Some(hint.into()),
         }
     }
+}
+
+fn of_store(error: &StoreError) -> Option<&'static str> {
+    let is_full = matches!(error, StoreError::Full { .. });
+    is_full.then_some("make room: `acetate prune` removes what no image and no build needs")
 }
 
 /// An error and what it came from, in one line, without saying anything twice.

@@ -12,6 +12,7 @@ use acetate_graph::VertexId;
 use acetate_image::{Alongside, Image, ImageLayer, Permit, Recipe, ResolvedImage, Style, assemble};
 use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Reference, Timestamp};
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
+use acetate_store::LayerId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ impl<E: Into<BuildError>> From<E> for FinishError {
 pub(crate) struct Assembled {
     pub(crate) image: Image,
     pub(crate) files: Files,
+    /// Which of the demanded results it is made of; none for one without steps.
+    pub(crate) target: Option<usize>,
 }
 
 /// The layers of a resolved image as a snapshot takes them.
@@ -75,13 +78,17 @@ pub(crate) async fn finish(
     }
     let step = runner.progress.internal("exporting to image");
     let result = finish_images(runner, lowered, request, (edges, outputs), &tags).await;
-    let outcome = match &result {
+    step.end_as(outcome(&result));
+    result
+}
+
+/// How a step of making outputs is shown that ended so.
+pub(crate) fn outcome<T>(result: &Result<T, FinishError>) -> VertexOutcome {
+    match result {
         Ok(_) => VertexOutcome::Done,
         Err(FinishError::Lost(_)) => VertexOutcome::Cancelled,
         Err(FinishError::Build(error)) => VertexOutcome::Failed(error.words()),
-    };
-    step.end_as(outcome);
-    result
+    }
 }
 
 async fn finish_images(
@@ -117,7 +124,11 @@ async fn finish_images(
             inline.records(&diff_ids)
         });
         let image = put_together(image, &files, layers, lowered.epoch, inline)?;
-        assembled.push(Assembled { image, files });
+        assembled.push(Assembled {
+            image,
+            files,
+            target,
+        });
     }
     let results = Results {
         vertices: edges,
@@ -222,6 +233,15 @@ async fn bring_forms(
         Tars::Needed => BTreeSet::new(),
         Tars::Unneeded => formed,
     }
+}
+
+/// The result that has a layer, to be made again when the layer is gone.
+pub(crate) fn target_of(assembled: &[Assembled], layer: LayerId) -> Option<usize> {
+    let has = |one: &&Assembled| {
+        let mut layers = one.files.snapshot.layers().iter();
+        layers.any(|own| own.id() == layer)
+    };
+    assembled.iter().filter(has).find_map(|one| one.target)
 }
 
 pub(crate) fn lost_or(error: FetchError, target: Option<usize>) -> FinishError {

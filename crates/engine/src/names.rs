@@ -49,7 +49,7 @@ pub(crate) fn write(
         return Ok(());
     }
     let mut images = Vec::with_capacity(assembled.len());
-    for Assembled { image, files } in assembled {
+    for Assembled { image, files, .. } in assembled {
         for bytes in [&image.config_bytes, &image.manifest_bytes] {
             store
                 .blobs()

@@ -9,7 +9,7 @@ use acetate_store::StoreError;
 /// An image that could not be resolved or fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The name, tag, digest or blob does not exist at the source.
+    /// The name, tag, digest or blob does not exist in a layout or in the store.
     #[error("find {what}")]
     NotFound {
         /// What was looked for, and where.
@@ -52,9 +52,9 @@ pub enum ImageError {
         /// Why not.
         reason: String,
     },
-    /// The registry does not let us in, or does not answer as it should.
+    /// The registry does not have it, does not let us in, or does not answer as it should.
     #[error(transparent)]
-    Registry(RegistryError),
+    Registry(#[from] RegistryError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,17 +69,21 @@ pub enum ImageError {
     },
 }
 
-impl From<RegistryError> for ImageError {
-    fn from(error: RegistryError) -> Self {
-        match error {
-            RegistryError::NotFound { what } => Self::NotFound { what },
-            RegistryError::Corrupt { what, reason } => Self::Corrupt { what, reason },
-            error => Self::Registry(error),
+impl ImageError {
+    /// What to do about it, where that is known and not said by the error itself.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Corrupt { .. } => {
+                Some("it was damaged on its way or made wrongly: get it again, or make it anew")
+            }
+            Self::Unsupported { .. } => {
+                Some("it was made for another kind of program: pull it with the tool that made it")
+            }
+            _ => None,
         }
     }
-}
 
-impl ImageError {
     #[expect(
         clippy::needless_pass_by_value,
         reason = "what is passed was made for the error, or is one that ends here"

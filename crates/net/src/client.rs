@@ -62,8 +62,8 @@ impl Clients {
 
 /// How one try ended when it brought no answer.
 enum Failed {
-    /// No answer arrived; another try may bring one.
-    Sending(reqwest::Error),
+    /// No answer arrived from this address; another try may bring one.
+    Sending(String, reqwest::Error),
     /// Another try cannot help.
     Final(NetError),
 }
@@ -114,10 +114,10 @@ impl NetClient {
                     _ => return Ok(response),
                 },
                 Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Sending(error)) if last => {
-                    return Err(unreachable_error(request, n_tries, error));
+                Err(Failed::Sending(url, error)) if last => {
+                    return Err(unreachable_error(url, n_tries, error));
                 }
-                Err(Failed::Sending(error)) => {
+                Err(Failed::Sending(_, error)) => {
                     tracing::debug!(%request, n_tries, cause = root_cause(&error), "trying again");
                     delay(&self.inner.limits, n_tries)
                 }
@@ -133,7 +133,7 @@ impl NetClient {
     pub async fn attempt(&self, request: &Request) -> Result<Response, NetError> {
         self.follow(request).await.map_err(|failed| match failed {
             Failed::Final(error) => error,
-            Failed::Sending(error) => unreachable_error(request, 1, error),
+            Failed::Sending(url, error) => unreachable_error(url, 1, error),
         })
     }
 
@@ -241,9 +241,10 @@ impl NetClient {
             Ok(response) => Ok(Response::new(response, self.inner.limits.idle_timeout)),
             // A header that is not text: the same on every try.
             Err(error) if error.is_builder() => {
-                Err(Failed::Final(unreachable_error(request, 1, error)))
+                Err(Failed::Final(unreachable_error(shown(url), 1, error)))
             }
-            Err(error) => Err(Failed::Sending(error)),
+            // Where a redirect led, if there was one: that host is the one to look at.
+            Err(error) => Err(Failed::Sending(shown(url), error)),
         }
     }
 
@@ -336,16 +337,16 @@ fn target(response: &Response, method: Method) -> Option<Result<Url, NetError>> 
     })
 }
 
-fn unreachable_error(request: &Request, n_tries: u32, error: reqwest::Error) -> NetError {
+fn unreachable_error(url: String, n_tries: u32, error: reqwest::Error) -> NetError {
     let reason = if error.is_timeout() {
         "no answer within the time limit".to_owned()
     } else {
         root_cause(&error)
     };
     NetError::Unreachable {
-        url: shown(&request.url),
+        url,
         n_tries,
         reason,
-        source: error.without_url(),
+        cause: error.without_url(),
     }
 }

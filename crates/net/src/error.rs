@@ -36,7 +36,7 @@ pub enum NetError {
         reason: String,
     },
     /// No connection, or none that carried an answer; all retries are spent.
-    #[error("reach `{url}` ({n_tries} tries): {reason}")]
+    #[error("reach `{url}` ({}): {reason}", tries(*n_tries))]
     Unreachable {
         /// The address asked for.
         url: String,
@@ -44,9 +44,8 @@ pub enum NetError {
         n_tries: u32,
         /// The innermost cause.
         reason: String,
-        /// The client's own error.
-        #[source]
-        source: reqwest::Error,
+        /// The client's own error; no source, since its layers say the same in other words.
+        cause: reqwest::Error,
     },
     /// The body stopped before its end: a reset, a silence, or fewer bytes than announced.
     #[error("read the answer of `{url}` after {n_bytes} bytes: {reason}")]
@@ -58,8 +57,7 @@ pub enum NetError {
         /// The innermost cause.
         reason: String,
         /// The client's own error, if it was not the time limit.
-        #[source]
-        source: Option<reqwest::Error>,
+        cause: Option<reqwest::Error>,
     },
     /// The body is larger than the caller allows.
     #[error("read the answer of `{url}`: larger than the limit of {limit} bytes")]
@@ -110,4 +108,11 @@ pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+fn tries(n: u32) -> String {
+    match n {
+        1 => "1 try".to_owned(),
+        n => format!("{n} tries"),
+    }
 }

@@ -109,7 +109,7 @@ impl Response {
             url: shown(self.inner.url()),
             n_bytes: self.n_read,
             reason,
-            source: source.map(reqwest::Error::without_url),
+            cause: source.map(reqwest::Error::without_url),
         }
     }
 

@@ -95,11 +95,11 @@ impl SocketClient {
         limit: usize,
     ) -> Result<SocketAnswer, NetError> {
         let shown = format!("unix://{}{path}", self.path.display());
-        let unreachable = |source: reqwest::Error| NetError::Unreachable {
+        let unreachable = |cause: reqwest::Error| NetError::Unreachable {
             url: shown.clone(),
             n_tries: 1,
-            reason: innermost(&source),
-            source,
+            reason: innermost(&cause),
+            cause,
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();

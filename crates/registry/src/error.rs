@@ -25,6 +25,15 @@ pub enum RegistryError {
         /// What to do.
         hint: String,
     },
+    /// The token server that the registry names gives no token.
+    #[error("{what}: {source}")]
+    Token {
+        /// What was tried.
+        what: String,
+        /// What went wrong between us and that server.
+        #[source]
+        source: Box<RegistryError>,
+    },
     /// Bytes, sizes or structure do not match what was promised.
     #[error("trust {what}: {reason}")]
     Corrupt {
@@ -74,6 +83,18 @@ impl RegistryError {
         Self::Corrupt {
             what: what.into(),
             reason: reason.into(),
+        }
+    }
+
+    /// What is not found where something is sent is the place itself.
+    pub(crate) fn of_sending(self, verb: &str) -> Self {
+        match self {
+            Self::NotFound { what } => Self::Refused {
+                what: format!("{verb} {what}"),
+                status: 404,
+                reason: ": there is no such repository, or it has to be made first".to_owned(),
+            },
+            error => error,
         }
     }
 

@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 mod access;
+mod advice;
 mod auth;
 mod credentials;
 mod delete;

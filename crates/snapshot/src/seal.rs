@@ -35,6 +35,10 @@ pub(crate) fn seal(
     }
     // Found before the lock: making a directory form takes the same lock.
     let dir = dirs::dir_form(snapshots, layer)?;
+    if !dir.path.is_dir() {
+        // It was there once in this process, and somebody removed it since.
+        return Err(SnapshotError::Lost(layer.id().to_string()));
+    }
     let base = snapshots.merged(layer.base())?;
     let _work = layer.0.work.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(sealed) = usable(snapshots, layer)? {

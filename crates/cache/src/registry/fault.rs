@@ -54,6 +54,7 @@ pub(super) fn cause(error: &RegistryError) -> Cause {
             413 | 507 => Cause::Full,
             _ => Cause::Failing,
         },
+        RegistryError::Token { source, .. } => cause(source),
         RegistryError::Helper { .. } | RegistryError::Settings(_) => Cause::Unauthorized,
         RegistryError::Source { .. } => Cause::Failing,
     }

@@ -4,11 +4,14 @@ use super::keep::Whole;
 use crate::{BuildError, Engine};
 use acetate_image::{ArchivedImage, ImageSource, LayoutSource, WholeImage, read_docker_archive};
 use acetate_oci::{Compression, Descriptor, Digest, Reference};
-use acetate_store::{ScratchDir, Store};
+use acetate_store::{ScratchDir, Store, StoreError};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes of an archive that are unpacked at a time.
+const PIECE: usize = 256 << 10;
 
 /// An image that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +160,7 @@ enum Unreadable {
     #[error(transparent)]
     Input(#[from] io::Error),
     #[error(transparent)]
-    Store(#[from] acetate_store::StoreError),
+    Store(#[from] StoreError),
 }
 
 fn seekable(store: &Store, path: &Path) -> Result<Seekable, Unreadable> {
@@ -185,11 +188,28 @@ fn seekable(store: &Store, path: &Path) -> Result<Seekable, Unreadable> {
     let mut plain = acetate_image::unpacked(whole, compression)?;
     let scratch = store.scratch()?;
     let copy = scratch.path().join("archive.tar");
-    io::copy(&mut plain, &mut File::create_new(&copy)?)?;
+    copy_to(&mut plain, &copy)?;
     Ok(Seekable {
         path: copy,
         _scratch: Some(scratch),
     })
+}
+
+/// Writes what is read into a new file of the state directory.
+fn copy_to(reader: &mut dyn Read, path: &Path) -> Result<(), Unreadable> {
+    let failed = |error| StoreError::io("write", path, error);
+    let mut file = File::create_new(path).map_err(failed)?;
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let n = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        // Told apart from what is wrong with the archive: the disk may be full.
+        file.write_all(&buffer[..n]).map_err(failed)?;
+    }
 }
 
 /// The name that an image gets: the one that was asked for, else its own.

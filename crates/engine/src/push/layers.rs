@@ -1,9 +1,11 @@
 //! What the layers of images are as they are pushed, known without their bytes where that is possible.
 
+use super::fault::Fault;
 use super::source::LayerSource;
 use crate::ImageOptions;
+use crate::blobs::FetchError;
 use crate::export;
-use crate::images::{Assembled, FinishError, lost_or};
+use crate::images::{Assembled, FinishError, lost_or, target_of};
 use crate::runner::StepRunner;
 use acetate_image::{Force, Image, ImageLayer};
 use acetate_oci::{Compression, Descriptor, Digest};
@@ -17,6 +19,8 @@ pub(super) struct Ready {
     pub(super) images: Vec<Image>,
     /// Their layers.
     pub(super) blobs: Vec<PushBlob>,
+    /// What turns out to be wrong with them while they are sent.
+    pub(super) fault: Fault,
 }
 
 /// Gives the images with layers in the form that they are pushed in.
@@ -40,16 +44,18 @@ pub(super) async fn ready(
         }
     }
     let mut blobs = BTreeMap::new();
+    let fault = Fault::default();
     for (one, image) in assembled.iter().zip(&images) {
         let own = one.files.snapshot.layers().iter();
         for ((layer, plain), form) in own.zip(&one.image.layers).zip(&image.layers) {
-            let blob = || blob(runner, (layer, plain, form), options);
+            let blob = || blob(runner, (layer, plain, form), options, &fault);
             blobs.entry(form.descriptor.digest).or_insert_with(blob);
         }
     }
     Ok(Ready {
         images,
         blobs: blobs.into_values().collect(),
+        fault,
     })
 }
 
@@ -57,6 +63,7 @@ fn blob(
     runner: &Arc<StepRunner>,
     (layer, plain, form): (&Layer, &ImageLayer, &ImageLayer),
     options: &ImageOptions,
+    fault: &Fault,
 ) -> PushBlob {
     let digest = form.descriptor.digest;
     let is_form = digest != plain.descriptor.digest;
@@ -68,6 +75,7 @@ fn blob(
             digest,
             layer: layer.clone(),
             form: is_form.then(|| (plain.clone(), options.recipe)),
+            fault: fault.clone(),
         }),
         mount_from: runner.blobs.repositories(&digest),
     }
@@ -128,7 +136,13 @@ async fn fetch_rest(
             .collect();
     }
     let fetched = runner.blobs.fetch(rest).await;
-    fetched.map_err(|error| lost_or(error, (assembled.len() == 1).then_some(0)))
+    fetched.map_err(|error| {
+        let target = match &error {
+            FetchError::Lost(layer) => target_of(assembled, *layer),
+            _ => None,
+        };
+        lost_or(error, target)
+    })
 }
 
 /// The layers that came from caches as plain tars and are not here.

@@ -1,13 +1,14 @@
 //! Gives images to registries, and fetches and compresses nothing that they have.
 
+mod fault;
 mod layers;
 mod source;
 
 use crate::attesting::Attestations;
 use crate::export;
-use crate::images::{Assembled, FinishError};
+use crate::images::{Assembled, FinishError, outcome};
 use crate::runner::StepRunner;
-use crate::{BuildError, BuildRequest, ImageOptions, Push};
+use crate::{BuildRequest, ImageOptions, Push};
 use acetate_image::{Bundle, Image};
 use acetate_oci::{Descriptor, Reference};
 use acetate_registry::{
@@ -53,16 +54,18 @@ pub(crate) async fn push(
         let step = runner.progress.internal(&format!("pushing {repository}"));
         let shipment = shipment(&bundle, blobs.clone(), tags);
         let sent = send(runner, &repository, &shipment, pushing.how).await;
-        let sent = sent.map_err(BuildError::from);
-        if let Ok(report) = &sent {
-            step.note(&format!(
+        let sent = sent.map_err(|error| ready.fault.or(error.into(), assembled));
+        match &sent {
+            Ok(report) => step.note(&format!(
                 "{} of {} blobs sent, {} bytes",
                 report.n_sent,
                 shipment.blobs.len(),
                 report.n_bytes
-            ));
+            )),
+            Err(FinishError::Lost(_)) => step.note("a layer is gone and is made again"),
+            Err(FinishError::Build(_)) => {}
         }
-        step.end(&sent);
+        step.end_as(outcome(&sent));
         sent?;
         done.push(repository);
     }

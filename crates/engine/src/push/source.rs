@@ -1,10 +1,13 @@
 //! Bytes of layers that come when a registry asks for them.
 
+use super::fault::Fault;
+use crate::blobs::{FetchError, is_pulled};
 use crate::runner::StepRunner;
 use acetate_image::{ImageLayer, Recipe};
 use acetate_oci::{Compression, Digest};
 use acetate_registry::BlobSource;
 use acetate_snapshot::Layer;
+use acetate_store::BlobReader;
 use std::io::{self, Read};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -20,6 +23,8 @@ pub(super) struct LayerSource {
     pub(super) layer: Layer,
     /// The layer as it is uncompressed, and how it is compressed; none for blobs of images.
     pub(super) form: Option<(ImageLayer, Recipe)>,
+    /// Where it is noted what is wrong with the blob.
+    pub(super) fault: Fault,
 }
 
 impl std::fmt::Debug for LayerSource {
@@ -30,12 +35,17 @@ impl std::fmt::Debug for LayerSource {
 
 impl BlobSource for LayerSource {
     fn open(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
-        self.bring()?;
-        let blob = self.runner.store.blobs().open(&self.digest)?;
-        let mut blob = blob.ok_or_else(|| {
+        let brought = self.bring();
+        let blob = brought.and_then(|()| Ok(self.runner.store.blobs().open(&self.digest)?))?;
+        let blob = blob.ok_or_else(|| {
+            self.fault.note_gone(self.layer.id());
             let words = format!("the blob `{}` is gone", self.digest);
             io::Error::new(io::ErrorKind::NotFound, words)
         })?;
+        let mut blob = Noted {
+            blob,
+            fault: self.fault.clone(),
+        };
         // Read and not skipped: damage is found by reading all of it.
         io::copy(&mut (&mut blob).take(offset), &mut io::sink())?;
         Ok(Box::new(blob))
@@ -61,8 +71,7 @@ impl LayerSource {
                 return Ok(());
             }
         }
-        let fetch = self.runner.blobs.fetch(vec![self.layer.clone()]);
-        self.handle.block_on(fetch).map_err(io::Error::other)?;
+        self.bring_layer()?;
         match &self.form {
             Some((plain, recipe)) if recipe.compression() != Compression::None => {
                 let force = acetate_image::Force::Plain;
@@ -71,5 +80,35 @@ impl LayerSource {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Brings the layer as it is uncompressed: from where it was pulled, or out of its directory.
+    fn bring_layer(&self) -> io::Result<()> {
+        let brought = if is_pulled(&self.layer) {
+            let fetch = self.runner.blobs.fetch(vec![self.layer.clone()]);
+            self.handle.block_on(fetch)
+        } else {
+            let sealed = self.runner.snapshots.seal(&self.layer);
+            sealed.map(drop).map_err(FetchError::from)
+        };
+        brought.map_err(|error| {
+            if error.is_lost() {
+                self.fault.note_gone(self.layer.id());
+            }
+            io::Error::other(crate::error::words(&error))
+        })
+    }
+}
+
+/// The bytes of a blob, whose damage is noted.
+struct Noted {
+    blob: BlobReader,
+    fault: Fault,
+}
+
+impl Read for Noted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.blob.read(buffer);
+        read.inspect_err(|error| self.fault.note(error))
     }
 }

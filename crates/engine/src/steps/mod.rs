@@ -106,6 +106,14 @@ impl StepError {
         crate::error::words(self)
     }
 
+    /// What to do about it, where that is known.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Fetch(FetchError::Image(error)) => error.hint().map(str::to_owned),
+            _ => None,
+        }
+    }
+
     /// The exit code of the process, if one ran.
     pub(crate) fn exit_code(&self) -> Option<i32> {
         match self {

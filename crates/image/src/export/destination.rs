@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use acetate_stdx::lock::{FileLock, Sharing, Target};
+
 use super::ExportError;
+
+/// How the names of files end that are still written.
+const SUFFIX: &str = ".partial";
 
 /// A file, or a stream such as the standard output.
 pub enum Destination {
@@ -95,9 +100,14 @@ fn fill_buffered(
 }
 
 /// A file beside its final place; dropped before [`Self::publish`] it vanishes.
+///
+/// It is locked as long as it is written, so that the next writer knows those of processes that were
+/// killed, and removes them.
 pub(super) struct Partial {
     pub(super) file: File,
     path: Option<PathBuf>,
+    /// None where the file system knows no locks; nobody removes it there.
+    _lock: Option<FileLock>,
 }
 
 impl Partial {
@@ -110,18 +120,32 @@ impl Partial {
                 reason: "it names no file".to_owned(),
             });
         };
+        remove_left(target, &name.to_string_lossy());
         loop {
             let n = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = format!(
-                ".{}.{}-{n}.partial",
+                ".{}.{}-{n}{SUFFIX}",
                 name.to_string_lossy(),
                 std::process::id()
             );
             let path = target.with_file_name(name);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    let path = Some(path);
-                    return Ok(Self { file, path });
+                    let lock = match lock(&path) {
+                        // Somebody took it for one that was left, before it was locked.
+                        Ok(None) => continue,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        Ok(lock) => lock,
+                        Err(error) => {
+                            tracing::debug!(%error, "a partial file cannot be locked");
+                            None
+                        }
+                    };
+                    return Ok(Self {
+                        file,
+                        path: Some(path),
+                        _lock: lock,
+                    });
                 }
                 // Of a process that was killed and whose id has come again.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -139,6 +163,36 @@ impl Partial {
             return Err(ExportError::io("rename a file to", target)(error));
         }
         Ok(())
+    }
+}
+
+fn lock(path: &Path) -> io::Result<Option<FileLock>> {
+    FileLock::acquire_now(path, Target::Existing, Sharing::Exclusive)
+}
+
+/// Removes the partial files of one target whose writers are gone.
+fn remove_left(target: &Path, name: &str) {
+    let dir = match target.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    };
+    // What is wrong with the directory is told when the file is made.
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let own = entry.file_name();
+        let own = own.to_string_lossy();
+        let is_one = own
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_prefix(name))
+            .and_then(|rest| rest.strip_prefix('.'))
+            .and_then(|rest| rest.strip_suffix(SUFFIX))
+            .is_some_and(|ids| ids.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
+        if !is_one {
+            continue;
+        }
+        let removed = lock(&entry.path()).and_then(|lock| lock.map_or(Ok(()), FileLock::remove));
+        if let Err(error) = removed {
+            tracing::debug!(path = %entry.path().display(), %error, "left a partial file behind");
+        }
     }
 }
 
@@ -180,6 +234,41 @@ mod tests {
         write(&destination, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_killed_writers_left_goes_and_what_is_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.tar");
+        for left in [".out.tar.1-0.partial", ".out.tar.77-12.partial"] {
+            std::fs::write(dir.path().join(left), "half").unwrap();
+        }
+        for other in [
+            ".out.tar.x.partial",
+            ".else.tar.1-0.partial",
+            "out.tar.1-0.partial",
+        ] {
+            std::fs::write(dir.path().join(other), "not ours").unwrap();
+        }
+        let mut first = Partial::create(&path).unwrap();
+        first.file.write_all(b"first").unwrap();
+        write(&Destination::File(path.clone()), b"second").unwrap();
+        first.publish(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                ".else.tar.1-0.partial",
+                ".out.tar.x.partial",
+                "out.tar",
+                "out.tar.1-0.partial"
+            ]
+        );
     }
 
     #[test]

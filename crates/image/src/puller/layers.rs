@@ -1,6 +1,7 @@
 //! Fetches layer blobs, each once.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use acetate_oci::{Descriptor, Digest, Reference};
@@ -110,8 +111,9 @@ impl Puller {
                 .blob(repository, layer, &sender, &NoProgress)
                 .await
         };
+        let root = self.store.root().to_owned();
         let (downloaded, written) =
-            tokio::join!(download, blocking(move || write(writer, receiver)));
+            tokio::join!(download, blocking(move || write(&root, writer, receiver)));
         // A full disk ends the download early: it is the cause to report.
         let writer = written?;
         Ok((writer, downloaded?))
@@ -148,12 +150,14 @@ pub(super) fn pin(store: &Store, digest: Digest) -> Result<bool, StoreError> {
 }
 
 fn write(
+    root: &Path,
     mut writer: BlobWriter,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> Result<BlobWriter, StoreError> {
     while let Some(piece) = pieces.blocking_recv() {
-        let outcome = writer.write_all((*piece).as_ref());
-        outcome.map_err(|error| StoreError::io("write", "a layer blob".as_ref(), error))?;
+        writer
+            .write_all((*piece).as_ref())
+            .map_err(|error| StoreError::io("write", root, error))?;
     }
     Ok(writer)
 }

@@ -194,7 +194,10 @@ async fn logins_and_refusals_are_named() {
     );
     assert!(error.to_string().contains("wants a login"), "{error}");
     let error = failure(Files::new(), serve).await;
-    assert!(matches!(&error, ImageError::NotFound { .. }), "{error}");
+    assert!(
+        matches!(&error, ImageError::Registry(RegistryError::NotFound { .. })),
+        "{error}"
+    );
     let error = failure(Files::new(), |_, _| {
         Reply::new(403, r#"{"errors":[{"message":"go away"}]}"#)
     })
@@ -326,8 +329,8 @@ async fn wrong_bytes_are_refused() {
         (change(|bytes| bytes.push(0)), "is larger than"),
     ] {
         let error = failure(files, serve).await;
-        assert!(matches!(&error, ImageError::Corrupt { .. }), "{error}");
         let text = error.to_string();
+        assert!(text.starts_with("trust "), "{text}");
         assert!(
             text.contains(words) && text.contains(&large.to_string()),
             "{text}"
@@ -344,7 +347,7 @@ async fn manifests_must_match_what_is_promised() {
     })
     .await;
     assert!(
-        matches!(announced, ImageError::Corrupt { .. }),
+        announced.to_string().starts_with("trust the manifest"),
         "{announced}"
     );
     let mut large = files.clone();

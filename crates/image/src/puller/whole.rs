@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use acetate_oci::{Descriptor, Digest, MediaType};
+use acetate_oci::{Descriptor, Digest, DigestHasher, MediaType};
 use acetate_registry::{BlobSource, NoProgress, Piece, Registries, Repository};
 use futures_util::stream::{self, TryStreamExt};
 use tokio::runtime::Handle;
@@ -149,12 +149,8 @@ impl Puller {
         let mut pending = vec![(entry, root, 0)];
         let mut found = Vec::new();
         while let Some((entry, loaded, depth)) = pending.pop() {
-            if depth > DEPTH_LIMIT || found.len() > DOCUMENT_LIMIT {
-                let reason = "its indexes lie too deep within each other or are too many";
-                return Err(ImageError::corrupt(
-                    format!("`{}`", whole.root.digest),
-                    reason,
-                ));
+            if depth > DEPTH_LIMIT {
+                return Err(too_many(whole.root.digest));
             }
             let is_index = matches!(loaded.document, Document::Index(_));
             match loaded.document {
@@ -162,6 +158,10 @@ impl Puller {
                     for child in index.manifests.into_iter().rev() {
                         if !seen.insert(child.digest) {
                             continue;
+                        }
+                        // Before it is asked for: an index is small, and what it names is not.
+                        if seen.len() > DOCUMENT_LIMIT {
+                            return Err(too_many(whole.root.digest));
                         }
                         let loaded = self.any(origin, &child).await?;
                         pending.push((child, loaded, depth + 1));
@@ -187,6 +187,11 @@ impl Puller {
     }
 }
 
+fn too_many(root: Digest) -> ImageError {
+    let reason = "its indexes lie too deep within each other or are too many";
+    ImageError::corrupt(format!("`{root}`"), reason)
+}
+
 /// The type of a document, also where it does not say so itself.
 fn kind(document: &Document) -> MediaType {
     let (own, usual) = match document {
@@ -205,8 +210,8 @@ impl BlobOrigin {
         }
     }
 
-    /// The bytes of a blob for a push, which begin to come when they are asked for. They are checked
-    /// by whoever takes them.
+    /// The bytes of a blob for a push, which begin to come when they are asked for. The last of them
+    /// are given only when all of them have the digest.
     ///
     /// # Panics
     /// Outside of a runtime.
@@ -231,19 +236,59 @@ impl BlobSource for Streamed {
     fn open(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
         let digest = &self.blob.digest;
         let gone = || io::Error::new(io::ErrorKind::NotFound, format!("`{digest}` is gone"));
-        let mut reader: Box<dyn Read + Send> = match &self.origin.origin {
+        let reader: Box<dyn Read + Send> = match &self.origin.origin {
             Origin::Registry(reference) => self.download(Repository::from(reference)),
             Origin::Layout(layout) => {
                 let blob = layout.blob(digest).map_err(io::Error::other)?;
                 blob.ok_or_else(gone)?.reader
             }
+            // This one checks what it reads itself.
             Origin::Store => {
                 let blob = self.origin.store.blobs().open(digest)?;
                 Box::new(blob.ok_or_else(gone)?)
             }
         };
+        let mut reader: Box<dyn Read + Send> = match &self.origin.origin {
+            Origin::Store => reader,
+            _ => Box::new(Checked::new(reader, &self.blob)),
+        };
         io::copy(&mut (&mut reader).take(offset), &mut io::sink())?;
         Ok(reader)
+    }
+}
+
+/// Reads a blob from its beginning, and fails in place of its last bytes when it has another digest.
+///
+/// Who sends a blob stops at its known size, so that a check behind it would come too late.
+struct Checked<R> {
+    reader: R,
+    blob: Descriptor,
+    hasher: DigestHasher,
+}
+
+impl<R: Read> Checked<R> {
+    fn new(reader: R, blob: &Descriptor) -> Self {
+        Self {
+            reader,
+            blob: blob.clone(),
+            hasher: DigestHasher::new(),
+        }
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        let is_end = n > 0 && self.hasher.bytes_hashed() >= self.blob.size;
+        if is_end && self.hasher.clone().finish() != self.blob.digest {
+            let words = format!(
+                "the bytes that come for `{}` have another digest",
+                self.blob.digest
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        Ok(n)
     }
 }
 
@@ -301,6 +346,31 @@ impl Read for Pieces {
                 Ok(Err(error)) => Err(io::Error::other(error)),
                 Err(error) => Err(io::Error::other(error)),
             };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_of_another_blob_do_not_come() {
+        for (bytes, fits) in [
+            (&b"abcdef"[..], true),
+            (b"abcdeX", false),
+            (b"abcdefg", false),
+        ] {
+            let blob = Descriptor::of(MediaType::OCI_LAYER, b"abcdef");
+            let mut reader = Checked::new(bytes, &blob).take(blob.size);
+            let mut read = Vec::new();
+            let outcome = reader.read_to_end(&mut read);
+            // What goes on behind its size is never read, and so is no fault.
+            assert_eq!(
+                outcome.is_ok(),
+                fits || bytes.starts_with(b"abcdef"),
+                "{bytes:?}"
+            );
         }
     }
 }

@@ -164,7 +164,11 @@ impl Registries {
                     hint: hint(site.repository.domain(), credential.is_some()),
                 })
             }
-            renewed => renewed.map(Ticket::Token),
+            Ok(token) => Ok(Ticket::Token(token)),
+            Err(error) => Err(RegistryError::Token {
+                what: site.purpose(),
+                source: Box::new(error),
+            }),
         }
     }
 }

@@ -129,11 +129,22 @@ impl Registries {
         state: &mut State<'_>,
         tries: Tries,
     ) -> Result<(), RegistryError> {
+        let n_retries = match tries {
+            Tries::Many => self.net.limits().n_retries,
+            // Another host goes on from where this one stands still.
+            Tries::Once => 1,
+        };
         loop {
             match self.part(site, state, tries).await {
+                Err(RegistryError::Net(NetError::Interrupted { .. }))
+                    if state.n_done == state.blob.size =>
+                {
+                    // More was announced than the blob has, and none of it is missing.
+                    return Ok(());
+                }
                 Err(RegistryError::Net(error @ NetError::Interrupted { .. })) => {
                     state.n_failures += 1;
-                    if state.n_failures > self.net.limits().n_retries {
+                    if state.n_failures > n_retries {
                         return Err(error.into());
                     }
                     tracing::debug!(%error, done = state.n_done, "going on with the blob");

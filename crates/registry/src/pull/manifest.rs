@@ -1,6 +1,6 @@
 //! Reads manifests and indexes, or only what they are.
 
-use acetate_net::{Fetched, Method, Response};
+use acetate_net::{Fetched, Method, NetError, Response};
 use acetate_oci::{Descriptor, Digest, MediaType};
 
 use crate::registries::{Registries, Site, Tries};
@@ -53,7 +53,7 @@ impl Registries {
         let mut n_cut = 0;
         let fetched = loop {
             match self.manifest_once(site, name, tries, &what).await {
-                Err(RegistryError::Net(error @ acetate_net::NetError::Interrupted { .. })) => {
+                Err(RegistryError::Net(error @ NetError::Interrupted { .. })) => {
                     n_cut += 1;
                     if tries == Tries::Once || n_cut > self.net.limits().n_retries {
                         return Err(error.into());
@@ -70,6 +70,10 @@ impl Registries {
         };
         if expected.is_some_and(|expected| expected != digest) {
             let reason = format!("its bytes have the digest `{digest}`, not the promised one");
+            return Err(RegistryError::corrupt(what, reason));
+        }
+        if is_page(&fetched.body) {
+            let reason = "it is a web page, as of a login or of a proxy, and no manifest";
             return Err(RegistryError::corrupt(what, reason));
         }
         Ok(Served {
@@ -90,7 +94,13 @@ impl Registries {
         let request = request.header("accept", accepted());
         let response = self.send(site, &request, tries).await?;
         if response.status() == 200 {
-            return Ok(response.fetch(MANIFEST_LIMIT).await?);
+            return match response.fetch(MANIFEST_LIMIT).await {
+                Err(NetError::TooLarge { limit, .. }) => Err(RegistryError::corrupt(
+                    what,
+                    format!("it is larger than the limit of {limit} bytes"),
+                )),
+                fetched => Ok(fetched?),
+            };
         }
         Err(self.refusal(site, response, "read", what).await)
     }
@@ -156,6 +166,11 @@ impl Registries {
             Err(error) => Err(error),
         }
     }
+}
+
+/// True for HTML, which networks that want a login answer to everything.
+fn is_page(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"<")
 }
 
 fn what(site: &Site, name: &Name) -> String {

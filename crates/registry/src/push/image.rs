@@ -13,6 +13,9 @@ use crate::auth::Intent;
 use crate::registries::{Registries, Site, Tries};
 use crate::{Name, Progress, RegistryError, Repository};
 
+/// How often a manifest is sent that the registry calls wrong.
+const N_MANIFEST_TRIES: u32 = 3;
+
 /// A blob on its way out.
 #[derive(Clone, Debug)]
 pub struct PushBlob {
@@ -243,16 +246,19 @@ impl Registries {
             .request(Method::Put, &format!("manifests/{name}"))?
             .header("content-type", media_type.as_str())
             .body(bytes);
-        let response = self.send(site, &request, Tries::Many).await?;
+        let mut n_tries = 1;
+        let response = loop {
+            let response = self.send(site, &request, Tries::Many).await?;
+            if response.status() != 400 || n_tries == N_MANIFEST_TRIES {
+                break response;
+            }
+            // Registries that keep files mix up manifests that several clients put at once.
+            self.net.pause(n_tries).await;
+            n_tries += 1;
+        };
         if !matches!(response.status(), 200..=202 | 204) {
-            return Err(match self.refusal(site, response, "send", &what).await {
-                RegistryError::NotFound { .. } => RegistryError::Refused {
-                    what: format!("send {what}"),
-                    status: 404,
-                    reason: ": there is no such repository, or it has to be made first".to_owned(),
-                },
-                error => error,
-            });
+            let refusal = self.refusal(site, response, "send", &what).await;
+            return Err(refusal.of_sending("send"));
         }
         let headers = response.headers();
         let announced = headers.get("docker-content-digest");

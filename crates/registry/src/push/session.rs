@@ -44,15 +44,10 @@ impl Registries {
                 query.append_pair("mount", &blob.descriptor.digest.to_string());
                 query.append_pair("from", source.path());
             });
-            match self.open(&with_source, request, blob).await {
-                // One who may not read there can still write here.
-                Err(
-                    error @ (RegistryError::Denied { .. }
-                    | RegistryError::NotFound { .. }
-                    | RegistryError::Refused { .. }),
-                ) => {
-                    tracing::debug!(%error, %source, "the blob is not mounted");
-                }
+            match self.open(&with_source, request, blob, Tries::Once).await {
+                // One who may not read there can still write here, and what is wrong with the
+                // registry itself is told, or helped, by sending.
+                Err(error) => tracing::debug!(%error, %source, "the blob is not mounted"),
                 outcome => return outcome,
             }
         }
@@ -66,7 +61,7 @@ impl Registries {
         blob: &PushBlob,
     ) -> Result<Begun, RegistryError> {
         let request = site.request(Method::Post, "blobs/uploads/")?;
-        self.open(site, request, blob).await
+        self.open(site, request, blob, Tries::Many).await
     }
 
     async fn open(
@@ -74,9 +69,10 @@ impl Registries {
         site: &Site,
         request: Request,
         blob: &PushBlob,
+        tries: Tries,
     ) -> Result<Begun, RegistryError> {
         let what = blob.what(&site.repository);
-        let response = self.send(site, &request.body(*b""), Tries::Many).await?;
+        let response = self.send(site, &request.body(*b""), tries).await?;
         match response.status() {
             201 => Ok(Begun::Mounted),
             202 => {
@@ -90,7 +86,10 @@ impl Registries {
                     min_chunk: min_chunk.unwrap_or(0),
                 }))
             }
-            _ => Err(self.refusal(site, response, "begin to send", &what).await),
+            _ => Err(self
+                .refusal(site, response, "begin to send", &what)
+                .await
+                .of_sending("begin to send")),
         }
     }
 

@@ -16,6 +16,9 @@ use crate::{Progress, RegistryError, Repository};
 const CHUNK: u64 = 16 << 20;
 /// The smallest chunk that is tried.
 const MIN_CHUNK: u64 = 1 << 20;
+/// After so many connections that brought nothing, a large blob is sent in chunks: proxies that limit
+/// sizes may break off instead of saying so.
+const N_WHOLE: u32 = 2;
 
 /// How a blob came to be in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +116,8 @@ impl Registries {
         match response.status() {
             200 => Ok(Some(response.announced())),
             404 => Ok(None),
+            // Some registries do not speak HEAD here: what cannot be looked for is sent.
+            400 | 405 | 501 => Ok(None),
             _ => {
                 let what = format!("the blob `{digest}` of `{}`", site.repository);
                 Err(self.refusal(site, response, "look for", &what).await)
@@ -190,6 +195,8 @@ impl Upload<'_> {
             };
             if session.offset > before {
                 self.n_failures = 0;
+            } else if self.n_failures >= N_WHOLE && self.blob.descriptor.size > CHUNK {
+                self.chunk = self.smaller(session.min_chunk).or(self.chunk);
             }
         }
     }
@@ -324,8 +331,7 @@ impl Upload<'_> {
     }
 
     async fn refused(&self, site: &Site, response: Response) -> RegistryError {
-        self.registries
-            .refusal(site, response, "send", &self.what)
-            .await
+        let refusal = self.registries.refusal(site, response, "send", &self.what);
+        refusal.await.of_sending("send")
     }
 }

@@ -214,7 +214,8 @@ async fn tokens_that_are_none_are_refused() {
             .await
             .unwrap_err();
         assert!(
-            matches!(error, RegistryError::Corrupt { .. }),
+            matches!(&error, RegistryError::Token { source, .. }
+                if matches!(**source, RegistryError::Corrupt { .. })),
             "{answer}: {error}"
         );
     }

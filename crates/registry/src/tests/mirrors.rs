@@ -7,7 +7,7 @@ use super::fixture::*;
 use crate::{Access, Name, Registries, RegistryError, Settings};
 
 /// Registries where `server` has these mirrors, and their clock.
-fn mirrored(server: &FakeServer, mirrors: &[&str]) -> (Registries, Arc<FixedClock>) {
+pub(super) fn mirrored(server: &FakeServer, mirrors: &[&str]) -> (Registries, Arc<FixedClock>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registries.toml");
     let text = format!("[registry.\"{}\"]\nmirrors = {mirrors:?}\n", server.host());
