@@ -11,6 +11,7 @@ use acetate_image::{
     AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress_all,
 };
 use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
+use acetate_registry::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -237,16 +238,30 @@ pub(crate) fn recipes(request: &BuildRequest) -> (Vec<Recipe>, Tars) {
     (recipes, tars)
 }
 
+/// What is written, and how.
+pub(crate) struct Exporting<'a> {
+    pub(crate) request: &'a BuildRequest,
+    /// The time of everything that is younger.
+    pub(crate) times: Option<Timestamp>,
+    /// What is said about the images.
+    pub(crate) attestations: &'a Arc<Attestations>,
+    /// Hears of the blobs that are written to files.
+    pub(crate) progress: &'a Arc<dyn Progress>,
+}
+
 /// Writes every output; returns what the names lead to in the first that has names.
 pub(crate) async fn export(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
-    request: &BuildRequest,
-    epoch: Option<i64>,
-    attestations: &Arc<Attestations>,
+    exporting: &Exporting<'_>,
 ) -> Result<Option<Descriptor>, FinishError> {
+    let &Exporting {
+        request,
+        times,
+        attestations,
+        progress,
+    } = exporting;
     let mut root = None;
-    let times = epoch.map(Timestamp::from_secs);
     for output in &request.outputs {
         if let OutputSpec::Image(
             options,
@@ -279,6 +294,7 @@ pub(crate) async fn export(
         let (output, store) = (output.clone(), Arc::clone(&runner.store));
         let own_layers: Vec<Vec<Option<Digest>>> = assembled.iter().map(own_layers).collect();
         let (runner, attestations) = (Arc::clone(runner), Arc::clone(attestations));
+        let progress = Arc::clone(progress);
         let work = move || -> Result<Option<ExportReport>, BuildError> {
             let images = match output.image() {
                 Some(options) => {
@@ -294,7 +310,8 @@ pub(crate) async fn export(
             let Some(exporter) = exporters::exporter(&output, names, times, beside) else {
                 return Ok(None);
             };
-            Ok(Some(exporter.export(&images, &store)?))
+            let report = exporter.export_telling(&images, &store, &*progress)?;
+            Ok(Some(report))
         };
         let report = acetate_stdx::blocking(work).await?;
         for warning in report.iter().flat_map(|report| &report.warnings) {
@@ -323,7 +340,8 @@ async fn load(
         return Err(BuildError::request(words).into());
     };
     let step = runner.progress.internal("loading into the engine");
-    let loaded = daemon::load(&socket, &runner.store, image, &names).await;
+    let progress = step.transfer("loading");
+    let loaded = daemon::load(&socket, &runner.store, image, (&names, &progress)).await;
     if let Ok(loaded) = &loaded {
         let n_sent = loaded.n_layers - loaded.n_omitted;
         step.note(&format!("{n_sent} of {} layers sent", loaded.n_layers));

@@ -2,6 +2,7 @@
 
 use crate::attesting::{self, Results};
 use crate::blobs::FetchError;
+use crate::export::Exporting;
 use crate::output::{Files, Output};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, offer_unneeded};
@@ -11,6 +12,7 @@ use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
 use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Reference, Timestamp};
+use acetate_registry::Progress;
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -74,7 +76,8 @@ pub(crate) async fn finish(
         return Ok(Finished::default());
     }
     let step = runner.progress.internal("exporting to image");
-    let result = finish_images(runner, lowered, request, (edges, outputs), &tags).await;
+    let told = step.transfer("writing");
+    let result = finish_images(runner, lowered, request, (edges, outputs), (&tags, &told)).await;
     let outcome = match &result {
         Ok(_) => VertexOutcome::Done,
         Err(FinishError::Lost(_)) => VertexOutcome::Cancelled,
@@ -89,7 +92,7 @@ async fn finish_images(
     lowered: &Lowered,
     request: &BuildRequest,
     (edges, outputs): (&[VertexId], &[Output]),
-    tags: &[Reference],
+    (tags, progress): (&[Reference], &Arc<dyn Progress>),
 ) -> Result<Finished, FinishError> {
     if runner.caches.inline.is_some() {
         // What the config is to hold has to be there before the config is.
@@ -124,7 +127,13 @@ async fn finish_images(
     };
     let attestations = attesting::gather(runner, lowered, request, results, &assembled).await?;
     let attestations = Arc::new(attestations);
-    let root = export::export(runner, &assembled, request, lowered.epoch, &attestations).await?;
+    let exporting = Exporting {
+        request,
+        times: lowered.epoch.map(Timestamp::from_secs),
+        attestations: &attestations,
+        progress,
+    };
+    let root = export::export(runner, &assembled, &exporting).await?;
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }

@@ -11,8 +11,8 @@ use crate::{BuildError, BuildRequest, ImageOptions, Push};
 use acetate_image::{Bundle, Image};
 use acetate_oci::{Descriptor, Reference};
 use acetate_registry::{
-    Insecure, MemorySource, NoProgress, Progress, Push as Shipment, PushBlob, PushManifest,
-    PushReport, RegistryError, Repository,
+    Insecure, MemorySource, Progress, Push as Shipment, PushBlob, PushManifest, PushReport,
+    RegistryError, Repository,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +52,8 @@ pub(crate) async fn push(
         }
         let step = runner.progress.internal(&format!("pushing {repository}"));
         let shipment = shipment(&bundle, blobs.clone(), tags);
-        let sent = send(runner, &repository, &shipment, pushing.how).await;
+        let progress = step.transfer("uploading");
+        let sent = send(runner, &repository, &shipment, (pushing.how, &progress)).await;
         let sent = sent.map_err(BuildError::from);
         if let Ok(report) = &sent {
             step.note(&format!(
@@ -74,23 +75,19 @@ async fn send(
     runner: &StepRunner,
     repository: &Repository,
     shipment: &Shipment,
-    how: Push,
+    (how, progress): (Push, &Arc<dyn Progress>),
 ) -> Result<PushReport, RegistryError> {
-    let progress: Arc<dyn Progress> = Arc::new(NoProgress);
     if !how.insecure {
-        return runner
-            .registries
-            .push(repository, shipment, &progress)
-            .await;
+        return runner.registries.push(repository, shipment, progress).await;
     }
     let any = runner
         .registries
         .trusting(repository, Insecure::AnyCertificate);
-    match any.push(repository, shipment, &progress).await {
+    match any.push(repository, shipment, progress).await {
         Err(RegistryError::Net(error)) => {
             tracing::debug!(%error, %repository, "the registry is tried without TLS");
             let plain = runner.registries.trusting(repository, Insecure::PlainHttp);
-            plain.push(repository, shipment, &progress).await
+            plain.push(repository, shipment, progress).await
         }
         outcome => outcome,
     }

@@ -6,7 +6,7 @@ use acetate_net::fake::{FakeServer, Reply, Seen};
 use acetate_net::{Limits, NetClient};
 use acetate_oci::{Compression, Index, MediaType, canonical_json};
 
-use acetate_registry::RegistryError;
+use acetate_registry::{NoProgress, Progress, RegistryError};
 
 use super::*;
 use crate::testing::{d, f, image_of, put_layer, sample, store};
@@ -88,9 +88,14 @@ fn amd64() -> Platform {
     Platform::new("linux", "amd64")
 }
 
+fn silent() -> Arc<dyn Progress> {
+    Arc::new(NoProgress)
+}
+
 async fn pull_all(puller: &Puller, source: &ImageSource) -> Result<ResolvedImage, ImageError> {
     let image = puller.resolve(source, &amd64()).await?;
-    let all = (0..image.layers().len()).map(|idx| puller.fetch_layer(&image, idx));
+    let silent = silent();
+    let all = (0..image.layers().len()).map(|idx| puller.fetch_layer(&image, idx, &silent));
     futures_util::future::try_join_all(all).await?;
     Ok(image)
 }
@@ -466,12 +471,14 @@ async fn a_layer_wanted_by_many_is_fetched_once() {
         let image = puller.resolve(&source, &amd64()).await.unwrap();
         wanted.extend((0..4).map(|_| (puller, image.clone())));
     }
+    let silent = silent();
     let all = wanted
         .iter()
-        .map(|(puller, image)| puller.fetch_layer(image, 1));
+        .map(|(puller, image)| puller.fetch_layer(image, 1, &silent));
     futures_util::future::try_join_all(all).await.unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    let error = pullers[0].fetch_layer(&wanted[0].1, 2).await.unwrap_err();
+    let error = pullers[0].fetch_layer(&wanted[0].1, 2, &silent).await;
+    let error = error.unwrap_err();
     assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
 }
 
