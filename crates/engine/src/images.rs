@@ -4,6 +4,7 @@ use crate::attesting::{self, Results};
 use crate::blobs::FetchError;
 use crate::export::Exporting;
 use crate::output::{Files, Output};
+use crate::progress::InternalStep;
 use crate::runner::StepRunner;
 use crate::shared::{Tars, offer_unneeded};
 use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, export, names};
@@ -12,7 +13,6 @@ use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Image, ImageLayer, ResolvedImage, Style, assemble};
 use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Reference, Timestamp};
-use acetate_registry::Progress;
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -76,8 +76,8 @@ pub(crate) async fn finish(
         return Ok(Finished::default());
     }
     let step = runner.progress.internal("exporting to image");
-    let told = step.transfer("writing");
-    let result = finish_images(runner, lowered, request, (edges, outputs), (&tags, &told)).await;
+    let results = (edges, outputs);
+    let result = finish_images(runner, lowered, request, results, (&tags, &step)).await;
     let outcome = match &result {
         Ok(_) => VertexOutcome::Done,
         Err(FinishError::Lost(_)) => VertexOutcome::Cancelled,
@@ -92,7 +92,7 @@ async fn finish_images(
     lowered: &Lowered,
     request: &BuildRequest,
     (edges, outputs): (&[VertexId], &[Output]),
-    (tags, progress): (&[Reference], &Arc<dyn Progress>),
+    (tags, step): (&[Reference], &InternalStep),
 ) -> Result<Finished, FinishError> {
     if runner.caches.inline.is_some() {
         // What the config is to hold has to be there before the config is.
@@ -131,7 +131,8 @@ async fn finish_images(
         request,
         times: lowered.epoch.map(Timestamp::from_secs),
         attestations: &attestations,
-        progress,
+        packing: &step.transfer("compressing"),
+        writing: &step.transfer("writing"),
     };
     let root = export::export(runner, &assembled, &exporting).await?;
     if !tags.is_empty() {

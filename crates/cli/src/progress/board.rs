@@ -92,7 +92,7 @@ impl Board {
     /// Takes how far a part of a step is.
     pub(super) fn part(&mut self, row: usize, status: &Status) -> &mut Part {
         let parts = &mut self.rows[row].parts;
-        let idx = match parts.iter().position(|part| part.id == status.id) {
+        let idx = match parts.iter().position(|part| part.is_of(status)) {
             Some(idx) => idx,
             None => {
                 parts.push(Part::new(status));

@@ -27,9 +27,8 @@ impl<W: Write + Send> EventSink for Brief<W> {
             return;
         }
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = Part::new(&status).line();
         // A closed standard error is no reason to stop.
-        if let Err(error) = writeln!(out, "{} {line}", status.name) {
+        if let Err(error) = writeln!(out, "{}", Part::new(&status).line()) {
             tracing::debug!(%error, "progress cannot be written");
         }
     }
@@ -54,7 +53,7 @@ mod tests {
         }
         let text = String::from_utf8(brief.out.into_inner().unwrap()).unwrap();
         expect![[r"
-            uploading sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 20.0MB / 20.0MB 0.4s done
+            sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 20.0MB / 20.0MB 0.4s done
         "]]
         .assert_eq(&text);
     }

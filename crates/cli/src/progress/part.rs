@@ -8,13 +8,17 @@ const STEP: f64 = 0.05;
 const PATIENCE: f64 = 5.0;
 /// Two lines of one part are so many seconds apart at least.
 const PAUSE: f64 = 0.5;
+/// What happens to blobs as a rule: nothing is said of it.
+const USUAL: [&str; 2] = ["downloading", "uploading"];
 /// The columns of a bar.
 const BAR: usize = 20;
 
 /// A part of a step, such as a blob on its way.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) id: String,
+    id: String,
+    /// What happens to it.
+    name: String,
     pub(super) current: u64,
     pub(super) total: u64,
     pub(super) started: Timestamp,
@@ -28,6 +32,7 @@ impl Part {
     pub(super) fn new(status: &Status) -> Self {
         Self {
             id: status.id.clone(),
+            name: status.name.clone(),
             current: status.current,
             total: status.total,
             started: status.started,
@@ -41,6 +46,11 @@ impl Part {
         (self.current, self.total) = (status.current, status.total);
         (self.started, self.at) = (status.started, status.at);
         self.is_complete = status.completed;
+    }
+
+    /// Whether this is how far it is.
+    pub(super) fn is_of(&self, status: &Status) -> bool {
+        self.id == status.id && self.name == status.name
     }
 
     /// `5.2MB / 20.0MB`.
@@ -65,7 +75,8 @@ impl Part {
 
     /// The rest of its line in a log: what it is, how far, and for how long.
     pub(super) fn line(&self) -> String {
-        let mut line = format!("{} {}", self.id, self.amount());
+        let mut line = self.with_name(&self.id);
+        line += &format!(" {}", self.amount());
         let took = seconds(self.started, self.at);
         if took > 0.01 {
             line += &format!(" {took:.1}s");
@@ -93,8 +104,19 @@ impl Part {
         format!("[{bar:<BAR$}]")
     }
 
-    /// The beginning of a digest, by which people tell blobs apart.
-    pub(super) fn short_id(&self) -> &str {
+    /// What it is called on a terminal: the beginning of a digest is enough to tell blobs apart.
+    pub(super) fn label(&self) -> String {
+        self.with_name(self.short_id())
+    }
+
+    fn with_name(&self, id: &str) -> String {
+        if USUAL.contains(&self.name.as_str()) {
+            return id.to_owned();
+        }
+        format!("{} {id}", self.name)
+    }
+
+    fn short_id(&self) -> &str {
         let end = "sha256:".len() + 12;
         match self.id.strip_prefix("sha256:") {
             Some(hex) if hex.len() > 12 => self.id.get(..end).unwrap_or(&self.id),
@@ -186,6 +208,20 @@ pub(super) mod tests {
             ]
         );
         assert_eq!(lines(true, &[(20_000_000, 4)]), ["20.0MB / 20.0MB done"]);
+    }
+
+    #[test]
+    fn what_happens_to_a_blob_is_said_where_it_is_unusual() {
+        let named = |name: &str| {
+            let name = name.to_owned();
+            let status = status(Digest::of(b"v"), 5, 4);
+            Part::new(&Status { name, ..status })
+        };
+        assert_eq!(named("uploading").label(), "sha256:fa2c8cc4f281");
+        let packed = named("compressing");
+        assert_eq!(packed.label(), "compressing sha256:fa2c8cc4f281");
+        let line = format!("compressing {} 5B / 20.0MB", Digest::of(b"blob"));
+        assert_eq!(packed.line(), line);
     }
 
     #[test]

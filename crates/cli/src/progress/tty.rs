@@ -188,8 +188,8 @@ impl Screen {
 
     fn part(&self, part: &Part, elapsed: f64) -> String {
         let time = self.since(part.started, elapsed);
-        let (id, bar, amount) = (part.short_id(), part.bar(), part.amount());
-        format!(" => => {id} {bar} {amount}  {time:.1}s")
+        let (label, bar, amount) = (part.label(), part.bar(), part.amount());
+        format!(" => => {label} {bar} {amount}  {time:.1}s")
     }
 
     /// Seconds since a moment.

@@ -1,6 +1,7 @@
 //! Gives kept images to registries.
 
 use super::whole::Pack;
+use crate::progress::InternalStep;
 use crate::{BuildError, Engine, EventSink, ImageOptions};
 use acetate_image::{BlobOrigin, WholeImage};
 use acetate_oci::{Digest, Reference};
@@ -35,8 +36,7 @@ impl Engine {
         sink: &Arc<dyn EventSink>,
     ) -> Result<PushedName, BuildError> {
         let step = self.step(sink, &format!("pushing {}", Repository::from(name)));
-        let progress = step.transfer("uploading");
-        let pushed = self.push(name, options, insecure, &progress).await;
+        let pushed = self.push(name, options, insecure, &step).await;
         step.end(&pushed);
         pushed
     }
@@ -46,15 +46,18 @@ impl Engine {
         name: &Reference,
         options: &ImageOptions,
         insecure: bool,
-        progress: &Arc<dyn Progress>,
+        step: &InternalStep,
     ) -> Result<PushedName, BuildError> {
         let named = self.find_named(&name.to_string())?;
-        let (whole, origin) = self.whole_of(&named, Pack::Plain(options)).await?;
+        let packing = step.transfer("compressing");
+        let (whole, origin) = self
+            .whole_of(&named, Pack::Plain(options, &packing))
+            .await?;
         let repository = Repository::from(name);
         let registries = self.registries_for(&repository, insecure).await;
         let tags = tags(name);
         let to = (&*registries, &repository);
-        let report = send(to, &whole, &origin, tags, progress).await?;
+        let report = send(to, &whole, &origin, tags, &step.transfer("uploading")).await?;
         Ok(PushedName {
             digest: report.digest,
             n_sent: report.n_sent,

@@ -3,6 +3,7 @@
 use super::stored::reference;
 use super::whole::Pack;
 use crate::names::Named;
+use crate::progress::InternalStep;
 use crate::{BuildError, Destination, Engine, EventSink, ImageOptions};
 use acetate_image::{OciOutput, SavedImage, WholeImage};
 use acetate_oci::{Manifest, Platform};
@@ -45,16 +46,13 @@ impl Engine {
         sink: &Arc<dyn EventSink>,
     ) -> Result<(), BuildError> {
         let step = self.step(sink, &format!("writing {}", request.images.join(", ")));
-        let saved = self.save(request, &step.transfer("writing")).await;
+        let saved = self.save(request, &step).await;
         step.end(&saved);
         saved
     }
 
-    async fn save(
-        &self,
-        request: &SaveRequest,
-        progress: &Arc<dyn Progress>,
-    ) -> Result<(), BuildError> {
+    async fn save(&self, request: &SaveRequest, step: &InternalStep) -> Result<(), BuildError> {
+        let packing = step.transfer("compressing");
         let mut saved = Vec::new();
         for text in &request.images {
             let mut named = self.find_named(text)?;
@@ -62,7 +60,10 @@ impl Engine {
             if is_docker || request.platform.is_some() {
                 narrow(&mut named, request.platform.as_ref())?;
             }
-            let pack = request.options.as_ref().map_or(Pack::Never, Pack::Plain);
+            let pack = match &request.options {
+                Some(options) => Pack::Plain(options, &packing),
+                None => Pack::Never,
+            };
             let (whole, _) = self.whole_of(&named, pack).await?;
             saved.push(SavedImage {
                 loadable: if is_docker {
@@ -81,7 +82,8 @@ impl Engine {
             }
             SaveFormat::Directory(path) => OciOutput::Directory(path.clone()),
         };
-        self.write(saved, output, progress).await
+        let progress = step.transfer("writing");
+        self.write(saved, output, &progress).await
     }
 
     pub(super) async fn write(

@@ -24,6 +24,8 @@ pub(crate) struct Pushing<'a> {
     pub(crate) how: Push,
     /// What is said about the images.
     pub(crate) attestations: &'a Attestations,
+    /// Hears of the layers that are compressed.
+    pub(crate) packing: &'a Arc<dyn Progress>,
 }
 
 /// Pushes under all names; gives what they lead to.
@@ -33,7 +35,7 @@ pub(crate) async fn push(
     pushing: &Pushing<'_>,
 ) -> Result<Descriptor, FinishError> {
     let names = export::names(pushing.options, &pushing.request.tags)?;
-    let ready = layers::ready(runner, assembled, pushing.options).await?;
+    let ready = layers::ready(runner, assembled, pushing).await?;
     let images: Vec<Image> = ready.images;
     let said = pushing.attestations;
     let companions = said.companions(&images, &names, pushing.options);

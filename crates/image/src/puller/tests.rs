@@ -9,7 +9,7 @@ use acetate_oci::{Compression, Index, MediaType, canonical_json};
 use acetate_registry::{NoProgress, Progress, RegistryError};
 
 use super::*;
-use crate::testing::{d, f, image_of, put_layer, sample, store};
+use crate::testing::{Heard, d, f, image_of, put_layer, sample, store};
 use crate::{Force, Image, ImageLayer, Recipe, compress};
 
 fn net() -> Arc<Registries> {
@@ -148,6 +148,27 @@ async fn pulls_by_tag_and_then_by_digest_without_network() {
         n_requests,
         "everything was in the store"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_for_a_layer_hears_of_its_bytes_when_they_move() {
+    let (expected, files) = sample_image("linux/amd64");
+    let server = FakeServer::start(move |seen, _| serve(&files, seen));
+    let (_dir, store) = store();
+    let puller = Puller::new(store, net());
+    let image = puller
+        .resolve(&source(&server, ""), &amd64())
+        .await
+        .unwrap();
+    let blobs: Vec<&Descriptor> = expected.layers.iter().map(|it| &it.descriptor).collect();
+    for moving in [&blobs[..], &[]] {
+        let heard = Arc::new(Heard::default());
+        let progress: Arc<dyn Progress> = Arc::<Heard>::clone(&heard);
+        for idx in 0..blobs.len() {
+            puller.fetch_layer(&image, idx, &progress).await.unwrap();
+        }
+        heard.ended(moving);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
