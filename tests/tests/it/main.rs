@@ -81,6 +81,7 @@ mod shared_signed;
 mod shared_tokens;
 mod together;
 mod tools;
+mod transfers;
 mod verify;
 mod waiting;
 
