@@ -22,6 +22,8 @@ pub enum Fault {
     Swallow,
     /// The answer comes later.
     Delay(Duration),
+    /// The body comes in a hundred pieces, so far apart.
+    Trickle(Duration),
 }
 
 /// A request as the script sees it.
@@ -88,6 +90,11 @@ impl Proxy {
     /// The address of a namespace behind the proxy.
     pub fn url(&self, namespace: &str) -> String {
         format!("http://{}/{namespace}", self.address)
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// All requests so far.
@@ -231,6 +238,13 @@ fn serve(
         _ => {}
     }
     answer.write_head(&mut client, announced)?;
+    if let Fault::Trickle(time) = fault {
+        for piece in answer.body.chunks(length.div_ceil(100).max(1)) {
+            client.write_all(piece)?;
+            std::thread::sleep(time);
+        }
+        return Ok(());
+    }
     client.write_all(&answer.body)
 }
 

@@ -15,6 +15,7 @@ pub(crate) use cache::{
 pub(crate) use image::{
     ImageCommand, ImageCpFlags, ImageHistoryFlags, ImageInspectFlags, ImageLoadFlags, ImageLsFlags,
     ImageMirrorFlags, ImagePullFlags, ImagePushFlags, ImageRmFlags, ImageSaveFlags, ImageTagFlags,
+    ShownFlags,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand};

@@ -46,6 +46,15 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
 
 /// Bytes in decimal units, as docker shows sizes.
 pub(crate) fn human(bytes: u64) -> String {
+    decimal(bytes, 3)
+}
+
+/// The same with one digit behind the point, for what changes while it is looked at.
+pub(crate) fn short(bytes: u64) -> String {
+    decimal(bytes, 1)
+}
+
+fn decimal(bytes: u64, n_digits: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
     let mut value = bytes as f64;
     let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
@@ -60,13 +69,13 @@ pub(crate) fn human(bytes: u64) -> String {
     if unit == "B" {
         format!("{bytes}B")
     } else {
-        format!("{value:.3}{unit}")
+        format!("{value:.n_digits$}{unit}")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, human};
+    use super::{bytes, human, short};
 
     #[test]
     fn shown_sizes_are_short() {
@@ -78,6 +87,7 @@ mod tests {
         ] {
             assert_eq!(human(bytes), text);
         }
+        assert_eq!([12, 1_234_567].map(short), ["12B", "1.2MB"]);
     }
 
     #[test]

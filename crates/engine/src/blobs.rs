@@ -1,10 +1,13 @@
+use crate::VertexOutcome;
 use crate::claims::Claims;
 use crate::damage;
+use crate::error::words;
+use crate::pulls::{Pull, Pulls};
 use acetate_cache::SharedCache;
 use acetate_cache::remote::{Lost, RemoteLayer};
 use acetate_image::{ImageError, Puller, ResolvedImage};
 use acetate_oci::{Descriptor, Digest};
-use acetate_registry::Repository;
+use acetate_registry::{NoProgress, Progress, Repository};
 use acetate_snapshot::{Layer, Snapshot, Snapshots};
 use acetate_store::{LayerId, Object, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -17,6 +20,8 @@ pub(crate) struct Blobs {
     pub(crate) snapshots: Snapshots,
     pub(crate) claims: Claims,
     puller: Arc<Puller>,
+    /// Who hears of layers that come.
+    pulls: Arc<Pulls>,
     state: Mutex<State>,
 }
 
@@ -79,12 +84,18 @@ impl std::fmt::Debug for Blobs {
 }
 
 impl Blobs {
-    pub(crate) fn new(store: Arc<Store>, snapshots: Snapshots, puller: Arc<Puller>) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        snapshots: Snapshots,
+        puller: Arc<Puller>,
+        pulls: Pulls,
+    ) -> Self {
         Self {
             store,
             snapshots,
             claims: Claims::default(),
             puller,
+            pulls: Arc::new(pulls),
             state: Mutex::default(),
         }
     }
@@ -291,9 +302,9 @@ impl Blobs {
                 }
                 continue;
             }
-            let puller = Arc::clone(&self.puller);
+            let (puller, pulls) = (Arc::clone(&self.puller), Arc::clone(&self.pulls));
             fetching.spawn(async move {
-                let taken = take(&puller, &offers, layer.id()).await;
+                let taken = take(&puller, &pulls, &offers, layer.id()).await;
                 (digest, taken)
             });
         }
@@ -315,12 +326,17 @@ impl Blobs {
 /// Fetches a blob from the first that gives it.
 ///
 /// A fault of an image is an error; what a cache does not give is lost, and made again.
-async fn take(puller: &Puller, offers: &[Offer], id: LayerId) -> Result<(), FetchError> {
+async fn take(
+    puller: &Puller,
+    pulls: &Pulls,
+    offers: &[Offer],
+    id: LayerId,
+) -> Result<(), FetchError> {
     let mut fault = None;
     for offer in offers {
         match offer {
-            Offer::Image(image, idx) => match puller.fetch_layer(image, *idx).await {
-                Ok(_) => return Ok(()),
+            Offer::Image(image, idx) => match pull(puller, pulls, image, *idx).await {
+                Ok(()) => return Ok(()),
                 Err(error) => fault = Some(FetchError::Image(error)),
             },
             Offer::Cache(cache, layer) => match cache.fetch(layer).await {
@@ -333,6 +349,26 @@ async fn take(puller: &Puller, offers: &[Offer], id: LayerId) -> Result<(), Fetc
         }
     }
     Err(fault.unwrap_or(FetchError::Lost(id)))
+}
+
+/// Fetches a layer of an image, of which the step that takes the image tells.
+async fn pull(
+    puller: &Puller,
+    pulls: &Pulls,
+    image: &ResolvedImage,
+    idx: usize,
+) -> Result<(), ImageError> {
+    let Some(pull) = pulls.layer(&image.manifest_digest) else {
+        let silent: Arc<dyn Progress> = Arc::new(NoProgress);
+        return puller.fetch_layer(image, idx, &silent).await.map(drop);
+    };
+    let progress: Arc<dyn Progress> = Arc::<Pull>::clone(&pull);
+    let fetched = puller.fetch_layer(image, idx, &progress).await;
+    pull.end(match &fetched {
+        Ok(_) => VertexOutcome::Done,
+        Err(error) => VertexOutcome::Failed(words(error)),
+    });
+    fetched.map(drop)
 }
 
 /// Layers made here have their own directory; those known by ChainID came as a blob.

@@ -2,6 +2,7 @@
 
 use crate::blobs::{Blobs, FetchError};
 use crate::engine::Engine;
+use crate::pulls::Pulls;
 use crate::steps::{StepError, exec};
 use crate::{BuildError, Isolation, images, names};
 use acetate_exec::{CancelToken, ExecError, ExecOutcome, ExecRequest, Executor, Stdio, UserIds};
@@ -80,7 +81,7 @@ async fn find(engine: &Engine, image: &str) -> Result<(Snapshot, ImageConfig), B
     let resolved = Arc::new(engine.puller.resolve(&source, &Platform::host()).await?);
     let snapshot = engine.snapshots.from_blobs(&images::layers_of(&resolved))?;
     let (store, puller) = (Arc::clone(&engine.store), Arc::clone(&engine.puller));
-    let blobs = Blobs::new(store, engine.snapshots.clone(), puller);
+    let blobs = Blobs::new(store, engine.snapshots.clone(), puller, Pulls::default());
     blobs.offer(&resolved);
     blobs.ensure_usable(&snapshot).await.map_err(fetch_error)?;
     Ok((snapshot, resolved.config.clone()))

@@ -1,4 +1,5 @@
 use crate::blobs::Blobs;
+use crate::pulls::Pulls;
 use crate::shared::MOUNT_FACT;
 use crate::{
     BuildError, BuildReport, BuildRequest, CallKind, CallReport, EventSink, ExplainReport,
@@ -194,10 +195,9 @@ impl Engine {
     }
 
     /// Fetches blobs for one build.
-    pub(crate) fn blobs(&self) -> Arc<Blobs> {
-        let puller = Arc::clone(&self.puller);
-        let snapshots = self.snapshots.clone();
-        Arc::new(Blobs::new(Arc::clone(&self.store), snapshots, puller))
+    pub(crate) fn blobs(&self, pulls: Pulls) -> Arc<Blobs> {
+        let (store, puller) = (Arc::clone(&self.store), Arc::clone(&self.puller));
+        Arc::new(Blobs::new(store, self.snapshots.clone(), puller, pulls))
     }
 
     pub(crate) fn cache(&self) -> LocalCache {

@@ -86,6 +86,8 @@ pub struct Status {
     pub current: u64,
     /// How much there is; 0 when unknown.
     pub total: u64,
+    /// When it began.
+    pub started: Timestamp,
     /// When.
     pub at: Timestamp,
     /// Whether it is complete.

@@ -11,6 +11,7 @@ use acetate_image::{
     AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress_all,
 };
 use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
+use acetate_registry::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -248,16 +249,33 @@ pub(crate) fn packing(request: &BuildRequest) -> Option<Recipe> {
     packed.next()
 }
 
+/// What is written, and how.
+pub(crate) struct Exporting<'a> {
+    pub(crate) request: &'a BuildRequest,
+    /// The time of everything that is younger.
+    pub(crate) times: Option<Timestamp>,
+    /// What is said about the images.
+    pub(crate) attestations: &'a Arc<Attestations>,
+    /// Hears of the layers that are compressed.
+    pub(crate) packing: &'a Arc<dyn Progress>,
+    /// Hears of the blobs that are written to files.
+    pub(crate) writing: &'a Arc<dyn Progress>,
+}
+
 /// Writes every output; returns what the names lead to in the first that has names.
 pub(crate) async fn export(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
-    request: &BuildRequest,
-    epoch: Option<i64>,
-    attestations: &Arc<Attestations>,
+    exporting: &Exporting<'_>,
 ) -> Result<Option<Descriptor>, FinishError> {
+    let &Exporting {
+        request,
+        times,
+        attestations,
+        packing,
+        writing,
+    } = exporting;
     let mut root = None;
-    let times = epoch.map(Timestamp::from_secs);
     for output in &request.outputs {
         if let OutputSpec::Image(
             options,
@@ -271,13 +289,14 @@ pub(crate) async fn export(
                 options,
                 how: *how,
                 attestations,
+                packing,
             };
             let pushed = push::push(runner, assembled, &pushing).await?;
             root = root.or(Some(pushed));
             continue;
         }
         if let OutputSpec::Load(options) = output {
-            let loaded = load(runner, assembled, request, options).await?;
+            let loaded = load(runner, assembled, exporting, options).await?;
             root = root.or(Some(loaded));
             continue;
         }
@@ -290,10 +309,11 @@ pub(crate) async fn export(
         let (output, store) = (output.clone(), Arc::clone(&runner.store));
         let own_layers: Vec<Vec<Option<Digest>>> = assembled.iter().map(own_layers).collect();
         let (runner, attestations) = (Arc::clone(runner), Arc::clone(attestations));
+        let (packing, writing) = (Arc::clone(packing), Arc::clone(writing));
         let work = move || -> Result<Option<ExportReport>, BuildError> {
             let images = match output.image() {
                 Some(options) => {
-                    let forms = packed(&images, &store, options, &BTreeMap::new())?;
+                    let forms = packed(&images, &store, options, &BTreeMap::new(), &*packing)?;
                     for ((plain, form), own) in images.iter().zip(&forms).zip(&own_layers) {
                         note_forms(&runner, options.recipe, (plain, form), own);
                     }
@@ -305,7 +325,8 @@ pub(crate) async fn export(
             let Some(exporter) = exporters::exporter(&output, names, times, beside) else {
                 return Ok(None);
             };
-            Ok(Some(exporter.export(&images, &store)?))
+            let report = exporter.export_telling(&images, &store, &*writing)?;
+            Ok(Some(report))
         };
         let report = acetate_stdx::blocking(work).await?;
         for warning in report.iter().flat_map(|report| &report.warnings) {
@@ -320,21 +341,23 @@ pub(crate) async fn export(
 async fn load(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
-    request: &BuildRequest,
+    exporting: &Exporting<'_>,
     options: &ImageOptions,
 ) -> Result<Descriptor, FinishError> {
     let socket = runner.daemons.socket()?;
-    let names = names(options, &request.tags)?;
+    let names = names(options, &exporting.request.tags)?;
     let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
     let (store, wanted) = (Arc::clone(&runner.store), options.clone());
-    let pack = move || packed(&images, &store, &wanted, &BTreeMap::new());
+    let packing = Arc::clone(exporting.packing);
+    let pack = move || packed(&images, &store, &wanted, &BTreeMap::new(), &*packing);
     let images = acetate_stdx::blocking(pack).await?;
     let [image] = images.as_slice() else {
         let words = "one platform is loaded at a time; name one with --platform";
         return Err(BuildError::request(words).into());
     };
     let step = runner.progress.internal("loading into the engine");
-    let loaded = daemon::load(&socket, &runner.store, image, &names).await;
+    let progress = step.transfer("loading");
+    let loaded = daemon::load(&socket, &runner.store, image, (&names, &progress)).await;
     if let Ok(loaded) = &loaded {
         let n_sent = loaded.n_layers - loaded.n_omitted;
         step.note(&format!("{n_sent} of {} layers sent", loaded.n_layers));
@@ -381,6 +404,7 @@ fn in_form(
     store: &acetate_store::Store,
     options: &ImageOptions,
     forms: &BTreeMap<Digest, Descriptor>,
+    progress: &dyn Progress,
 ) -> Result<Vec<ImageLayer>, BuildError> {
     let known = |layer: &ImageLayer| -> Option<ImageLayer> {
         let descriptor = forms.get(&layer.diff_id)?.clone();
@@ -392,7 +416,7 @@ fn in_form(
     };
     let is_unknown = |layer: &&ImageLayer| !forms.contains_key(&layer.diff_id);
     let unknown: Vec<ImageLayer> = layers.iter().filter(is_unknown).cloned().collect();
-    let made = compress_all(store, &unknown, options.recipe, options.force)?;
+    let made = compress_all(store, &unknown, options.recipe, options.force, progress)?;
     let mut made = made.into_iter();
     let all = layers
         .iter()
@@ -402,15 +426,17 @@ fn in_form(
 
 /// The same images as an output wants them: with its compression, types and annotations.
 ///
-/// `forms` are those of layers, by what they hold, that are known although they may not be here.
+/// `forms` are those of layers, by what they hold, that are known although they may not be here;
+/// `progress` hears of what is compressed.
 pub(crate) fn packed(
     images: &[Image],
     store: &acetate_store::Store,
     options: &ImageOptions,
     forms: &BTreeMap<Digest, Descriptor>,
+    progress: &dyn Progress,
 ) -> Result<Vec<Image>, BuildError> {
     let one = |image: &Image| -> Result<Image, BuildError> {
-        let layers = in_form(&image.layers, store, options, forms)?;
+        let layers = in_form(&image.layers, store, options, forms, progress)?;
         let history = image.config.history.clone();
         let image = assemble(image.config.clone(), history, layers, options.packaging)?;
         let platform = image.platform();

@@ -2,7 +2,9 @@
 
 use crate::attesting::{self, Results};
 use crate::blobs::FetchError;
+use crate::export::Exporting;
 use crate::output::{Files, Output};
+use crate::progress::InternalStep;
 use crate::runner::StepRunner;
 use crate::shared::{Tars, offer_unneeded};
 use crate::{BuildError, BuildRequest, BuiltImage, BuiltLayer, VertexOutcome, export, names};
@@ -77,7 +79,8 @@ pub(crate) async fn finish(
         return Ok(Finished::default());
     }
     let step = runner.progress.internal("exporting to image");
-    let result = finish_images(runner, lowered, request, (edges, outputs), &tags).await;
+    let results = (edges, outputs);
+    let result = finish_images(runner, lowered, request, results, (&tags, &step)).await;
     step.end_as(outcome(&result));
     result
 }
@@ -96,7 +99,7 @@ async fn finish_images(
     lowered: &Lowered,
     request: &BuildRequest,
     (edges, outputs): (&[VertexId], &[Output]),
-    tags: &[Reference],
+    (tags, step): (&[Reference], &InternalStep),
 ) -> Result<Finished, FinishError> {
     if runner.caches.inline.is_some() {
         // What the config is to hold has to be there before the config is.
@@ -136,7 +139,14 @@ async fn finish_images(
     };
     let attestations = attesting::gather(runner, lowered, request, results, &assembled).await?;
     let attestations = Arc::new(attestations);
-    let root = export::export(runner, &assembled, request, lowered.epoch, &attestations).await?;
+    let exporting = Exporting {
+        request,
+        times: lowered.epoch.map(Timestamp::from_secs),
+        attestations: &attestations,
+        packing: &step.transfer("compressing"),
+        writing: &step.transfer("writing"),
+    };
+    let root = export::export(runner, &assembled, &exporting).await?;
     if !tags.is_empty() {
         names::write(&runner.store, tags, &assembled)?;
     }

@@ -1,3 +1,4 @@
+use crate::transfer::Transfer;
 use crate::{BuildError, BuildEvent, EventSink, VertexInfo, VertexOutcome};
 use acetate_graph::{BuildGraph, VertexId};
 use acetate_oci::{Digest, Timestamp};
@@ -133,6 +134,11 @@ impl InternalStep {
     /// Says something about the step in a line of its own.
     pub(crate) fn note(&self, words: &str) {
         self.progress.note(self.vertex, words);
+    }
+
+    /// Hears of blobs to which `name` happens in this step.
+    pub(crate) fn transfer(&self, name: &'static str) -> Arc<dyn acetate_registry::Progress> {
+        Arc::new(Transfer::new(&self.progress, self.vertex, name))
     }
 
     /// What events call it by.

@@ -8,7 +8,8 @@ use crate::explain::Ran;
 use crate::lookup::Asked;
 use crate::outcomes::Outcomes;
 use crate::pin::Pinned;
-use crate::progress::Progress;
+use crate::progress::{Progress, vertex_digest};
+use crate::pulls::Pulls;
 use crate::release::Releaser;
 use crate::runner::StepRunner;
 use crate::secrets::Secrets;
@@ -19,7 +20,7 @@ use crate::waits::Waits;
 use crate::{BuildError, BuildRequest};
 use acetate_cache::OpHistory;
 use acetate_frontend::Lowered;
-use acetate_graph::BuildGraph;
+use acetate_graph::{BuildGraph, Op, SourceOp};
 use acetate_scheduler::Hits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -47,7 +48,7 @@ impl Start<'_> {
         asked: Asked,
     ) -> Result<(Arc<StepRunner>, Hits<Candidate>), BuildError> {
         let (engine, store) = (self.engine, &self.engine.store);
-        let blobs = engine.blobs();
+        let blobs = engine.blobs(self.pulls(&pinned));
         for image in pinned.images.values() {
             blobs.offer(image);
         }
@@ -107,5 +108,24 @@ impl Start<'_> {
             n_cached: AtomicUsize::new(self.n_cached),
         };
         Ok((Arc::new(runner), asked.hits))
+    }
+
+    /// The steps that take images.
+    fn pulls(&self, pinned: &Pinned) -> Pulls {
+        let mut pulls = Pulls::default();
+        for id in self.graph.ids() {
+            let vertex = self.graph.vertex(id);
+            let (Op::Source(SourceOp::Image { .. }), Some(location)) =
+                (&vertex.op, vertex.meta.location)
+            else {
+                continue;
+            };
+            let need = self.lowered.images_used.get(location.0 as usize);
+            if let Some(image) = need.and_then(|need| pinned.images.get(need)) {
+                let vertex = vertex_digest(self.graph, id);
+                pulls.add(image.manifest_digest, self.progress, vertex);
+            }
+        }
+        pulls
     }
 }

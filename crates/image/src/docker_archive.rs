@@ -4,6 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use acetate_oci::{Compression, Descriptor, Digest, ImageConfig, MediaType};
+use acetate_registry::Progress;
 use acetate_store::{Expect, Store, StoreError};
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ use crate::assemble::{Image, Style};
 use crate::document::{CONFIG_LIMIT, LAYER_LIMIT, MANIFEST_LIMIT};
 use crate::layer::ImageLayer;
 use crate::layout::Archive;
+use crate::puller::Told;
 
 /// An image of a docker archive, whose layers are in the store now.
 #[derive(Clone, Debug)]
@@ -33,7 +35,8 @@ struct Entry {
     layers: Option<Vec<String>>,
 }
 
-/// Reads all images of a docker archive into the store; none when it is another archive.
+/// Reads all images of a docker archive into the store; none when it is another archive. `progress`
+/// hears of the layers, which it knows by their uncompressed digests.
 ///
 /// Every layer is hashed and has to be the one that its image's configuration names. Blocks on disks.
 ///
@@ -42,12 +45,14 @@ struct Entry {
 pub fn read_docker_archive(
     path: &Path,
     store: &Store,
+    progress: &dyn Progress,
 ) -> Result<Option<Vec<ArchivedImage>>, ImageError> {
     let archive = Archive::open(path)?;
     let reading = Reading {
         path,
         archive,
         store,
+        progress,
     };
     let Some(bytes) = reading.small("manifest.json", MANIFEST_LIMIT)? else {
         return Ok(None);
@@ -62,6 +67,7 @@ struct Reading<'a> {
     path: &'a Path,
     archive: Archive,
     store: &'a Store,
+    progress: &'a dyn Progress,
 }
 
 impl Reading<'_> {
@@ -131,7 +137,10 @@ impl Reading<'_> {
 
     fn layer(&self, name: &str, diff_id: Digest) -> Result<ImageLayer, ImageError> {
         let blob = self.archive.file(clean(name));
-        let mut reader = blob.ok_or_else(|| self.missing(name))?.reader;
+        let blob = blob.ok_or_else(|| self.missing(name))?;
+        // What the blob is called is known when all of it was read.
+        let shown = Descriptor::new(MediaType::OCI_LAYER, diff_id, blob.size);
+        let mut reader = Told::new(blob.reader, &shown, self.progress);
         let mut head = Vec::new();
         (&mut reader)
             .take(4)
@@ -178,6 +187,7 @@ fn clean(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use acetate_registry::NoProgress;
     use std::io::Write;
 
     fn config(layers: &[&[u8]]) -> Vec<u8> {
@@ -210,7 +220,7 @@ mod tests {
         }
         tar.finish().unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
-        read_docker_archive(&path, &store).map_err(|error| error.to_string())
+        read_docker_archive(&path, &store, &NoProgress).map_err(|error| error.to_string())
     }
 
     const MANIFEST: &[u8] =

@@ -4,6 +4,7 @@ mod documents;
 mod layers;
 mod whole;
 
+pub(crate) use layers::Told;
 pub use whole::{BlobOrigin, WholeImage};
 
 use std::collections::BTreeSet;

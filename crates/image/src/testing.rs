@@ -1,5 +1,32 @@
 //! Helpers of this crate's tests.
 
+/// Keeps how far each blob came, by its digest.
+#[derive(Default)]
+pub(crate) struct Heard(
+    std::sync::Mutex<std::collections::BTreeMap<acetate_oci::Digest, Vec<u64>>>,
+);
+
+impl Heard {
+    /// Checks that blobs came to their ends, each growing all the time, and no others were heard of.
+    pub(crate) fn ended(&self, blobs: &[&acetate_oci::Descriptor]) {
+        let heard = self.0.lock().unwrap();
+        let ends = heard.iter().map(|(digest, steps)| {
+            assert!(steps.is_sorted(), "{digest}: {steps:?}");
+            (*digest, *steps.last().unwrap())
+        });
+        let expected = blobs.iter().map(|blob| (blob.digest, blob.size));
+        let expected: std::collections::BTreeMap<_, _> = expected.collect();
+        assert_eq!(ends.collect::<std::collections::BTreeMap<_, _>>(), expected);
+    }
+}
+
+impl acetate_registry::Progress for Heard {
+    fn moved(&self, blob: &acetate_oci::Descriptor, n_done: u64) {
+        let mut heard = self.0.lock().unwrap();
+        heard.entry(blob.digest).or_default().push(n_done);
+    }
+}
+
 /// Bytes that compress about as well as text, the same on every run.
 pub(crate) fn sample(n: usize) -> Vec<u8> {
     const WORDS: [&[u8]; 8] = [

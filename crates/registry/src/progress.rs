@@ -4,7 +4,8 @@ use acetate_oci::Descriptor;
 
 /// Hears of the bytes of blobs that moved; called often, so it should return at once.
 pub trait Progress: Send + Sync {
-    /// `n_done` bytes of the blob are done; it can fall when a transfer begins anew.
+    /// `n_done` bytes of the blob are done; it can fall when a transfer begins anew. Of a blob that
+    /// need not move nothing is heard.
     fn moved(&self, blob: &Descriptor, n_done: u64);
 }
 

@@ -83,6 +83,7 @@ mod shared_signed;
 mod shared_tokens;
 mod together;
 mod tools;
+mod transfers;
 mod verify;
 mod waiting;
 

@@ -63,6 +63,15 @@ pub(crate) struct ImageLsFlags {
     pub(crate) all: bool,
 }
 
+/// How work that takes its time is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ShownFlags {
+    /// How progress is shown: auto, plain, tty, quiet or rawjson; auto is tty on a terminal, and a
+    /// line for each blob elsewhere
+    #[arg(long, value_name = "MODE")]
+    pub(crate) progress: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImagePullFlags {
     /// The images
@@ -88,6 +97,9 @@ pub(crate) struct ImagePullFlags {
     /// Print the digests only
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownFlags,
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +119,9 @@ pub(crate) struct ImagePushFlags {
     /// Print the digests only
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownFlags,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +168,13 @@ pub(crate) struct ImageSaveFlags {
     /// One platform of an image of several
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub(crate) platform: Option<String>,
+
+    /// Show no progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownFlags,
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +190,9 @@ pub(crate) struct ImageLoadFlags {
     /// Print nothing
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownFlags,
 }
 
 #[derive(Debug, Args)]
@@ -210,6 +235,9 @@ pub(crate) struct ImageCpFlags {
     /// Print the digest only
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownFlags,
 }
 
 #[derive(Debug, Args)]
@@ -221,4 +249,11 @@ pub(crate) struct ImageMirrorFlags {
     /// Take registries without TLS, or with any certificate
     #[arg(long)]
     pub(crate) insecure: bool,
+
+    /// Print the new names only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownFlags,
 }

@@ -1,4 +1,5 @@
-use acetate_engine::{BuildEvent, VertexOutcome};
+use super::part::Part;
+use acetate_engine::{BuildEvent, Status, VertexOutcome};
 use acetate_oci::{Digest, Timestamp};
 use std::collections::HashMap;
 
@@ -17,6 +18,8 @@ pub(super) struct Row {
     pub(super) started: Option<Timestamp>,
     pub(super) finished: Option<Timestamp>,
     pub(super) outcome: Option<VertexOutcome>,
+    /// What goes on in it, in the order of beginning.
+    pub(super) parts: Vec<Part>,
     lines: HashMap<u8, Vec<u8>>,
 }
 
@@ -38,7 +41,9 @@ impl Board {
             }
             BuildEvent::Started { vertex, at } => {
                 let row = self.row(*vertex);
-                self.rows[row].started = Some(*at);
+                let begun = &mut self.rows[row];
+                // A step can go on after its end, when layers of its image are fetched at last.
+                (begun.started, begun.finished, begun.outcome) = (Some(*at), None, None);
                 Some(row)
             }
             BuildEvent::Finished {
@@ -72,6 +77,7 @@ impl Board {
             started,
             finished,
             outcome,
+            parts: Vec::new(),
             lines: HashMap::new(),
         });
         self.by_digest.insert(vertex, self.rows.len() - 1);
@@ -81,6 +87,21 @@ impl Board {
     /// All rows.
     pub(super) fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Takes how far a part of a step is.
+    pub(super) fn part(&mut self, row: usize, status: &Status) -> &mut Part {
+        let parts = &mut self.rows[row].parts;
+        let idx = match parts.iter().position(|part| part.is_of(status)) {
+            Some(idx) => idx,
+            None => {
+                parts.push(Part::new(status));
+                parts.len() - 1
+            }
+        };
+        let part = &mut parts[idx];
+        part.update(status);
+        part
     }
 
     /// Adds bytes of a process and returns the lines that are whole now.

@@ -1,12 +1,15 @@
 //! Shows the events of a build: for logs, for a terminal, for programs, or not at all.
 
 mod board;
+mod brief;
 mod explained;
 mod last_words;
+mod part;
 mod plain;
 mod rawjson;
 mod tty;
 
+pub(crate) use brief::Brief;
 pub(crate) use explained::Explained;
 pub(crate) use last_words::LastWords;
 pub(crate) use plain::Plain;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 pub(crate) enum Mode {
     /// Line by line.
     Plain,
+    /// A line for each blob that has moved.
+    Brief,
     /// Redrawn in place.
     Tty,
     /// Not at all.
@@ -43,14 +48,29 @@ impl Mode {
         })
     }
 
-    /// Something that shows events this way, and is done showing when it is finished.
+    /// The same for commands that do nothing but move images: in logs they are brief, unless more is
+    /// asked for.
+    pub(crate) fn choose_for_images(text: &str, is_terminal: bool) -> Result<Self> {
+        match text {
+            "auto" | "" if !is_terminal => Ok(Self::Brief),
+            text => Self::choose(text, is_terminal),
+        }
+    }
+
+    /// Something that shows the events of a build this way, and is done showing when it is finished.
     pub(crate) fn view(self) -> View {
+        self.view_of("Building")
+    }
+
+    /// The same for something else than a build, called `what` on a terminal.
+    pub(crate) fn view_of(self, what: &'static str) -> View {
         match self {
+            Self::Brief => View::over(Arc::new(Brief::new(std::io::stderr()))),
             Self::Plain => View::over(Arc::new(Plain::new(std::io::stderr()))),
             Self::RawJson => View::over(Arc::new(RawJson::new(std::io::stderr()))),
             Self::Quiet => View::over(Arc::new(NoEvents)),
             Self::Tty => {
-                let tty = Arc::new(Tty::start());
+                let tty = Arc::new(Tty::start(what));
                 View {
                     tty: Some(Arc::clone(&tty)),
                     ..View::over(tty)

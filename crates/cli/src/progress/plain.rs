@@ -62,10 +62,14 @@ impl<W> State<W> {
                     text += &format!("#{} {:.3} {}\n", row + 1, line.at, line.text);
                 }
             }
-            BuildEvent::Status(status) if status.completed => {
-                self.switch(row, &mut text);
-                let id: String = status.id.chars().take(64).collect();
-                text += &format!("#{} {} {id} done\n", row + 1, status.name);
+            BuildEvent::Status(status) => {
+                let is_spoken_of = self.current.is_none_or(|current| current == row);
+                let part = self.board.part(row, status);
+                if part.takes_line(is_spoken_of) {
+                    let line = part.line();
+                    self.switch(row, &mut text);
+                    text += &format!("#{} {line}\n", row + 1);
+                }
             }
             BuildEvent::Finished { at, outcome, .. } => {
                 self.switch(row, &mut text);
@@ -106,6 +110,7 @@ fn end(row: usize, outcome: &VertexOutcome, seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::part::tests::status;
     use super::*;
     use acetate_engine::VertexInfo;
     use acetate_oci::{Digest, Timestamp};
@@ -175,6 +180,48 @@ mod tests {
             #1 ERROR: exit code: 1
 
         "]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn blobs_on_their_way_have_lines_now_and_then() {
+        let plain = Plain::new(Vec::new());
+        let (push, run) = (
+            Digest::of(b"pushing r.example/app"),
+            Digest::of(b"RUN make"),
+        );
+        plain.event(vertex("pushing r.example/app"));
+        plain.event(vertex("RUN make"));
+        let at = Timestamp::from_secs(0);
+        plain.event(BuildEvent::Started { vertex: push, at });
+        for (current, millis) in [(100, 100), (5_000_000, 200), (5_200_000, 700)] {
+            plain.event(BuildEvent::Status(status(push, current, millis)));
+        }
+        plain.event(BuildEvent::Started { vertex: run, at });
+        // What another step says is not interrupted for this.
+        for (current, millis) in [(9_000_000, 600), (20_000_000, 1500)] {
+            plain.event(BuildEvent::Status(status(push, current, millis)));
+        }
+        plain.event(BuildEvent::Finished {
+            vertex: push,
+            at: Timestamp::from_secs(2),
+            outcome: VertexOutcome::Done,
+        });
+        let text = String::from_utf8(plain.state.into_inner().unwrap().out).unwrap();
+        expect![[r#"
+            #1 pushing r.example/app
+            #1 sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 100B / 20.0MB 0.1s
+            #1 sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 5.2MB / 20.0MB 0.7s
+            #1 ...
+
+            #2 RUN make
+            #2 ...
+
+            #1 pushing r.example/app
+            #1 sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 20.0MB / 20.0MB 1.5s done
+            #1 DONE 2.0s
+
+        "#]]
         .assert_eq(&text);
     }
 }

@@ -74,6 +74,7 @@ impl<W> State<W> {
                 let mut object = json!({
                     "id": status.id, "vertex": status.vertex, "name": status.name,
                     "current": status.current, "total": status.total, "timestamp": status.at,
+                    "started": status.started,
                 });
                 if status.completed {
                     object["completed"] = json!(status.at);
@@ -114,6 +115,7 @@ impl<W> State<W> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::part::tests::status;
     use super::*;
 
     #[test]
@@ -153,5 +155,29 @@ mod tests {
         assert_eq!(lines[1]["logs"][0]["data"], "aGk=");
         assert_eq!(lines[2]["vertexes"][0]["cached"], true);
         assert_eq!(lines[2]["vertexes"][0]["completed"], "1970-01-01T00:00:01Z");
+    }
+
+    #[test]
+    fn a_blob_on_its_way_is_a_status_as_buildkit_has_it() {
+        let raw = RawJson::new(Vec::new());
+        let vertex = Digest::of(b"v");
+        for (current, millis) in [(5_200_000, 400), (20_000_000, 1500)] {
+            raw.event(BuildEvent::Status(status(vertex, current, millis)));
+        }
+        let text = String::from_utf8(raw.state.into_inner().unwrap().out).unwrap();
+        let mut objects = text.lines().map(|line| {
+            let object: Value = serde_json::from_str(line).unwrap();
+            object["statuses"][0].clone()
+        });
+        let mut expected = json!({
+            "id": Digest::of(b"blob"), "vertex": vertex, "name": "uploading",
+            "current": 5_200_000, "total": 20_000_000, "started": "1970-01-01T00:00:00Z",
+            "timestamp": "1970-01-01T00:00:00.4Z",
+        });
+        assert_eq!(objects.next(), Some(expected.clone()));
+        expected["current"] = json!(20_000_000);
+        expected["timestamp"] = json!("1970-01-01T00:00:01.5Z");
+        expected["completed"] = json!("1970-01-01T00:00:01.5Z");
+        assert_eq!(objects.next(), Some(expected));
     }
 }

@@ -1,4 +1,5 @@
 use super::board::{Board, Row, seconds};
+use super::part::{Part, amount};
 use acetate_engine::{BuildEvent, EventSink, VertexOutcome};
 use acetate_oci::Timestamp;
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +21,8 @@ pub(crate) struct Tty {
 const PERIOD: Duration = Duration::from_millis(100);
 /// How many of the last lines of a running step are shown.
 const LOG_LINES: usize = 6;
+/// How many blobs of a step are shown at the same time.
+const PART_LINES: usize = 8;
 
 #[derive(Debug)]
 struct Screen {
@@ -30,12 +33,14 @@ struct Screen {
     latest: Option<Timestamp>,
     /// How many lines the last drawing has, which the next one goes over.
     drawn: usize,
+    /// What goes on, in a word.
+    what: &'static str,
 }
 
 impl Tty {
-    /// Starts to draw on standard error.
-    pub(crate) fn start() -> Self {
-        let screen = Arc::new(Mutex::new(Screen::new()));
+    /// Starts to draw on standard error; `what` says in a word what goes on.
+    pub(crate) fn start(what: &'static str) -> Self {
+        let screen = Arc::new(Mutex::new(Screen::new(what)));
         let (stop, stopped) = mpsc::channel();
         let shared = Arc::clone(&screen);
         let drawer = std::thread::spawn(move || {
@@ -80,7 +85,7 @@ impl EventSink for Tty {
 }
 
 impl Screen {
-    fn new() -> Self {
+    fn new(what: &'static str) -> Self {
         Self {
             board: Board::default(),
             logs: HashMap::new(),
@@ -88,6 +93,7 @@ impl Screen {
             first: None,
             latest: None,
             drawn: 0,
+            what,
         }
     }
 
@@ -96,6 +102,9 @@ impl Screen {
         if let BuildEvent::Started { at, .. } | BuildEvent::Finished { at, .. } = event {
             self.first = self.first.or(Some(*at));
             self.latest = Some(*at);
+        }
+        if let (BuildEvent::Status(status), Some(row)) = (event, row) {
+            self.board.part(row, status);
         }
         if let (
             BuildEvent::Log {
@@ -116,7 +125,7 @@ impl Screen {
 
     fn draw(&mut self) {
         let (width, height) = size();
-        let lines = self.lines(height);
+        let lines = self.lines(height, self.began.elapsed().as_secs_f64());
         let mut text = String::new();
         if self.drawn > 0 {
             // Writing to a String cannot fail.
@@ -133,12 +142,13 @@ impl Screen {
         }
     }
 
-    fn lines(&self, height: usize) -> Vec<String> {
+    /// What is drawn so many seconds after the beginning.
+    fn lines(&self, height: usize, elapsed: f64) -> Vec<String> {
         let rows = self.board.rows();
         let done = rows.iter().filter(|row| row.outcome.is_some()).count();
-        let elapsed = self.began.elapsed().as_secs_f64();
         let mut lines = vec![format!(
-            "[+] Building {elapsed:.1}s ({done}/{})",
+            "[+] {} {elapsed:.1}s ({done}/{})",
+            self.what,
             rows.len()
         )];
         for (idx, row) in rows.iter().enumerate() {
@@ -146,6 +156,8 @@ impl Screen {
             if row.outcome.is_none() {
                 let logs = self.logs.get(&idx).into_iter().flatten();
                 lines.extend(logs.map(|line| format!("\x1b[2m => => {line}\x1b[0m")));
+                let moving = row.parts.iter().filter(|part| !part.is_complete);
+                lines.extend(moving.take(PART_LINES).map(|part| self.part(part, elapsed)));
             }
         }
         // What does not fit is at its end first: the top scrolls away.
@@ -162,15 +174,39 @@ impl Screen {
             Some(VertexOutcome::Cancelled) => ("=> CANCELED", "\x1b[33m"),
             Some(VertexOutcome::Failed(_)) => ("=> ERROR", "\x1b[31m"),
         };
-        let time = match (row.started, row.finished, self.first) {
-            (Some(started), Some(finished), _) => seconds(started, finished),
-            (Some(started), None, Some(first)) => (elapsed - seconds(first, started)).max(0.0),
+        let time = match (row.started, row.finished) {
+            (Some(started), Some(finished)) => seconds(started, finished),
+            (Some(started), None) => self.since(started, elapsed),
             _ => 0.0,
         };
         format!(
-            "{color} {mark} {}  {time:.1}s\x1b[0m",
-            row.name.replace(['\n', '\x1b'], " ")
+            "{color} {mark} {}{}  {time:.1}s\x1b[0m",
+            row.name.replace(['\n', '\x1b'], " "),
+            moved(row)
         )
+    }
+
+    fn part(&self, part: &Part, elapsed: f64) -> String {
+        let time = self.since(part.started, elapsed);
+        let (label, bar, amount) = (part.label(), part.bar(), part.amount());
+        format!(" => => {label} {bar} {amount}  {time:.1}s")
+    }
+
+    /// Seconds since a moment.
+    fn since(&self, moment: Timestamp, elapsed: f64) -> f64 {
+        let first = self.first.unwrap_or(moment);
+        (elapsed - seconds(first, moment)).max(0.0)
+    }
+}
+
+/// How much of what is known to move in a step has moved.
+fn moved(row: &Row) -> String {
+    let sum = |bytes: fn(&Part) -> u64| row.parts.iter().map(bytes).sum::<u64>();
+    let (current, total) = (sum(|part| part.current), sum(|part| part.total));
+    match row.outcome {
+        _ if row.parts.is_empty() => String::new(),
+        Some(_) => format!("  {}", amount(current, 0)),
+        None => format!("  {}", amount(current, total)),
     }
 }
 
@@ -204,14 +240,15 @@ fn cut(line: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::part::tests::status;
     use super::*;
-    use acetate_engine::VertexInfo;
+    use acetate_engine::{Status, VertexInfo};
     use acetate_oci::Digest;
 
     #[test]
     fn what_is_said_of_a_step_that_waits_is_drawn_until_it_ends() {
         let (vertex, at) = (Digest::of(b"v"), Timestamp::from_secs(1));
-        let mut screen = Screen::new();
+        let mut screen = Screen::new("Building");
         screen.apply(&BuildEvent::Vertex(VertexInfo {
             digest: vertex,
             inputs: vec![],
@@ -225,7 +262,7 @@ mod tests {
             stream: 2,
             data: b"waiting: another build is running this step\n".to_vec(),
         });
-        let waiting = screen.lines(24);
+        let waiting = screen.lines(24, 0.0);
         assert!(waiting[1].contains("=> RUN make"), "{waiting:?}");
         assert!(
             waiting[2].contains("waiting: another build is running this step"),
@@ -236,9 +273,46 @@ mod tests {
             at,
             outcome: VertexOutcome::Cached,
         });
-        let done = screen.lines(24);
+        let done = screen.lines(24, 0.0);
         assert_eq!(done.len(), 2, "{done:?}");
         assert!(done[1].contains("=> CACHED RUN make"), "{done:?}");
+    }
+
+    #[test]
+    fn blobs_on_their_way_have_a_bar_each_and_their_step_the_sum() {
+        let (vertex, at) = (Digest::of(b"v"), Timestamp::from_secs(0));
+        let mut screen = Screen::new("Pulling");
+        screen.apply(&BuildEvent::Vertex(VertexInfo {
+            digest: vertex,
+            inputs: vec![],
+            name: "pulling r.example/app".to_owned(),
+            origin: None,
+        }));
+        screen.apply(&BuildEvent::Started { vertex, at });
+        for (id, current) in [("sha256:0123456789abcdef", 5_200_000), ("b", 20_000_000)] {
+            let id = id.to_owned();
+            screen.apply(&BuildEvent::Status(Status {
+                id,
+                ..status(vertex, current, 400)
+            }));
+        }
+        let lines = screen.lines(24, 1.25);
+        assert_eq!(
+            lines,
+            [
+                "[+] Pulling 1.2s (0/1)",
+                " => pulling r.example/app  25.2MB / 40.0MB  1.2s\x1b[0m",
+                " => => sha256:0123456789ab [=====>              ] 5.2MB / 20.0MB  1.2s",
+            ]
+        );
+        screen.apply(&BuildEvent::Finished {
+            vertex,
+            at: Timestamp::from_secs(2),
+            outcome: VertexOutcome::Done,
+        });
+        let done = screen.lines(24, 2.0);
+        let last = "\x1b[34m => pulling r.example/app  25.2MB  2.0s\x1b[0m";
+        assert_eq!(done, ["[+] Pulling 2.0s (1/1)", last]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::{BuildError, Engine};
 use acetate_image::{Destination, DockerExporter, ExportError, Exporter, Image, export_partial};
 use acetate_net::{SocketAnswer, SocketBody, SocketClient};
 use acetate_oci::{Digest, Reference};
+use acetate_registry::Progress;
 use acetate_store::Store;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashSet};
@@ -52,12 +53,12 @@ struct Line {
     error: Option<String>,
 }
 
-/// Loads one image under its names.
+/// Loads one image under its names; hears of the layers that are sent.
 pub(crate) async fn load(
     engine_socket: &Path,
     store: &Arc<Store>,
     image: &Image,
-    names: &[Reference],
+    told: (&[Reference], &Arc<dyn Progress>),
 ) -> Result<Loaded, BuildError> {
     let client = SocketClient::new(engine_socket).map_err(|error| fault(engine_socket, error))?;
     let n_known = match known(&client, image).await {
@@ -74,14 +75,14 @@ pub(crate) async fn load(
     if n_known > 0 {
         let diff_ids = image.layers.iter().map(|layer| layer.diff_id);
         let omitted: BTreeSet<Digest> = diff_ids.take(n_known).collect();
-        match send(&client, engine_socket, store, image, names, omitted).await {
+        match send(&client, engine_socket, store, image, told, omitted).await {
             Ok(()) => return Ok(loaded),
             // Between the question and the load an image may have been removed.
             Err(error) => tracing::debug!(%error, "the image is loaded with all layers"),
         }
         loaded.n_omitted = 0;
     }
-    send(&client, engine_socket, store, image, names, BTreeSet::new()).await?;
+    send(&client, engine_socket, store, image, told, BTreeSet::new()).await?;
     Ok(loaded)
 }
 
@@ -90,15 +91,17 @@ async fn send(
     socket: &Path,
     store: &Arc<Store>,
     image: &Image,
-    names: &[Reference],
+    (names, progress): (&[Reference], &Arc<dyn Progress>),
     omitted: BTreeSet<Digest>,
 ) -> Result<(), BuildError> {
     let (store, image, names) = (Arc::clone(store), image.clone(), names.to_vec());
+    let progress = Arc::clone(progress);
     let (ended, outcome) = tokio::sync::oneshot::channel();
     let make = move |body: SocketBody| {
         tokio::task::spawn_blocking(move || {
             let end = body.again();
-            let written = write(&image, names, &omitted, Destination::stream(body), &store);
+            let destination = Destination::stream(body);
+            let written = write(&image, names, &omitted, destination, (&store, &*progress));
             if let Err(error) = &written {
                 end.fail(error.to_string());
             }
@@ -132,10 +135,10 @@ fn write(
     names: Vec<Reference>,
     omitted: &BTreeSet<Digest>,
     destination: Destination,
-    store: &Store,
+    (store, progress): (&Store, &dyn Progress),
 ) -> Result<(), ExportError> {
     if !omitted.is_empty() {
-        return export_partial(image, &names, omitted, &destination, store);
+        return export_partial(image, &names, omitted, &destination, (store, progress));
     }
     let exporter = DockerExporter {
         destination,
@@ -143,7 +146,7 @@ fn write(
         companions: Vec::new(),
     };
     exporter
-        .export(std::slice::from_ref(image), store)
+        .export_telling(std::slice::from_ref(image), store, progress)
         .map(drop)
 }
 

@@ -4,12 +4,13 @@ use super::push::{send, tags};
 use super::save::{loadable, narrow};
 use super::stored::reference;
 use super::whole::Pack;
-use crate::{BuildError, Destination, Engine};
+use crate::{BuildError, Destination, Engine, EventSink};
 use acetate_image::{
     BlobOrigin, ImageSource, LayoutSource, OciOutput, Puller, SavedImage, WholeImage,
 };
 use acetate_oci::{Descriptor, Digest, Reference};
-use acetate_registry::{Name, Registries, Repository};
+use acetate_registry::{Name, Progress, Registries, Repository};
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -100,6 +101,18 @@ impl FromStr for End {
     }
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(name) => write!(f, "{name}"),
+            Self::Layout(place) => write!(f, "{place}"),
+            Self::OciArchive(path) => write!(f, "oci-archive:{}", path.display()),
+            Self::DockerArchive(path) => write!(f, "docker-archive:{}", path.display()),
+            Self::Local(name) => write!(f, "local://{name}"),
+        }
+    }
+}
+
 /// An image that is open for reading.
 struct Opened {
     whole: WholeImage,
@@ -121,21 +134,40 @@ impl Engine {
         source: &End,
         target: &End,
         insecure: bool,
+        sink: &Arc<dyn EventSink>,
     ) -> Result<CopyReport, BuildError> {
-        let opened = self.open_end(source, insecure).await?;
-        match target {
-            End::Registry(name) => {
-                let repository = Repository::from(name);
-                let registries = self.registries_for(&repository, insecure).await;
-                to_registry(&registries, name, &opened).await
-            }
-            target => {
-                self.fetch(&opened).await?;
-                let report = stored_report(&opened.whole);
-                self.put(target, opened).await?;
-                Ok(report)
-            }
+        let step = self.step(sink, &format!("copying {source}"));
+        let progress = step.transfer("copying");
+        let copied = self.copy(source, target, insecure, &progress).await;
+        step.end(&copied);
+        let (report, kept) = copied?;
+        if let Some(kept) = kept {
+            // The same blobs once more, on their way to a file.
+            let step = self.step(sink, &format!("writing {target}"));
+            let put = self.put(target, kept, &step.transfer("writing")).await;
+            step.end(&put);
+            put?;
         }
+        Ok(report)
+    }
+
+    /// Copies to a registry, or to this machine; what is to go on from there is given back.
+    async fn copy(
+        &self,
+        source: &End,
+        target: &End,
+        insecure: bool,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(CopyReport, Option<Opened>), BuildError> {
+        let opened = self.open_end(source, insecure, progress).await?;
+        if let End::Registry(name) = target {
+            let repository = Repository::from(name);
+            let registries = self.registries_for(&repository, insecure).await;
+            let report = to_registry(&registries, name, &opened, progress).await?;
+            return Ok((report, None));
+        }
+        self.fetch(&opened, progress).await?;
+        Ok((stored_report(&opened.whole), Some(opened)))
     }
 
     /// Copies an image with all platforms and everything that speaks about it below `prefix`, a
@@ -148,11 +180,25 @@ impl Engine {
         source: &Reference,
         prefix: &str,
         insecure: bool,
+        sink: &Arc<dyn EventSink>,
+    ) -> Result<MirrorReport, BuildError> {
+        let step = self.step(sink, &format!("copying {source}"));
+        let progress = step.transfer("copying");
+        let mirrored = self.mirror(source, prefix, insecure, &progress).await;
+        step.end(&mirrored);
+        mirrored
+    }
+
+    async fn mirror(
+        &self,
+        source: &Reference,
+        prefix: &str,
+        insecure: bool,
+        progress: &Arc<dyn Progress>,
     ) -> Result<MirrorReport, BuildError> {
         let target = below(prefix, source)?;
-        let opened = self
-            .open_end(&End::Registry(source.clone()), insecure)
-            .await?;
+        let end = End::Registry(source.clone());
+        let opened = self.open_end(&end, insecure, progress).await?;
         let from = Repository::from(source);
         let there = Repository::from(&target);
         let registries = self.registries_for(&there, insecure).await;
@@ -161,12 +207,12 @@ impl Engine {
         let mut report = if is_there {
             stored_report(&opened.whole)
         } else {
-            to_registry(&registries, &target, &opened).await?
+            to_registry(&registries, &target, &opened, progress).await?
         };
         let asked = self.registries_for(&from, insecure).await;
         for (entry, _) in &opened.whole.documents {
             for speaking in asked.referrers(&from, entry.digest, None).await? {
-                let copied = refer(&registries, &there, &opened, &speaking).await?;
+                let copied = refer((&registries, &there), &opened, &speaking, progress).await?;
                 report.n_referrers += usize::from(copied);
             }
         }
@@ -178,7 +224,12 @@ impl Engine {
         Ok(MirrorReport { target, outcome })
     }
 
-    async fn open_end(&self, source: &End, insecure: bool) -> Result<Opened, BuildError> {
+    async fn open_end(
+        &self,
+        source: &End,
+        insecure: bool,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Opened, BuildError> {
         let puller = match source {
             End::Registry(name) => self.puller_for(name, insecure).await,
             _ => Arc::clone(&self.puller),
@@ -199,7 +250,7 @@ impl Engine {
                 (whole, origin, None)
             }
             End::DockerArchive(path) => {
-                let images = self.docker_images(path.clone()).await?;
+                let images = self.docker_images(path.clone(), progress).await?;
                 let image = images.as_deref().and_then(|images| images.first());
                 let image = image.ok_or_else(|| {
                     BuildError::request(format!("`{}` is no docker archive", path.display()))
@@ -224,18 +275,21 @@ impl Engine {
     }
 
     /// Brings everything to this machine.
-    async fn fetch(&self, opened: &Opened) -> Result<(), BuildError> {
-        opened
-            .puller
-            .fetch_whole(&opened.whole, &opened.origin)
-            .await?;
+    async fn fetch(&self, opened: &Opened, progress: &Arc<dyn Progress>) -> Result<(), BuildError> {
+        let Opened { whole, origin, .. } = opened;
+        opened.puller.fetch_whole(whole, origin, progress).await?;
         for (_, bytes) in &opened.whole.documents {
             self.store.blobs().put(bytes)?;
         }
         Ok(())
     }
 
-    async fn put(&self, target: &End, opened: Opened) -> Result<(), BuildError> {
+    async fn put(
+        &self,
+        target: &End,
+        opened: Opened,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(), BuildError> {
         let Opened { whole, name, .. } = opened;
         match target {
             End::Registry(_) => Ok(()),
@@ -252,7 +306,7 @@ impl Engine {
                     loadable: None,
                 };
                 let output = OciOutput::Directory(place.path.clone());
-                self.write(vec![saved], output).await
+                self.write(vec![saved], output, progress).await
             }
             End::OciArchive(path) => {
                 let saved = SavedImage {
@@ -261,7 +315,7 @@ impl Engine {
                     whole,
                     loadable: None,
                 };
-                self.write(vec![saved], archive(path)).await
+                self.write(vec![saved], archive(path), progress).await
             }
             End::DockerArchive(path) => {
                 let whole = self.one_platform(whole).await?;
@@ -271,7 +325,7 @@ impl Engine {
                     loadable: Some(loadable(&whole)?),
                     whole,
                 };
-                self.write(vec![saved], archive(path)).await
+                self.write(vec![saved], archive(path), progress).await
             }
         }
     }
@@ -301,6 +355,7 @@ async fn to_registry(
     registries: &Registries,
     name: &Reference,
     opened: &Opened,
+    progress: &Arc<dyn Progress>,
 ) -> Result<CopyReport, BuildError> {
     let whole = &opened.whole;
     if name
@@ -316,7 +371,8 @@ async fn to_registry(
         ));
     }
     let repository = Repository::from(name);
-    let sent = send(registries, &repository, whole, &opened.origin, tags(name)).await?;
+    let to = (registries, &repository);
+    let sent = send(to, whole, &opened.origin, tags(name), progress).await?;
     Ok(CopyReport {
         n_sent: sent.n_sent,
         n_mounted: sent.n_mounted,
@@ -326,17 +382,18 @@ async fn to_registry(
 
 /// Copies one manifest that speaks about the image; false when it is there.
 async fn refer(
-    registries: &Registries,
-    there: &Repository,
+    (registries, there): (&Registries, &Repository),
     opened: &Opened,
     entry: &Descriptor,
+    progress: &Arc<dyn Progress>,
 ) -> Result<bool, BuildError> {
     let name = Name::Digest(entry.digest);
     if registries.describe(there, &name).await?.is_some() {
         return Ok(false);
     }
     let whole = opened.puller.whole_beside(&opened.origin, entry).await?;
-    send(registries, there, &whole, &opened.origin, Vec::new()).await?;
+    let to = (registries, there);
+    send(to, &whole, &opened.origin, Vec::new(), progress).await?;
     Ok(true)
 }
 

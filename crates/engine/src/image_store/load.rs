@@ -1,9 +1,10 @@
 //! Takes images out of archives and layouts.
 
 use super::keep::Whole;
-use crate::{BuildError, Engine};
+use crate::{BuildError, Engine, EventSink};
 use acetate_image::{ArchivedImage, ImageSource, LayoutSource, WholeImage, read_docker_archive};
 use acetate_oci::{Compression, Descriptor, Digest, Reference};
+use acetate_registry::Progress;
 use acetate_store::{ScratchDir, Store, StoreError};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -38,15 +39,28 @@ impl Engine {
         &self,
         path: &Path,
         name: Option<&Reference>,
+        sink: &Arc<dyn EventSink>,
+    ) -> Result<Vec<LoadedImage>, BuildError> {
+        let step = self.step(sink, &format!("loading `{}`", path.display()));
+        let loaded = self.load(path, name, &step.transfer("reading")).await;
+        step.end(&loaded);
+        loaded
+    }
+
+    async fn load(
+        &self,
+        path: &Path,
+        name: Option<&Reference>,
+        progress: &Arc<dyn Progress>,
     ) -> Result<Vec<LoadedImage>, BuildError> {
         let archive = self.seekable(path.to_owned()).await?;
         if archive.path.is_dir() {
-            return self.load_layout(&archive.path, name).await;
+            return self.load_layout(&archive.path, name, progress).await;
         }
         match self.puller.layout_names(&archive.path).await {
-            Ok(_) => self.load_layout(&archive.path, name).await,
+            Ok(_) => self.load_layout(&archive.path, name, progress).await,
             Err(not_a_layout) => {
-                let images = self.docker_images(archive.path.clone()).await?;
+                let images = self.docker_images(archive.path.clone(), progress).await?;
                 let images = images.ok_or(not_a_layout)?;
                 self.load_docker(images, name)
             }
@@ -56,9 +70,10 @@ impl Engine {
     pub(super) async fn docker_images(
         &self,
         path: PathBuf,
+        progress: &Arc<dyn Progress>,
     ) -> Result<Option<Vec<ArchivedImage>>, BuildError> {
-        let store = Arc::clone(&self.store);
-        let read = move || read_docker_archive(&path, &store);
+        let (store, progress) = (Arc::clone(&self.store), Arc::clone(progress));
+        let read = move || read_docker_archive(&path, &store, &*progress);
         Ok(acetate_stdx::blocking(read).await?)
     }
 
@@ -66,6 +81,7 @@ impl Engine {
         &self,
         path: &Path,
         name: Option<&Reference>,
+        progress: &Arc<dyn Progress>,
     ) -> Result<Vec<LoadedImage>, BuildError> {
         let entries = self.puller.layout_names(path).await?;
         let is_alone = entries.len() == 1;
@@ -80,7 +96,7 @@ impl Engine {
                 digest: Some(entry.digest),
             });
             let (whole, origin) = self.puller.whole(&source).await?;
-            self.puller.fetch_whole(&whole, &origin).await?;
+            self.puller.fetch_whole(&whole, &origin, progress).await?;
             let Whole { images, layers } = self.images_in(&whole)?;
             self.check_layers(layers).await?;
             self.keep_whole(std::slice::from_ref(&name), &whole, images, None)?;

@@ -1,9 +1,10 @@
 //! Fetches images of registries, to be kept.
 
-use crate::{BuildError, Engine};
+use crate::progress::{InternalStep, Progress as StepProgress};
+use crate::{BuildError, Engine, EventSink};
 use acetate_image::{ImageSource, Puller};
 use acetate_oci::{Digest, Platform, Reference};
-use acetate_registry::{Insecure, Name, Registries, RegistryError, Repository};
+use acetate_registry::{Insecure, Name, Progress, Registries, RegistryError, Repository};
 use std::sync::Arc;
 
 /// What to fetch.
@@ -42,7 +43,22 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such image, or it is not what was promised.
-    pub async fn pull_image(&self, request: &PullRequest) -> Result<PullReport, BuildError> {
+    pub async fn pull_image(
+        &self,
+        request: &PullRequest,
+        sink: &Arc<dyn EventSink>,
+    ) -> Result<PullReport, BuildError> {
+        let step = self.step(sink, &format!("pulling {}", request.name));
+        let pulled = self.pull(request, &step.transfer("downloading")).await;
+        step.end(&pulled);
+        pulled
+    }
+
+    async fn pull(
+        &self,
+        request: &PullRequest,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<PullReport, BuildError> {
         let name = &request.name;
         let puller = self.puller_for(name, request.insecure).await;
         let source = ImageSource::Registry(name.clone());
@@ -59,7 +75,7 @@ impl Engine {
                 (whole, origin, found.root_digest)
             }
         };
-        puller.fetch_whole(&whole, &origin).await?;
+        puller.fetch_whole(&whole, &origin, progress).await?;
         let found = self.images_in(&whole)?;
         let report = PullReport {
             digest,
@@ -73,6 +89,11 @@ impl Engine {
             Some(digest),
         )?;
         Ok(report)
+    }
+
+    /// A step of work on images, which is shown as those of builds are.
+    pub(super) fn step(&self, sink: &Arc<dyn EventSink>, name: &str) -> InternalStep {
+        StepProgress::new(Arc::clone(sink), Arc::clone(&self.clock)).internal(name)
     }
 
     /// What fetches from one registry.

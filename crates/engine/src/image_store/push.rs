@@ -1,11 +1,12 @@
 //! Gives kept images to registries.
 
 use super::whole::Pack;
-use crate::{BuildError, Engine, ImageOptions};
+use crate::progress::InternalStep;
+use crate::{BuildError, Engine, EventSink, ImageOptions};
 use acetate_image::{BlobOrigin, WholeImage};
 use acetate_oci::{Digest, Reference};
 use acetate_registry::{
-    NoProgress, Progress, Push, PushBlob, PushManifest, PushReport, Registries, Repository,
+    Progress, Push, PushBlob, PushManifest, PushReport, Registries, Repository,
 };
 use std::sync::Arc;
 
@@ -32,13 +33,31 @@ impl Engine {
         name: &Reference,
         options: &ImageOptions,
         insecure: bool,
+        sink: &Arc<dyn EventSink>,
+    ) -> Result<PushedName, BuildError> {
+        let step = self.step(sink, &format!("pushing {}", Repository::from(name)));
+        let pushed = self.push(name, options, insecure, &step).await;
+        step.end(&pushed);
+        pushed
+    }
+
+    async fn push(
+        &self,
+        name: &Reference,
+        options: &ImageOptions,
+        insecure: bool,
+        step: &InternalStep,
     ) -> Result<PushedName, BuildError> {
         let named = self.find_named(&name.to_string())?;
-        let (whole, origin) = self.whole_of(&named, Pack::Plain(options)).await?;
+        let packing = step.transfer("compressing");
+        let (whole, origin) = self
+            .whole_of(&named, Pack::Plain(options, &packing))
+            .await?;
         let repository = Repository::from(name);
         let registries = self.registries_for(&repository, insecure).await;
         let tags = tags(name);
-        let report = send(&registries, &repository, &whole, &origin, tags).await?;
+        let to = (&*registries, &repository);
+        let report = send(to, &whole, &origin, tags, &step.transfer("uploading")).await?;
         Ok(PushedName {
             digest: report.digest,
             n_sent: report.n_sent,
@@ -58,11 +77,11 @@ pub(super) fn tags(name: &Reference) -> Vec<String> {
 
 /// Sends an image byte for byte, its blobs straight from where they are.
 pub(super) async fn send(
-    registries: &Registries,
-    to: &Repository,
+    (registries, to): (&Registries, &Repository),
     whole: &WholeImage,
     origin: &BlobOrigin,
     tags: Vec<String>,
+    progress: &Arc<dyn Progress>,
 ) -> Result<PushReport, BuildError> {
     let blobs = whole.blobs.values().map(|blob| PushBlob {
         descriptor: blob.clone(),
@@ -85,6 +104,5 @@ pub(super) async fn send(
         root,
         tags,
     };
-    let progress: Arc<dyn Progress> = Arc::new(NoProgress);
-    Ok(registries.push(to, &push, &progress).await?)
+    Ok(registries.push(to, &push, progress).await?)
 }

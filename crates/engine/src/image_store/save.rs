@@ -3,9 +3,11 @@
 use super::stored::reference;
 use super::whole::Pack;
 use crate::names::Named;
-use crate::{BuildError, Destination, Engine, ImageOptions};
+use crate::progress::InternalStep;
+use crate::{BuildError, Destination, Engine, EventSink, ImageOptions};
 use acetate_image::{OciOutput, SavedImage, WholeImage};
 use acetate_oci::{Manifest, Platform};
+use acetate_registry::Progress;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,7 +40,19 @@ impl Engine {
     ///
     /// # Errors
     /// When one of them is not here, or the file cannot be written.
-    pub async fn save_images(&self, request: &SaveRequest) -> Result<(), BuildError> {
+    pub async fn save_images(
+        &self,
+        request: &SaveRequest,
+        sink: &Arc<dyn EventSink>,
+    ) -> Result<(), BuildError> {
+        let step = self.step(sink, &format!("writing {}", request.images.join(", ")));
+        let saved = self.save(request, &step).await;
+        step.end(&saved);
+        saved
+    }
+
+    async fn save(&self, request: &SaveRequest, step: &InternalStep) -> Result<(), BuildError> {
+        let packing = step.transfer("compressing");
         let mut saved = Vec::new();
         for text in &request.images {
             let mut named = self.find_named(text)?;
@@ -46,7 +60,10 @@ impl Engine {
             if is_docker || request.platform.is_some() {
                 narrow(&mut named, request.platform.as_ref())?;
             }
-            let pack = request.options.as_ref().map_or(Pack::Never, Pack::Plain);
+            let pack = match &request.options {
+                Some(options) => Pack::Plain(options, &packing),
+                None => Pack::Never,
+            };
             let (whole, _) = self.whole_of(&named, pack).await?;
             saved.push(SavedImage {
                 loadable: if is_docker {
@@ -65,16 +82,18 @@ impl Engine {
             }
             SaveFormat::Directory(path) => OciOutput::Directory(path.clone()),
         };
-        self.write(saved, output).await
+        let progress = step.transfer("writing");
+        self.write(saved, output, &progress).await
     }
 
     pub(super) async fn write(
         &self,
         saved: Vec<SavedImage>,
         output: OciOutput,
+        progress: &Arc<dyn Progress>,
     ) -> Result<(), BuildError> {
-        let store = Arc::clone(&self.store);
-        let write = move || acetate_image::save(&saved, &output, &store);
+        let (store, progress) = (Arc::clone(&self.store), Arc::clone(progress));
+        let write = move || acetate_image::save(&saved, &output, &store, &*progress);
         Ok(acetate_stdx::blocking(write).await?)
     }
 }

@@ -5,6 +5,7 @@ use crate::names::{Named, NamedImage};
 use crate::{BuildError, Engine, ImageOptions, export};
 use acetate_image::{BlobOrigin, Bundle, Image, ImageLayer, WholeImage};
 use acetate_oci::{Compression, Descriptor, Manifest};
+use acetate_registry::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use std::sync::Arc;
 pub(super) enum Pack<'a> {
     /// They go as they are.
     Never,
-    /// They are compressed, as a push does.
-    Plain(&'a ImageOptions),
+    /// They are compressed, as a push does, and this hears of it.
+    Plain(&'a ImageOptions, &'a Arc<dyn Progress>),
 }
 
 impl Engine {
@@ -29,7 +30,7 @@ impl Engine {
             .pin(&crate::names::objects_of(&self.store, named)?)?;
         let is_packed = match pack {
             Pack::Never => true,
-            Pack::Plain(_) => self.is_packed(named)?,
+            Pack::Plain(..) => self.is_packed(named)?,
         };
         if let Some(root) = named.root.as_ref().filter(|_| is_packed) {
             return Ok(self.puller.whole_stored(root).await?);
@@ -38,9 +39,10 @@ impl Engine {
         for image in &named.images {
             images.push(self.image_of(named, image).await?);
         }
-        if let Pack::Plain(options) = pack {
+        if let Pack::Plain(options, progress) = pack {
             let (store, options) = (Arc::clone(&self.store), options.clone());
-            let packed = move || export::packed(&images, &store, &options, &BTreeMap::new());
+            let (progress, known) = (Arc::clone(progress), BTreeMap::new());
+            let packed = move || export::packed(&images, &store, &options, &known, &*progress);
             images = acetate_stdx::blocking(packed).await?;
         }
         let bundle = Bundle::new(&images, &[], &acetate_image::Annotations::default());

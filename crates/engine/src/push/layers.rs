@@ -1,5 +1,6 @@
 //! What the layers of images are as they are pushed, known without their bytes where that is possible.
 
+use super::Pushing;
 use super::fault::Fault;
 use super::source::LayerSource;
 use crate::ImageOptions;
@@ -27,14 +28,16 @@ pub(super) struct Ready {
 pub(super) async fn ready(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
-    options: &ImageOptions,
+    pushing: &Pushing<'_>,
 ) -> Result<Ready, FinishError> {
+    let options = pushing.options;
     let known = known(runner, assembled, options).await;
     fetch_rest(runner, assembled, options, &known).await?;
     let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
     let (store, wanted) = (Arc::clone(&runner.store), options.clone());
     let forms = known.clone();
-    let pack = move || export::packed(&images, &store, &wanted, &forms);
+    let packing = Arc::clone(pushing.packing);
+    let pack = move || export::packed(&images, &store, &wanted, &forms, &*packing);
     let images = acetate_stdx::blocking(pack).await?;
     for (one, image) in assembled.iter().zip(&images) {
         // What was named without its bytes came from a cache, and is no news to one.

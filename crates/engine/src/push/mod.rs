@@ -12,8 +12,8 @@ use crate::{BuildRequest, ImageOptions, Push};
 use acetate_image::{Bundle, Image};
 use acetate_oci::{Descriptor, Reference};
 use acetate_registry::{
-    Insecure, MemorySource, NoProgress, Progress, Push as Shipment, PushBlob, PushManifest,
-    PushReport, RegistryError, Repository,
+    Insecure, MemorySource, Progress, Push as Shipment, PushBlob, PushManifest, PushReport,
+    RegistryError, Repository,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(crate) struct Pushing<'a> {
     pub(crate) how: Push,
     /// What is said about the images.
     pub(crate) attestations: &'a Attestations,
+    /// Hears of the layers that are compressed.
+    pub(crate) packing: &'a Arc<dyn Progress>,
 }
 
 /// Pushes under all names; gives what they lead to.
@@ -34,7 +36,7 @@ pub(crate) async fn push(
     pushing: &Pushing<'_>,
 ) -> Result<Descriptor, FinishError> {
     let names = export::names(pushing.options, &pushing.request.tags)?;
-    let ready = layers::ready(runner, assembled, pushing.options).await?;
+    let ready = layers::ready(runner, assembled, pushing).await?;
     let images: Vec<Image> = ready.images;
     let said = pushing.attestations;
     let companions = said.companions(&images, &names, pushing.options);
@@ -53,7 +55,8 @@ pub(crate) async fn push(
         }
         let step = runner.progress.internal(&format!("pushing {repository}"));
         let shipment = shipment(&bundle, blobs.clone(), tags);
-        let sent = send(runner, &repository, &shipment, pushing.how).await;
+        let progress = step.transfer("uploading");
+        let sent = send(runner, &repository, &shipment, (pushing.how, &progress)).await;
         let sent = sent.map_err(|error| ready.fault.or(error.into(), assembled));
         match &sent {
             Ok(report) => step.note(&format!(
@@ -77,23 +80,19 @@ async fn send(
     runner: &StepRunner,
     repository: &Repository,
     shipment: &Shipment,
-    how: Push,
+    (how, progress): (Push, &Arc<dyn Progress>),
 ) -> Result<PushReport, RegistryError> {
-    let progress: Arc<dyn Progress> = Arc::new(NoProgress);
     if !how.insecure {
-        return runner
-            .registries
-            .push(repository, shipment, &progress)
-            .await;
+        return runner.registries.push(repository, shipment, progress).await;
     }
     let any = runner
         .registries
         .trusting(repository, Insecure::AnyCertificate);
-    match any.push(repository, shipment, &progress).await {
+    match any.push(repository, shipment, progress).await {
         Err(RegistryError::Net(error)) => {
             tracing::debug!(%error, %repository, "the registry is tried without TLS");
             let plain = runner.registries.trusting(repository, Insecure::PlainHttp);
-            plain.push(repository, shipment, &progress).await
+            plain.push(repository, shipment, progress).await
         }
         outcome => outcome,
     }

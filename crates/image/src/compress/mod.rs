@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use acetate_oci::{Compression, Descriptor, Digest, MediaType};
+use acetate_registry::{NoProgress, Progress};
 use acetate_store::{BlobWriter, Expect, FactKey, Object, Store, StoreError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use self::recipe::Shape;
 use crate::ImageError;
 use crate::layer::{ImageLayer, LayerReader};
 use crate::pipe::pipe;
+use crate::puller::Told;
 
 /// The space of facts `(compressor, diff_id) -> blob`.
 const FACTS: &str = "compressed-layer";
@@ -77,11 +79,23 @@ pub fn compress(
     recipe: Recipe,
     force: Force,
 ) -> Result<ImageLayer, ImageError> {
-    compress_on(store, layer, recipe, force, n_threads())
+    let how = How {
+        recipe,
+        force,
+        progress: &NoProgress,
+    };
+    compress_on(store, layer, &how, n_threads())
+}
+
+/// How layers are compressed.
+struct How<'a> {
+    recipe: Recipe,
+    force: Force,
+    progress: &'a dyn Progress,
 }
 
 /// The same for the layers of an image, in their order: small ones side by side, large ones one
-/// after the other on all cores.
+/// after the other on all cores. `progress` hears of the bytes of uncompressed layers.
 ///
 /// # Errors
 /// As [`compress`].
@@ -90,12 +104,18 @@ pub fn compress_all(
     layers: &[ImageLayer],
     recipe: Recipe,
     force: Force,
+    progress: &dyn Progress,
 ) -> Result<Vec<ImageLayer>, ImageError> {
+    let how = How {
+        recipe,
+        force,
+        progress,
+    };
     let is_small = |layer: &ImageLayer| layer.descriptor.size <= SMALL;
     let small: Vec<Result<Option<ImageLayer>, ImageError>> = layers
         .par_iter()
         .map(|layer| {
-            let on_one = || compress_on(store, layer, recipe, force, 0);
+            let on_one = || compress_on(store, layer, &how, 0);
             is_small(layer).then(on_one).transpose()
         })
         .collect();
@@ -104,7 +124,7 @@ pub fn compress_all(
     let all = layers.iter().zip(small);
     all.map(|(layer, done)| match done {
         Some(done) => Ok(done),
-        None => compress(store, layer, recipe, force),
+        None => compress_on(store, layer, &how, n_threads()),
     })
     .collect()
 }
@@ -112,10 +132,10 @@ pub fn compress_all(
 fn compress_on(
     store: &Store,
     layer: &ImageLayer,
-    recipe: Recipe,
-    force: Force,
+    how: &How<'_>,
     n_threads: usize,
 ) -> Result<ImageLayer, ImageError> {
+    let How { recipe, force, .. } = *how;
     let current = layer.compression()?;
     let is_stargz = stargz::is_annotated(&layer.descriptor);
     let fits = current == recipe.compression() && is_stargz == (recipe.shape() == Shape::Stargz);
@@ -123,7 +143,7 @@ fn compress_on(
         return Ok(layer.clone());
     }
     made_once(store, &layer.diff_id, recipe, || {
-        make(store, layer, recipe, n_threads)
+        make(store, layer, how, n_threads)
     })
 }
 
@@ -210,7 +230,7 @@ fn noted(store: &Store, key: &FactKey) -> Result<Option<Fact>, StoreError> {
 fn make(
     store: &Store,
     layer: &ImageLayer,
-    recipe: Recipe,
+    how: &How<'_>,
     n_threads: usize,
 ) -> Result<Fact, ImageError> {
     let what = format!("layer `{}`", layer.descriptor.digest);
@@ -218,13 +238,19 @@ fn make(
         return Err(ImageError::NotFound { what });
     };
     let blob = store.blobs().writer()?;
-    write(blob, &mut reader, recipe, n_threads, &what)
+    let (shown, recipe) = (&layer.descriptor, how.recipe);
+    if shown.digest != layer.diff_id {
+        // How long what it is expanded to will be is not known.
+        return write(blob, &mut reader, recipe, n_threads, &what);
+    }
+    let mut told = Told::new(reader, shown, how.progress);
+    write(blob, &mut told, recipe, n_threads, &what)
 }
 
 /// Compresses a whole tar into a new blob.
 fn write(
     blob: BlobWriter,
-    reader: &mut LayerReader,
+    reader: &mut (impl Read + Send),
     recipe: Recipe,
     n_threads: usize,
     what: &str,

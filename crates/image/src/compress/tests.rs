@@ -119,7 +119,7 @@ fn many_layers_come_in_their_order() {
     let layers = sizes.map(|n: usize| plain(&store, &all[n..n * 2]));
     for recipe in ["gzip", "zstd"] {
         let recipe = Recipe::named(recipe).unwrap();
-        let forms = compress_all(&store, &layers, recipe, Force::Plain).unwrap();
+        let forms = compress_all(&store, &layers, recipe, Force::Plain, &NoProgress).unwrap();
         for (form, n) in forms.iter().zip(sizes) {
             assert!(unpack(&store, form).unwrap() == all[n..n * 2]);
         }
@@ -127,7 +127,8 @@ fn many_layers_come_in_their_order() {
     let mut lost = layers.to_vec();
     lost[0].descriptor.digest = Digest::of(b"lost");
     lost[0].diff_id = Digest::of(b"lost");
-    let error = compress_all(&store, &lost, Recipe::estargz(), Force::Plain).unwrap_err();
+    let error =
+        compress_all(&store, &lost, Recipe::estargz(), Force::Plain, &NoProgress).unwrap_err();
     assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use acetate_oci::{Descriptor, Digest, Reference, Timestamp};
+use acetate_registry::Progress;
 use acetate_store::Store;
 
 use super::ExportError;
@@ -11,6 +12,7 @@ use crate::ImageError;
 use crate::bundle::Bundle;
 use crate::layout::{IMAGE_NAME, REF_NAME};
 use crate::pipe::pipe;
+use crate::puller::Told;
 use crate::tarball::{Member, MemberKind, NO_XATTRS, TarWriter};
 
 /// The file that marks a layout.
@@ -22,7 +24,7 @@ pub(super) enum Part {
     /// These bytes.
     Bytes(Vec<u8>),
     /// A blob of the store.
-    Blob(Digest, u64),
+    Blob(Descriptor),
 }
 
 /// The blobs of a bundle by digest: documents from memory, layers from the store.
@@ -30,8 +32,8 @@ pub(super) fn blobs(bundle: &Bundle) -> BTreeMap<Digest, Part> {
     let small = bundle.blobs.iter();
     let documents = bundle.documents.iter();
     let layers = bundle.layers.values().map(|layer| {
-        let Descriptor { digest, size, .. } = layer.descriptor;
-        (digest, Part::Blob(digest, size))
+        let blob = &layer.descriptor;
+        (blob.digest, Part::Blob(blob.clone()))
     });
     layers
         .chain(small.map(|(digest, bytes)| (*digest, Part::Bytes(bytes.clone()))))
@@ -62,10 +64,11 @@ pub(super) fn entries(root: &Descriptor, names: &[Reference]) -> Vec<Descriptor>
 pub(super) fn open<'a>(
     part: &'a Part,
     store: &Store,
+    progress: &'a dyn Progress,
 ) -> Result<(Box<dyn Read + Send + 'a>, u64), ExportError> {
     match part {
         Part::Bytes(bytes) => Ok((Box::new(bytes.as_slice()), bytes.len() as u64)),
-        Part::Blob(digest, size) => {
+        Part::Blob(blob @ Descriptor { digest, size, .. }) => {
             let what = || format!("layer `{digest}` in the store");
             let Some(reader) = store.blobs().open_written(digest)? else {
                 return Err(ImageError::NotFound { what: what() }.into());
@@ -74,7 +77,7 @@ pub(super) fn open<'a>(
                 let reason = format!("it has {} bytes instead of {size}", reader.size());
                 return Err(ImageError::corrupt(what(), reason).into());
             }
-            Ok((Box::new(reader), *size))
+            Ok((Box::new(Told::new(reader, blob, progress)), *size))
         }
     }
 }
@@ -86,6 +89,7 @@ pub(super) fn write_tar(
     out: &mut dyn Write,
     files: &BTreeMap<String, Part>,
     store: &Store,
+    progress: &dyn Progress,
 ) -> Result<(), ExportError> {
     let failed = || ExportError::io("write", super::ARCHIVE);
     let mut tar = TarWriter::new(out);
@@ -98,7 +102,7 @@ pub(super) fn write_tar(
                 made.push(dir);
             }
         }
-        let (mut content, size) = open(part, store)?;
+        let (mut content, size) = open(part, store, progress)?;
         let member = member(name, MemberKind::File(size), 0o644);
         tar.large(&member, content.as_mut()).map_err(failed())?;
     }
@@ -129,8 +133,12 @@ pub(super) fn blob_path(digest: &Digest) -> String {
 }
 
 /// Copies a part to a file.
-pub(super) fn copy(part: &Part, store: &Store, out: &mut impl Write) -> Result<(), ExportError> {
-    let (mut content, _) = open(part, store)?;
+pub(super) fn copy(
+    part: &Part,
+    (store, progress): (&Store, &dyn Progress),
+    out: &mut impl Write,
+) -> Result<(), ExportError> {
+    let (mut content, _) = open(part, store, progress)?;
     pipe(content.as_mut(), out).map_err(ExportError::io("write", super::ARCHIVE))?;
     Ok(())
 }

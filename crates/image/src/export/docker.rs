@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use acetate_oci::{Digest, Index, Manifest, Reference, canonical_json};
+use acetate_registry::Progress;
 use acetate_store::Store;
 use serde::Serialize;
 
@@ -46,7 +47,12 @@ impl Loadable {
 }
 
 impl Exporter for DockerExporter {
-    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
+    fn export_telling(
+        &self,
+        images: &[Image],
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<ExportReport, ExportError> {
         let image = match images {
             [] => return Err(ExportError::Empty),
             [image] => image.clone(),
@@ -65,7 +71,7 @@ impl Exporter for DockerExporter {
         let manifest = Part::Bytes(canonical_json(&[loadable]));
         files.insert("manifest.json".to_owned(), manifest);
         self.destination
-            .write(|out| write_tar(out, &files, store))?;
+            .write(|out| write_tar(out, &files, store, progress))?;
         Ok(ExportReport {
             descriptor: Some(root),
             config_digest: Some(image.manifest.config.digest),
@@ -85,18 +91,18 @@ pub fn export_partial(
     names: &[Reference],
     omitted: &BTreeSet<Digest>,
     destination: &Destination,
-    store: &Store,
+    (store, progress): (&Store, &dyn Progress),
 ) -> Result<(), ExportError> {
     let mut files = BTreeMap::new();
     for layer in &image.layers {
         if !omitted.contains(&layer.diff_id) {
             let blob = &layer.descriptor;
-            files.insert(blob_path(&blob.digest), Part::Blob(blob.digest, blob.size));
+            files.insert(blob_path(&blob.digest), Part::Blob(blob.clone()));
         }
     }
     let config = Part::Bytes(image.config_bytes.clone());
     files.insert(blob_path(&image.manifest.config.digest), config);
     let manifest = canonical_json(&[Loadable::new(&image.manifest, names)]);
     files.insert("manifest.json".to_owned(), Part::Bytes(manifest));
-    destination.write(|out| write_tar(out, &files, store))
+    destination.write(|out| write_tar(out, &files, store, progress))
 }

@@ -6,6 +6,7 @@ mod writer;
 use std::path::PathBuf;
 
 use acetate_oci::Timestamp;
+use acetate_registry::Progress;
 use acetate_store::Store;
 
 use self::writer::TreeWriter;
@@ -45,7 +46,13 @@ pub enum Stale {
 }
 
 impl Exporter for LocalExporter {
-    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
+    fn export_telling(
+        &self,
+        images: &[Image],
+        store: &Store,
+        // Files are written here, and no blobs as they are.
+        _: &dyn Progress,
+    ) -> Result<ExportReport, ExportError> {
         let mut report = ExportReport::default();
         let dirs = directories(images, self.platform_dirs)?;
         let trees = extra::trees(images, &self.extra, store)?;

@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use acetate_oci::{Descriptor, Digest, Platform, Reference};
+use acetate_registry::{NoProgress, Progress};
 use acetate_store::{Store, StoreError};
 
 pub use self::destination::Destination;
@@ -29,13 +30,27 @@ use crate::assemble::Image;
 
 /// A sink for images: it reads them and the blobs of the store, and changes neither.
 pub trait Exporter: Send + Sync {
-    /// Writes the images of one build, one per platform.
+    /// Writes the images of one build, one per platform; `progress` hears of the blobs that are
+    /// written as they are.
     ///
     /// Blocks on disks; call it from a blocking thread.
     ///
     /// # Errors
     /// [`ExportError`]; nothing half-written stands under the destination's name then.
-    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError>;
+    fn export_telling(
+        &self,
+        images: &[Image],
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<ExportReport, ExportError>;
+
+    /// The same, and nobody hears of it.
+    ///
+    /// # Errors
+    /// As [`Self::export_telling`].
+    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
+        self.export_telling(images, store, &NoProgress)
+    }
 }
 
 /// What an exporter did.

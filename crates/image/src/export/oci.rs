@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acetate_oci::{Descriptor, Digest, Index, Reference, canonical_json};
+use acetate_registry::Progress;
 use acetate_stdx::lock::{FileLock, Sharing, Target};
 use acetate_store::Store;
 
@@ -44,7 +45,12 @@ pub struct OciExporter {
 }
 
 impl Exporter for OciExporter {
-    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
+    fn export_telling(
+        &self,
+        images: &[Image],
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<ExportReport, ExportError> {
         if images.is_empty() {
             return Err(ExportError::Empty);
         }
@@ -54,9 +60,11 @@ impl Exporter for OciExporter {
         match &self.output {
             OciOutput::Archive(destination) => {
                 let files = layout_files(blobs, &Index::oci(entries));
-                destination.write(|out| write_tar(out, &files, store))?;
+                destination.write(|out| write_tar(out, &files, store, progress))?;
             }
-            OciOutput::Directory(path) => write_directory(path, &blobs, entries, store)?,
+            OciOutput::Directory(path) => {
+                write_directory(path, &blobs, entries, (store, progress))?;
+            }
         }
         Ok(ExportReport {
             descriptor: Some(root),
@@ -86,7 +94,7 @@ pub(super) fn write_directory(
     path: &Path,
     blobs: &BTreeMap<Digest, Part>,
     entries: Vec<Descriptor>,
-    store: &Store,
+    (store, progress): (&Store, &dyn Progress),
 ) -> Result<(), ExportError> {
     let shelf = path.join("blobs/sha256");
     std::fs::create_dir_all(&shelf).map_err(ExportError::io("make the directory", &shelf))?;
@@ -100,20 +108,24 @@ pub(super) fn write_directory(
     for (digest, part) in blobs {
         let target = path.join(blob_path(digest));
         if !is_whole(&target, *digest)? {
-            publish(&target, part, store)?;
+            publish(&target, part, (store, progress))?;
         }
     }
     publish(
         &path.join("oci-layout"),
         &Part::Bytes(LAYOUT_FILE.to_vec()),
-        store,
+        (store, progress),
     )?;
     let file = path.join("index.json");
     let index = merge(read_index(&file)?, entries);
-    publish(&file, &Part::Bytes(canonical_json(&index)), store)
+    publish(
+        &file,
+        &Part::Bytes(canonical_json(&index)),
+        (store, progress),
+    )
 }
 
-fn publish(target: &Path, part: &Part, store: &Store) -> Result<(), ExportError> {
+fn publish(target: &Path, part: &Part, store: (&Store, &dyn Progress)) -> Result<(), ExportError> {
     let mut partial = Partial::create(target)?;
     copy(part, store, &mut partial.file).map_err(|error| error.at(target))?;
     partial.publish(target)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use acetate_oci::Timestamp;
+use acetate_registry::Progress;
 use acetate_store::Store;
 
 use super::{
@@ -28,7 +29,13 @@ pub struct TarExporter {
 }
 
 impl Exporter for TarExporter {
-    fn export(&self, images: &[Image], store: &Store) -> Result<ExportReport, ExportError> {
+    fn export_telling(
+        &self,
+        images: &[Image],
+        store: &Store,
+        // Files are written here, and no blobs as they are.
+        _: &dyn Progress,
+    ) -> Result<ExportReport, ExportError> {
         let dirs = directories(images, self.platform_dirs)?;
         let trees = extra::trees(images, &self.extra, store)?;
         apart::check(images, &dirs, &trees)?;

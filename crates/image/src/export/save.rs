@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use acetate_oci::{Index, Manifest, Reference, canonical_json};
+use acetate_registry::Progress;
 use acetate_store::Store;
 
 use super::archive::{Part, entries, write_tar};
@@ -25,20 +26,26 @@ pub struct SavedImage {
     pub loadable: Option<Manifest>,
 }
 
-/// Writes images as an OCI layout, in which docker archives have one more file.
+/// Writes images as an OCI layout, in which docker archives have one more file; `progress` hears of
+/// the blobs.
 ///
 /// Blocks on disks; call it from a blocking thread.
 ///
 /// # Errors
 /// [`ExportError`]; nothing half-written stands under the destination's name then.
-pub fn save(images: &[SavedImage], output: &OciOutput, store: &Store) -> Result<(), ExportError> {
+pub fn save(
+    images: &[SavedImage],
+    output: &OciOutput,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<(), ExportError> {
     let (mut blobs, mut named) = (BTreeMap::new(), Vec::new());
     for image in images {
         let SavedImage {
             whole, names, tag, ..
         } = image;
         let own = whole.blobs.values();
-        blobs.extend(own.map(|blob| (blob.digest, Part::Blob(blob.digest, blob.size))));
+        blobs.extend(own.map(|blob| (blob.digest, Part::Blob(blob.clone()))));
         let documents = whole.documents.iter();
         blobs.extend(documents.map(|(entry, bytes)| (entry.digest, Part::Bytes(bytes.clone()))));
         match tag {
@@ -51,7 +58,7 @@ pub fn save(images: &[SavedImage], output: &OciOutput, store: &Store) -> Result<
         }
     }
     match output {
-        OciOutput::Directory(path) => write_directory(path, &blobs, named, store),
+        OciOutput::Directory(path) => write_directory(path, &blobs, named, (store, progress)),
         OciOutput::Archive(destination) => {
             let mut files = layout_files(blobs, &Index::oci(named));
             let loadable = images.iter().filter_map(|image| {
@@ -63,7 +70,7 @@ pub fn save(images: &[SavedImage], output: &OciOutput, store: &Store) -> Result<
                 let manifest = Part::Bytes(canonical_json(&loadable));
                 files.insert("manifest.json".to_owned(), manifest);
             }
-            destination.write(|out| write_tar(out, &files, store))
+            destination.write(|out| write_tar(out, &files, store, progress))
         }
     }
 }

@@ -95,6 +95,38 @@ fn oci_archive(images: &[Image], names: Vec<Reference>, store: &Store) -> (Vec<u
 }
 
 #[test]
+fn layers_are_heard_of_while_they_are_compressed_and_written() {
+    let (dir, store) = store();
+    let gzip = crate::Recipe::new(acetate_oci::Compression::Gzip);
+    let plain = layers(&store);
+    let packing = crate::testing::Heard::default();
+    let force = crate::Force::Plain;
+    let forms = crate::compress_all(&store, &plain, gzip, force, &packing).unwrap();
+    let descriptors = |layers: &[ImageLayer]| -> Vec<Descriptor> {
+        let blobs = layers.iter().map(|layer| layer.descriptor.clone());
+        blobs.collect()
+    };
+    let plain = descriptors(&plain);
+    packing.ended(&plain.iter().collect::<Vec<_>>());
+    let written = descriptors(&forms);
+    for output in [
+        OciOutput::Archive(buffer().0),
+        OciOutput::Directory(dir.path().join("l")),
+    ] {
+        let exporter = OciExporter {
+            output,
+            names: Vec::new(),
+            annotations: crate::Annotations::default(),
+            companions: Vec::new(),
+        };
+        let writing = crate::testing::Heard::default();
+        let images = [image_of(forms.clone(), "linux/amd64")];
+        exporter.export_telling(&images, &store, &writing).unwrap();
+        writing.ended(&written.iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn oci_archives_are_sorted_and_repeatable() {
     let (_dir, store) = store();
     let image = image_of(layers(&store), "linux/amd64");

@@ -1,11 +1,11 @@
 //! Fetches layer blobs, each once.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use acetate_oci::{Descriptor, Digest, Reference};
-use acetate_registry::{NoProgress, Piece, Repository};
+use acetate_registry::{Piece, Progress, Repository};
 use acetate_stdx::blocking;
 use acetate_store::{BlobWriter, Expect, Object, Store, StoreError};
 use tokio::sync::mpsc;
@@ -21,8 +21,9 @@ const QUEUE: usize = 64;
 impl Puller {
     /// Brings layer `idx` of an image into the store and returns its descriptor.
     ///
-    /// The blob is pinned for this process. Many may ask for one blob at once: it is fetched once.
-    /// Callers fetch several layers in parallel by awaiting several of these.
+    /// The blob is pinned for this process. Many may ask for one blob at once: it is fetched once,
+    /// and the first who asked hears of its bytes. Callers fetch several layers in parallel by
+    /// awaiting several of these.
     ///
     /// # Errors
     /// `Corrupt` when size or digest do not match; nothing is kept then.
@@ -30,12 +31,13 @@ impl Puller {
         &self,
         image: &ResolvedImage,
         idx: usize,
+        progress: &Arc<dyn Progress>,
     ) -> Result<Descriptor, ImageError> {
         let Some(layer) = image.layers().get(idx) else {
             let what = format!("layer {idx} of `{}`", image.source);
             return Err(ImageError::NotFound { what });
         };
-        self.fetch_blob(&image.origin, layer).await?;
+        self.fetch_blob(&image.origin, layer, progress).await?;
         Ok(layer.clone())
     }
 
@@ -44,9 +46,10 @@ impl Puller {
         &self,
         origin: &Origin,
         blob: &Descriptor,
+        progress: &Arc<dyn Progress>,
     ) -> Result<(), ImageError> {
         if !self.has(blob).await? {
-            let work = || self.fetch(origin, blob);
+            let work = || self.fetch(origin, blob, progress);
             self.fetches.get_or_try_init(&blob.digest, work).await?;
             // From now on the store knows; it may also forget, and then a later call fetches again.
             self.fetches.remove(&blob.digest);
@@ -60,7 +63,12 @@ impl Puller {
             .await
     }
 
-    async fn fetch(&self, origin: &Origin, layer: &Descriptor) -> Result<(), ImageError> {
+    async fn fetch(
+        &self,
+        origin: &Origin,
+        layer: &Descriptor,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(), ImageError> {
         // Another process may be fetching it: the second one finds it in the store.
         let _lock = self
             .store
@@ -70,16 +78,21 @@ impl Puller {
             return Ok(());
         }
         match origin {
-            Origin::Registry(image) => self.download(image, layer).await,
-            Origin::Layout(layout) => self.copy(Arc::clone(layout), layer.clone()).await,
+            Origin::Registry(image) => self.download(image, layer, progress).await,
+            Origin::Layout(layout) => self.copy(Arc::clone(layout), layer.clone(), progress).await,
             Origin::Store => Err(super::documents::gone(layer.digest)),
         }
     }
 
-    async fn download(&self, image: &Reference, layer: &Descriptor) -> Result<(), ImageError> {
+    async fn download(
+        &self,
+        image: &Reference,
+        layer: &Descriptor,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(), ImageError> {
         let repository = Repository::from(image);
         loop {
-            let (writer, mirrors) = self.receive(&repository, layer).await?;
+            let (writer, mirrors) = self.receive(&repository, layer, &**progress).await?;
             let expect = Expect::descriptor(layer);
             let committed = blocking(move || writer.commit(expect)).await;
             match committed {
@@ -100,6 +113,7 @@ impl Puller {
         &self,
         repository: &Repository,
         layer: &Descriptor,
+        progress: &dyn Progress,
     ) -> Result<(BlobWriter, Vec<String>), ImageError> {
         let writer = self.store.blobs().writer()?;
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -107,9 +121,7 @@ impl Puller {
             // The sender ends with the download, and the writer's loop with the sender.
             let sender = sender;
             let registries = &self.registries;
-            registries
-                .blob(repository, layer, &sender, &NoProgress)
-                .await
+            registries.blob(repository, layer, &sender, progress).await
         };
         let root = self.store.root().to_owned();
         let (downloaded, written) =
@@ -119,8 +131,13 @@ impl Puller {
         Ok((writer, downloaded?))
     }
 
-    async fn copy(&self, layout: Arc<Layout>, layer: Descriptor) -> Result<(), ImageError> {
-        let store = Arc::clone(&self.store);
+    async fn copy(
+        &self,
+        layout: Arc<Layout>,
+        layer: Descriptor,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<(), ImageError> {
+        let (store, progress) = (Arc::clone(&self.store), Arc::clone(progress));
         blocking(move || {
             let Some(blob) = layout.blob(&layer.digest)? else {
                 let what = format!("the layer `{}` in the layout", layer.digest);
@@ -133,13 +150,42 @@ impl Puller {
                     reason,
                 ));
             }
-            let outcome = store
-                .blobs()
-                .ingest(blob.reader, Expect::descriptor(&layer));
+            let reader = Told::new(blob.reader, &layer, &*progress);
+            let outcome = store.blobs().ingest(reader, Expect::descriptor(&layer));
             outcome.map_err(|error| blame(error, &layer))?;
             Ok(())
         })
         .await
+    }
+}
+
+/// Bytes of a blob that tell how many of them were read.
+pub(crate) struct Told<'a, R> {
+    reader: R,
+    blob: &'a Descriptor,
+    n_done: u64,
+    progress: &'a dyn Progress,
+}
+
+impl<'a, R> Told<'a, R> {
+    pub(crate) fn new(reader: R, blob: &'a Descriptor, progress: &'a dyn Progress) -> Self {
+        Self {
+            reader,
+            blob,
+            n_done: 0,
+            progress,
+        }
+    }
+}
+
+impl<R: Read> Read for Told<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        if n > 0 {
+            self.n_done += n as u64;
+            self.progress.moved(self.blob, self.n_done);
+        }
+        Ok(n)
     }
 }
 

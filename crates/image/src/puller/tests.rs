@@ -6,10 +6,10 @@ use acetate_net::fake::{FakeServer, Reply, Seen};
 use acetate_net::{Limits, NetClient};
 use acetate_oci::{Compression, Index, MediaType, canonical_json};
 
-use acetate_registry::RegistryError;
+use acetate_registry::{NoProgress, Progress, RegistryError};
 
 use super::*;
-use crate::testing::{d, f, image_of, put_layer, sample, store};
+use crate::testing::{Heard, d, f, image_of, put_layer, sample, store};
 use crate::{Force, Image, ImageLayer, Recipe, compress};
 
 fn net() -> Arc<Registries> {
@@ -88,9 +88,14 @@ fn amd64() -> Platform {
     Platform::new("linux", "amd64")
 }
 
+fn silent() -> Arc<dyn Progress> {
+    Arc::new(NoProgress)
+}
+
 async fn pull_all(puller: &Puller, source: &ImageSource) -> Result<ResolvedImage, ImageError> {
     let image = puller.resolve(source, &amd64()).await?;
-    let all = (0..image.layers().len()).map(|idx| puller.fetch_layer(&image, idx));
+    let silent = silent();
+    let all = (0..image.layers().len()).map(|idx| puller.fetch_layer(&image, idx, &silent));
     futures_util::future::try_join_all(all).await?;
     Ok(image)
 }
@@ -143,6 +148,27 @@ async fn pulls_by_tag_and_then_by_digest_without_network() {
         n_requests,
         "everything was in the store"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_for_a_layer_hears_of_its_bytes_when_they_move() {
+    let (expected, files) = sample_image("linux/amd64");
+    let server = FakeServer::start(move |seen, _| serve(&files, seen));
+    let (_dir, store) = store();
+    let puller = Puller::new(store, net());
+    let image = puller
+        .resolve(&source(&server, ""), &amd64())
+        .await
+        .unwrap();
+    let blobs: Vec<&Descriptor> = expected.layers.iter().map(|it| &it.descriptor).collect();
+    for moving in [&blobs[..], &[]] {
+        let heard = Arc::new(Heard::default());
+        let progress: Arc<dyn Progress> = Arc::<Heard>::clone(&heard);
+        for idx in 0..blobs.len() {
+            puller.fetch_layer(&image, idx, &progress).await.unwrap();
+        }
+        heard.ended(moving);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -469,12 +495,14 @@ async fn a_layer_wanted_by_many_is_fetched_once() {
         let image = puller.resolve(&source, &amd64()).await.unwrap();
         wanted.extend((0..4).map(|_| (puller, image.clone())));
     }
+    let silent = silent();
     let all = wanted
         .iter()
-        .map(|(puller, image)| puller.fetch_layer(image, 1));
+        .map(|(puller, image)| puller.fetch_layer(image, 1, &silent));
     futures_util::future::try_join_all(all).await.unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    let error = pullers[0].fetch_layer(&wanted[0].1, 2).await.unwrap_err();
+    let error = pullers[0].fetch_layer(&wanted[0].1, 2, &silent).await;
+    let error = error.unwrap_err();
     assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
 }
 

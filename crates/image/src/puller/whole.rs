@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use acetate_oci::{Descriptor, Digest, DigestHasher, MediaType};
-use acetate_registry::{BlobSource, NoProgress, Piece, Registries, Repository};
+use acetate_registry::{BlobSource, NoProgress, Piece, Progress, Registries, Repository};
 use futures_util::stream::{self, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -103,11 +103,11 @@ impl Puller {
         &self,
         whole: &WholeImage,
         origin: &BlobOrigin,
+        progress: &Arc<dyn Progress>,
     ) -> Result<(), ImageError> {
         let blobs = stream::iter(whole.blobs.values().map(Ok));
-        blobs
-            .try_for_each_concurrent(N_FETCHES, |blob| self.fetch_blob(&origin.origin, blob))
-            .await
+        let fetch = |blob| self.fetch_blob(&origin.origin, blob, progress);
+        blobs.try_for_each_concurrent(N_FETCHES, fetch).await
     }
 
     /// The names of the images of a layout with what they lead to; none for an entry without one.

@@ -121,9 +121,6 @@ impl Registries {
         };
         if self.has_all(&site, push).await? {
             report.n_present = push.blobs.len();
-            for blob in &push.blobs {
-                progress.moved(&blob.descriptor, blob.descriptor.size);
-            }
             if push.tags.is_empty() {
                 return Ok(report);
             }

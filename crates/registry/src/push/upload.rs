@@ -135,14 +135,10 @@ impl Registries {
         // A size of zero is what registries say that do not know it.
         let fits = |size: Option<u64>| size.is_none_or(|size| size == descriptor.size || size == 0);
         if self.look(site, descriptor.digest).await?.is_some_and(fits) {
-            progress.moved(descriptor, descriptor.size);
             return Ok(Pushed::Present);
         }
         match self.begin(site, blob).await? {
-            Begun::Mounted => {
-                progress.moved(descriptor, descriptor.size);
-                Ok(Pushed::Mounted)
-            }
+            Begun::Mounted => Ok(Pushed::Mounted),
             Begun::Session(session) => {
                 let upload = Upload {
                     registries: self,

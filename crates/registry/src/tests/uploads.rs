@@ -39,9 +39,10 @@ async fn a_blob_is_looked_for_then_sent_in_one_piece() {
         source: Arc::new(FileSource("/nonexistent".into())),
         ..blob
     };
-    let pushed = registries.push_blob(&to, &absent, &silent()).await.unwrap();
+    let pushed = registries.push_blob(&to, &absent, &progress).await.unwrap();
     assert_eq!(pushed, Pushed::Present);
     assert_eq!(server.seen().len(), 4);
+    assert_eq!(*seen.lock().unwrap(), steps, "nothing moved");
 }
 
 #[tokio::test]

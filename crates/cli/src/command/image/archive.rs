@@ -16,7 +16,10 @@ pub(super) fn save(site: Site<'_>, flags: &ImageSaveFlags) -> Result<(), Failure
         options: flags.compression.as_deref().map(options).transpose()?,
         platform: flags.platform.as_deref().map(platform).transpose()?,
     };
-    site.ask(async |engine| engine.save_images(&request).await)
+    let mode = site.mode(&flags.shown, flags.quiet)?;
+    site.watch((mode, "Saving"), async |engine, sink| {
+        engine.save_images(&request, sink).await
+    })
 }
 
 fn format(flags: &ImageSaveFlags) -> Result<SaveFormat> {
@@ -45,7 +48,11 @@ pub(super) fn load(site: Site<'_>, flags: &ImageLoadFlags) -> Result<(), Failure
         return Err(anyhow!("nothing to load: use -i FILE or redirect the input").into());
     }
     let name = flags.tag.as_deref().map(reference).transpose()?;
-    let loaded = site.ask(async |engine| engine.load_images(&flags.input, name.as_ref()).await)?;
+    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let loaded = site.watch((mode, "Loading"), async |engine, sink| {
+        let loading = engine.load_images(&flags.input, name.as_ref(), sink);
+        loading.await
+    })?;
     if !flags.quiet {
         for image in loaded {
             print::out(&format!("Loaded image: {}\n", image.name.familiar()))?;

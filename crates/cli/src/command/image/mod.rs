@@ -9,12 +9,15 @@ mod registry;
 use super::cache::{print, text};
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::flags::ImageCommand;
-use acetate_engine::{BuildError, Engine, ImageOptions, Recipe};
+use crate::flags::{ImageCommand, ShownFlags};
+use crate::progress::Mode;
+use acetate_engine::{BuildError, Engine, EventSink, ImageOptions, Recipe};
 use acetate_oci::{Compression, Platform, Reference};
 use anyhow::{Context, Result, bail};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// What the commands work on.
 #[derive(Clone, Copy)]
@@ -42,6 +45,30 @@ impl Site<'_> {
             }
         })?;
         Ok(answer?)
+    }
+
+    /// The same, shown while it goes on; `what` says in a word what does.
+    fn watch<T>(
+        self,
+        (mode, what): (Mode, &'static str),
+        work: impl AsyncFnOnce(&Engine, &Arc<dyn EventSink>) -> Result<T, BuildError>,
+    ) -> Result<T, Failure> {
+        let view = mode.view_of(what);
+        let sink = view.sink();
+        let answer = self.ask(async |engine| work(engine, &sink).await);
+        // What is printed next comes below the last drawing.
+        view.finish();
+        answer
+    }
+
+    /// How work is shown: as the flags say, else as the environment does.
+    fn mode(self, flags: &ShownFlags, is_quiet: bool) -> Result<Mode> {
+        if is_quiet {
+            return Ok(Mode::Quiet);
+        }
+        let text = flags.progress.as_ref().or(self.env.progress.as_ref());
+        let text = text.map_or("auto", String::as_str);
+        Mode::choose_for_images(text, std::io::stderr().is_terminal())
     }
 }
 

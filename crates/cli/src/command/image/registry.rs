@@ -17,13 +17,16 @@ pub(super) fn pull(site: Site<'_>, flags: &ImagePullFlags) -> Result<(), Failure
             None => WantedPlatforms::One(Platform::host()),
         },
     };
+    let mode = site.mode(&flags.shown, flags.quiet)?;
     for name in names(&flags.names)? {
         let request = PullRequest {
             name: name.clone(),
             platforms: platforms.clone(),
             insecure: flags.insecure,
         };
-        let report = site.ask(async |engine| engine.pull_image(&request).await)?;
+        let report = site.watch((mode, "Pulling"), async |engine, sink| {
+            engine.pull_image(&request, sink).await
+        })?;
         if flags.quiet {
             print::out(&format!("{}\n", report.digest))?;
             continue;
@@ -43,9 +46,12 @@ pub(super) fn pull(site: Site<'_>, flags: &ImagePullFlags) -> Result<(), Failure
 /// Gives images to their registries, one after the other.
 pub(super) fn push(site: Site<'_>, flags: &ImagePushFlags) -> Result<(), Failure> {
     let options = options(&flags.compression)?;
+    let mode = site.mode(&flags.shown, flags.quiet)?;
     for name in names(&flags.names)? {
-        let report =
-            site.ask(async |engine| engine.push_image(&name, &options, flags.insecure).await)?;
+        let report = site.watch((mode, "Pushing"), async |engine, sink| {
+            let pushing = engine.push_image(&name, &options, flags.insecure, sink);
+            pushing.await
+        })?;
         if flags.quiet {
             print::out(&format!("{}\n", report.digest))?;
             continue;
@@ -65,8 +71,11 @@ pub(super) fn push(site: Site<'_>, flags: &ImagePushFlags) -> Result<(), Failure
 /// Copies one image.
 pub(super) fn cp(site: Site<'_>, flags: &ImageCpFlags) -> Result<(), Failure> {
     let (source, target): (End, End) = (flags.source.parse()?, flags.target.parse()?);
-    let report =
-        site.ask(async |engine| engine.copy_image(&source, &target, flags.insecure).await)?;
+    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let report = site.watch((mode, "Copying"), async |engine, sink| {
+        let copying = engine.copy_image(&source, &target, flags.insecure, sink);
+        copying.await
+    })?;
     if flags.quiet {
         return Ok(print::out(&format!("{}\n", report.digest))?);
     }
@@ -92,9 +101,16 @@ pub(super) fn mirror(site: Site<'_>, flags: &ImageMirrorFlags) -> Result<(), Fai
     let Some((target, sources)) = flags.places.split_last() else {
         return Ok(());
     };
+    let mode = site.mode(&flags.shown, flags.quiet)?;
     for source in names(sources)? {
-        let report =
-            site.ask(async |engine| engine.mirror_image(&source, target, flags.insecure).await)?;
+        let report = site.watch((mode, "Copying"), async |engine, sink| {
+            let copying = engine.mirror_image(&source, target, flags.insecure, sink);
+            copying.await
+        })?;
+        if flags.quiet {
+            print::out(&format!("{}\n", report.target))?;
+            continue;
+        }
         let told = match &report.outcome {
             Mirrored::Present => "is there".to_owned(),
             Mirrored::Copied(copied) => {

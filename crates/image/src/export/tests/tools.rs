@@ -2,10 +2,12 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use acetate_net::{Limits, NetClient};
 use acetate_oci::Platform;
+use acetate_registry::{NoProgress, Progress};
 use serde_json::Value;
 
 use super::*;
@@ -247,8 +249,9 @@ async fn archives_are_read_back() {
             .await
             .unwrap();
         assert_eq!(found.config_bytes, image.config_bytes);
+        let silent: Arc<dyn Progress> = Arc::new(NoProgress);
         for idx in 0..found.layers().len() {
-            let layer = puller.fetch_layer(&found, idx).await.unwrap();
+            let layer = puller.fetch_layer(&found, idx, &silent).await.unwrap();
             assert_eq!(fresh.blobs().has(&layer.digest).unwrap(), Some(layer.size));
         }
     }
@@ -344,7 +347,8 @@ async fn a_real_registry_gives_what_skopeo_pushed() {
             .await
             .unwrap();
         assert_eq!(found.diff_ids(), image.config.rootfs.diff_ids);
-        let all = (0..found.layers().len()).map(|idx| puller.fetch_layer(&found, idx));
+        let silent: Arc<dyn Progress> = Arc::new(NoProgress);
+        let all = (0..found.layers().len()).map(|idx| puller.fetch_layer(&found, idx, &silent));
         let layers = futures_util::future::try_join_all(all).await.unwrap();
         let layers: Vec<_> = layers
             .into_iter()

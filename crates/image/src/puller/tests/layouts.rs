@@ -42,6 +42,22 @@ async fn pull(dir: &Path, rest: &str) -> Result<ResolvedImage, ImageError> {
 }
 
 #[tokio::test]
+async fn blobs_of_a_layout_are_heard_of_like_those_of_a_registry() {
+    let (dir, image) = layout();
+    let (_dir, store) = store();
+    let puller = Puller::new(store, net());
+    let source = format!("oci-layout://{}/l", dir.path().display());
+    let whole = puller.whole(&source.parse().unwrap()).await.unwrap();
+    let heard = Arc::new(Heard::default());
+    let progress: Arc<dyn Progress> = Arc::<Heard>::clone(&heard);
+    puller
+        .fetch_whole(&whole.0, &whole.1, &progress)
+        .await
+        .unwrap();
+    heard.ended(&[&image.manifest.config, &image.layers[0].descriptor]);
+}
+
+#[tokio::test]
 async fn a_layout_is_found_by_tag_name_and_digest() {
     let (dir, image) = layout();
     let digest = image.descriptor.digest;
