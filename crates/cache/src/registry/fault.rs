@@ -56,6 +56,7 @@ pub(super) fn cause(error: &RegistryError) -> Cause {
         },
         RegistryError::Helper { .. } | RegistryError::Settings(_) => Cause::Unauthorized,
         RegistryError::Source { .. } => Cause::Failing,
+        RegistryError::Overwritten { .. } => Cause::Busy,
     }
 }
 
