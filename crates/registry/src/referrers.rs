@@ -35,7 +35,21 @@ impl Registries {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError> {
         let site = self.origin(repository, Intent::Pull).await?;
-        let what = format!("the referrers of `{subject}` in `{repository}`");
+        let mut found = self.listed(&site, subject).await?;
+        // The registry's own filter is a matter of taste; this one always works.
+        found.retain(|entry| {
+            artifact_type.is_none_or(|wanted| entry.artifact_type.as_deref() == Some(wanted))
+        });
+        Ok(found)
+    }
+
+    /// All that speaks about `subject`, as a site lists it.
+    pub(crate) async fn listed(
+        &self,
+        site: &Site,
+        subject: Digest,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let what = format!("the referrers of `{subject}` in `{}`", site.repository);
         let mut found = Vec::new();
         let take = |fetched: Fetched| {
             let index: Index = serde_json::from_slice(&fetched.body)
@@ -44,14 +58,10 @@ impl Registries {
             Ok(())
         };
         let path = format!("referrers/{subject}");
-        if self.pages(&site, &path, &what, take).await?.is_none() {
-            let index = self.fallback(&site, subject).await?;
+        if self.pages(site, &path, &what, take).await?.is_none() {
+            let index = self.fallback(site, subject).await?;
             found = index.map(|index| index.manifests).unwrap_or_default();
         }
-        // The registry's own filter is a matter of taste; this one always works.
-        found.retain(|entry| {
-            artifact_type.is_none_or(|wanted| entry.artifact_type.as_deref() == Some(wanted))
-        });
         Ok(found)
     }
 

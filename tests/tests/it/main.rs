@@ -58,6 +58,7 @@ mod platforms;
 mod progress;
 mod prune;
 mod push;
+mod referrers;
 mod registry;
 mod run_cache;
 mod run_cases;

@@ -5,7 +5,7 @@ use acetate_net::fake::{FakeServer, Reply};
 use acetate_oci::{Descriptor, Digest, Index, MediaType, canonical_json};
 
 use super::fixture::*;
-use crate::{Name, PushManifest, RegistryError};
+use crate::{Name, Push, PushManifest, RegistryError};
 
 fn speaking(subject: Digest, kind: &str) -> PushManifest {
     manifest(&format!(
@@ -159,4 +159,40 @@ async fn a_list_that_others_overwrite_all_the_time_is_given_up() {
     assert!(matches!(put, RegistryError::Overwritten { .. }), "{put}");
     assert!(put.to_string().contains("push once more"), "{put}");
     assert_eq!(n_writes.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test]
+async fn what_was_copied_without_its_list_is_listed_when_it_is_pushed() {
+    let (fake, subject) = (Fake::default(), Digest::of(b"{}"));
+    let tag = format!("sha256-{}", subject.hex());
+    let (said, root) = (speaking(subject, "sbom"), manifest("{}"));
+    let push = Push {
+        blobs: Vec::new(),
+        manifests: vec![said.clone()],
+        root: root.clone(),
+        tags: Vec::new(),
+    };
+    for manifest in [&said, &root] {
+        fake.put_manifest("copied", &manifest.bytes);
+    }
+    // A registry that shows no list, for whatever reason, is left alone.
+    for (status, is_listed) in [(405, false), (404, true)] {
+        let rules = fake.clone();
+        let server = FakeServer::start(move |seen, _| match seen.target.contains("/referrers/") {
+            true => Reply::new(status, ""),
+            false => rules.serve(seen),
+        });
+        let registries = anonymous();
+        for _ in 0..2 {
+            let to = app(&server);
+            registries.push(&to, &push, &silent()).await.unwrap();
+        }
+        assert_eq!(fake.manifest(&tag).is_some(), is_listed, "{status}");
+        let n_sent = lines(&server)
+            .iter()
+            .filter(|line| line.starts_with("PUT"))
+            .count();
+        // The manifest and the list, and nothing the second time.
+        assert_eq!(n_sent, 2 * usize::from(is_listed), "{status}");
+    }
 }
