@@ -104,7 +104,9 @@ fn a_name_of_this_machine_is_a_base() {
     world.acetate(&["prune", "--all", "--force"]).ok();
     assert_eq!(world.image(&[]).config.rootfs, image.config.rootfs);
     world.build(&["--pull"]).fails(&["127.0.0.1:1"]);
-    world.build(&["--platform=linux/s390x"]).fails(&["127.0.0.1:1"]);
+    world
+        .build(&["--platform=linux/s390x"])
+        .fails(&["127.0.0.1:1"]);
     world.acetate(&["image", "rm", name]).ok();
     world.build(&[]).fails(&["127.0.0.1:1"]);
 }
