@@ -52,6 +52,12 @@ pub enum RegistryError {
         /// The registry's words, with a separator in front; may be empty.
         reason: String,
     },
+    /// Others wrote the same list at the same time, as often as it was tried.
+    #[error("{what}: others overwrote it each time; push once more when they are done")]
+    Overwritten {
+        /// What was tried.
+        what: String,
+    },
     /// No usable answer from the network.
     #[error(transparent)]
     Net(#[from] NetError),

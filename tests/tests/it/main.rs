@@ -60,6 +60,7 @@ mod progress;
 mod prune;
 mod push;
 mod push_faults;
+mod referrers;
 mod registry;
 mod run_cache;
 mod run_cases;

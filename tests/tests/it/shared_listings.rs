@@ -2,10 +2,12 @@
 
 use crate::shared_cache::{build_on, root, warnings};
 use acetate_oci::Digest;
-use acetate_tests::{Asked, CacheServer, Fault, Outcome, Proxy, World, files_below};
+use acetate_tests::{
+    Asked, CacheServer, Fault, Outcome, Proxy, Server, World, files_below, have, tool,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A copy on a large layer that has the user it names, and a link where it goes.
 const WORLD: &str = "
@@ -212,11 +214,7 @@ fn a_directory_lists_its_layers_too() {
     world.write("late", "two\n");
     let outcome = run_on(&world, "second", &[&from]);
     assert_eq!(outcome.ran(), ["COPY --chown=joe:joe late /dest/"]);
-    let blobs = root(&world, "second").join("blobs");
-    let sizes = files_below(&blobs)
-        .into_iter()
-        .map(|file| std::fs::metadata(blobs.join(file)).unwrap().len());
-    let bytes: u64 = sizes.sum();
+    let bytes = stored(&world, "second");
     assert!(bytes < 100_000, "{bytes} bytes came");
     let there = made_there(&world);
     let (here, _) = build_on(&world, "third", &[EPOCH, &from]);
@@ -231,6 +229,92 @@ fn a_directory_lists_its_layers_too() {
             assert!(path.exists(), "{piece}");
         }
     });
+}
+
+/// Where a registry keeps the pieces of listings that a cache in it names.
+fn listings_in(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let name = format!("docker://{name}");
+    let text = tool("skopeo", &["inspect", "--raw", "--tls-verify=false", &name]);
+    let manifest: Value = serde_json::from_str(&text).expect("a manifest");
+    let layers = manifest["layers"].as_array().expect("layers").iter();
+    let listings = layers.filter(|layer| {
+        layer["mediaType"].as_str() == Some("application/vnd.acetate.cache.listing.v1.piece")
+    });
+    let file = |layer: &Value| {
+        let digest = layer["digest"].as_str().expect("a digest");
+        let hex = digest.trim_start_matches("sha256:");
+        let blobs = dir.join("registry/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
+    };
+    listings.map(file).collect()
+}
+
+/// How many bytes of blobs a machine has.
+fn stored(world: &World, machine: &str) -> u64 {
+    let blobs = root(world, machine).join("blobs");
+    let sizes = files_below(&blobs).into_iter().map(|file| {
+        let data = std::fs::metadata(blobs.join(file));
+        data.expect("a file that is listed").len()
+    });
+    sizes.sum()
+}
+
+#[test]
+fn a_registry_lists_its_layers_too() {
+    if !have("docker-registry") || !have("skopeo") {
+        return;
+    }
+    let world = World::new(WORLD);
+    let registry = Server::registry(world.dir());
+    let name = format!("{}/team/cache:main", registry.address);
+    let to = format!("--cache-to=type=registry,ref={name},mode=max");
+    let from = format!("--cache-from={name}");
+    run_on(&world, "first", &[&to]);
+    world.write("late", "two\n");
+    let outcome = run_on(&world, "second", &[&from]);
+    assert_eq!(outcome.ran(), ["COPY --chown=joe:joe late /dest/"]);
+    let bytes = stored(&world, "second");
+    assert!(bytes < 100_000, "{bytes} bytes came");
+    let there = made_there(&world);
+    let (here, _) = build_on(&world, "third", &[EPOCH, &from]);
+    assert_eq!(here.digest(), there.digest());
+    // What is copied by others keeps them.
+    let copied = world.fresh("copied");
+    let (one, two) = (
+        format!("docker://{name}"),
+        format!("oci:{}:latest", copied.display()),
+    );
+    tool("skopeo", &["copy", "--src-tls-verify=false", &one, &two]);
+    let local = format!("--cache-from=type=local,src={}", copied.display());
+    run_on(&world, "fourth", &[&local]);
+    let bytes = stored(&world, "fourth");
+    assert!(bytes < 100_000, "{bytes} bytes came");
+    // Where they are damaged or gone the layers come instead.
+    let listings = listings_in(world.dir(), &name);
+    assert_eq!(listings.len(), 3);
+    for (machine, is_gone) in [("fifth", false), ("sixth", true)] {
+        for listing in &listings {
+            if is_gone {
+                std::fs::remove_file(listing).expect("a file");
+            } else {
+                std::fs::write(listing, "something else").expect("a file");
+            }
+        }
+        let (here, outcome) = build_on(&world, machine, &[EPOCH, &from]);
+        assert_eq!(here.digest(), there.digest(), "{machine}");
+        assert_eq!(outcome.ran().len(), 1, "{machine}: {:?}", outcome.ran());
+        assert_eq!(warnings(&outcome), Vec::<String>::new(), "{machine}");
+    }
+    // Who writes next brings back those that it knows, and leaves out what nobody has.
+    world.write("late", "three\n");
+    let outcome = run_on(&world, "seventh", &[&from, &to]);
+    assert_eq!(outcome.ran(), ["COPY --chown=joe:joe late /dest/"]);
+    assert_eq!(warnings(&outcome), Vec::<String>::new());
+    assert_eq!(listings_in(world.dir(), &name).len(), 3);
+    world.write("late", "four\n");
+    run_on(&world, "eighth", &[&from]);
+    let bytes = stored(&world, "eighth");
+    assert!(bytes < 100_000, "{bytes} bytes came");
 }
 
 /// A cache whose record names the listing of another layer, as one that nobody signed can.

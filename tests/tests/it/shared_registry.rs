@@ -153,10 +153,9 @@ fn others_copy_it_in_every_form() {
                 "tar+gzip"
             };
             for layer in layers {
-                assert!(
-                    layer["mediaType"].as_str().unwrap().ends_with(kind),
-                    "{layer}"
-                );
+                let found = layer["mediaType"].as_str().unwrap();
+                let is_listing = found == "application/vnd.acetate.cache.listing.v1.piece";
+                assert!(is_listing || found.ends_with(kind), "{layer}");
             }
             let copied = world.fresh("copied");
             let (one, two) = (

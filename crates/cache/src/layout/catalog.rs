@@ -201,6 +201,16 @@ impl Catalog {
         }
     }
 
+    /// The pieces of all listings.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &Chunk> {
+        self.listings.values().flatten()
+    }
+
+    /// Forgets what layers list.
+    pub(super) fn drop_listings(&mut self) {
+        self.listings.clear();
+    }
+
     /// Says what the layers of a chain list, bottom to top.
     pub(super) fn put_listings(&mut self, layers: &[Layer], listings: Vec<Vec<Chunk>>) {
         let mut chain = None;

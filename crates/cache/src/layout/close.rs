@@ -168,7 +168,8 @@ impl Inner {
         };
         let bytes = self.dir.small_blob(&digest, MAX_DOCUMENT)?;
         let document = bytes.and_then(|bytes| serde_json::from_slice::<Document>(&bytes).ok());
-        Ok(document.iter().flat_map(Document::listings).collect())
+        let pieces = document.iter().flat_map(Document::listings);
+        Ok(pieces.map(|piece| piece.stored).collect())
     }
 }
 

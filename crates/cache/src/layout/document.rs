@@ -219,10 +219,10 @@ impl Document {
         layers.filter_map(|layer| Some((&layer.diff_id, layer.blob?)))
     }
 
-    /// The blobs that listings are in.
-    pub(crate) fn listings(&self) -> impl Iterator<Item = Digest> {
+    /// The pieces of all listings.
+    pub(crate) fn listings(&self) -> impl Iterator<Item = Chunk> {
         let links = self.chains.iter();
-        links.flat_map(|link| link.listing.iter().map(|piece| piece.digest))
+        links.flat_map(|link| link.listing.iter().map(chunk))
     }
 
     /// Understands the records; `blobs` are the layers of the manifest, and `created` says when the

@@ -1,11 +1,12 @@
-//! Listings of layers in a layout: blobs that the config names, beside the layers.
+//! Listings of layers in a layout: blobs that config and manifest name, beside the layers.
 
 use std::io;
 use std::sync::Arc;
 
-use acetate_oci::Descriptor;
+use acetate_oci::{Descriptor, MediaType};
 
 use super::cache::{Inner, LayoutCache};
+use super::parcel::LISTING_TYPE;
 use super::verified;
 use crate::remote::{Chunk, Lost, Publication, RemoteLayer, open_piece};
 
@@ -89,7 +90,10 @@ impl Inner {
 }
 
 /// The blob that a piece of a listing is in.
-pub(super) fn named(piece: &Chunk) -> Descriptor {
-    let media_type = acetate_oci::MediaType::new("application/octet-stream");
-    Descriptor::new(media_type, piece.stored, u64::from(piece.stored_size))
+pub(crate) fn named(piece: &Chunk) -> Descriptor {
+    Descriptor::new(
+        MediaType::new(LISTING_TYPE),
+        piece.stored,
+        u64::from(piece.stored_size),
+    )
 }

@@ -22,7 +22,7 @@ mod fetch;
 mod inline;
 pub(crate) mod intake;
 pub(crate) mod ledger;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod notes;
 pub(crate) mod parcel;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::document::{Detail, Document, MAX_DOCUMENT, write};
+use super::listing::named;
 use super::load::{Absent, MAX_MANIFEST};
+use crate::remote::Chunk;
 
 /// The type of the config whose manifest holds our records.
 pub(super) const CONFIG_TYPE: &str = "application/vnd.acetate.cache.config.v1+json";
@@ -17,6 +19,8 @@ pub(super) const CONFIG_TYPE: &str = "application/vnd.acetate.cache.config.v1+js
 const PARTS_TYPE: &str = "application/vnd.acetate.cache.config.v1.parts+json";
 /// The type of a part.
 const PART_TYPE: &str = "application/vnd.acetate.cache.records.v1.part";
+/// The type of a piece of a listing.
+pub(super) const LISTING_TYPE: &str = "application/vnd.acetate.cache.listing.v1.piece";
 /// What all versions of our configs begin with.
 const ANY_CONFIG: &str = "application/vnd.acetate.cache.config.";
 /// Annotation of a manifest: digests of other manifests all of whose records are in it.
@@ -80,13 +84,28 @@ pub(crate) fn pack(
     // Only what the records need.
     let mut needed = Catalog::default();
     needed.adopt(records, records.keys());
+    pack_all(&needed, form, split, merged).or_else(|TooMany| {
+        // Records are worth more than listings, which only save that layers are fetched.
+        needed.drop_listings();
+        pack_all(&needed, form, split, merged)
+    })
+}
+
+fn pack_all(
+    needed: &Catalog,
+    form: Form,
+    split: Split,
+    merged: &[Digest],
+) -> Result<Parcel, TooMany> {
     let blobs = needed.blobs();
     let places = blobs.keys().enumerate().map(|(n, diff_id)| (*diff_id, n));
     let places: BTreeMap<Digest, usize> = places.collect();
-    let document = write(&needed, &places, Detail::All);
+    let document = write(needed, &places, Detail::All);
+    let listings = listings(&document);
     let document = document.to_bytes().ok_or(TooMany)?;
     let (config, parts) = split_up(document, split);
-    let mut layers = layers(&needed, form);
+    let mut layers = layers(needed, form);
+    layers.extend(listings);
     layers.extend(parts.iter().map(|(part, _)| part.clone()));
     let mut notes = BTreeMap::new();
     if !merged.is_empty() {
@@ -141,6 +160,15 @@ fn root(
         return (canonical_json(&index), MediaType::DOCKER_LIST);
     }
     (canonical_json(&index), MediaType::OCI_INDEX)
+}
+
+/// The blobs that listings are in, in the order of their digests; behind the layers, whose places count.
+///
+/// Registries remove what no manifest names, and other programs copy what one names.
+fn listings(document: &Document) -> impl Iterator<Item = Descriptor> {
+    let pieces = document.listings().map(|piece| (piece.stored, piece));
+    let pieces: BTreeMap<Digest, Chunk> = pieces.collect();
+    pieces.into_values().map(|piece| named(&piece))
 }
 
 /// The layers of the manifest, in the order of the digests of their tars.

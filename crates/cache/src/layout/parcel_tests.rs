@@ -86,6 +86,68 @@ fn large_documents_travel_in_parts_below_a_mebibyte() {
     assert_eq!(shown(&read(packed).0), shown(&records));
 }
 
+/// A catalog whose layers are all listed, each by `n_pieces`.
+fn listed(n: u32, n_pieces: u32) -> Catalog {
+    let mut catalog = catalog(n);
+    for number in 0..n {
+        let key = *catalog.keys().nth(number as usize).unwrap();
+        let layers: Vec<Layer> = catalog
+            .layers_of(&key)
+            .unwrap()
+            .into_iter()
+            .cloned()
+            .collect();
+        let pieces = (0..n_pieces).map(|piece| Chunk {
+            raw: Digest::of(b"raw"),
+            raw_size: 9,
+            stored: Digest::of(&[number.to_be_bytes(), piece.to_be_bytes()].concat()),
+            stored_size: 7,
+        });
+        catalog.put_listings(&layers, vec![pieces.collect()]);
+    }
+    catalog
+}
+
+#[test]
+fn the_manifest_names_what_listings_consist_of() {
+    // A piece that two layers have is one blob.
+    let mut records = listed(2, 2);
+    let layers = |records: &Catalog| -> Vec<Layer> {
+        let keys: Vec<CacheKey> = records.keys().copied().collect();
+        let layers = keys.iter().flat_map(|key| records.layers_of(key).unwrap());
+        layers.cloned().collect()
+    };
+    let [first, second] = &layers(&records)[..] else {
+        panic!("two layers");
+    };
+    let shared = records.listed().next().copied().unwrap();
+    records.put_listings(std::slice::from_ref(first), vec![vec![shared]]);
+    records.put_listings(std::slice::from_ref(second), vec![vec![shared]]);
+    for form in [Form::Manifest, Form::Index, Form::DockerList] {
+        let packed = pack(&records, form, Split::Large, &[]).unwrap();
+        let root: serde_json::Value = serde_json::from_slice(&packed.root).unwrap();
+        let list = ["layers", "manifests"].map(|name| root[name].as_array());
+        let list = list.into_iter().flatten().next().unwrap();
+        let kind = |n: usize| list[n]["mediaType"].as_str().unwrap();
+        assert!(kind(0).contains("gzip") && kind(1).contains("gzip"));
+        assert_eq!(kind(2), LISTING_TYPE);
+        assert_eq!(list[2]["digest"], shared.stored.to_string());
+        assert_eq!(list[2]["size"], 7);
+        let (found, _) = read(packed);
+        let pieces: Vec<&Chunk> = found.listed().collect();
+        assert_eq!(pieces, [&shared, &shared], "{form:?}");
+    }
+}
+
+#[test]
+fn records_are_kept_without_listings_where_these_are_too_many() {
+    let records = listed(20, 2000);
+    let packed = pack(&records, Form::Manifest, Split::Large, &[]).unwrap();
+    let (found, _) = read(packed);
+    assert_eq!(found.len(), 20);
+    assert_eq!(found.listed().count(), 0);
+}
+
 #[test]
 fn what_is_not_ours_or_newer_is_told_apart() {
     let packed = pack(&catalog(1), Form::Manifest, Split::Large, &[]).unwrap();

@@ -1,5 +1,6 @@
 //! [`RegistryCache`]: a repository as a cache of a build.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use acetate_registry::{Name, Registries, Repository};
 use acetate_stdx::OnceMap;
 use acetate_store::{BlobRef, Store};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::fault::{Unread, words};
@@ -19,7 +20,9 @@ use crate::layout::ledger::Ledger;
 use crate::layout::load::Absent;
 use crate::layout::notes::Notes;
 use crate::layout::{Form, Missing};
-use crate::remote::{Cause, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord};
+use crate::remote::{
+    Cause, Chunk, Lost, Publication, Published, RemoteHit, RemoteLayer, RemoteRecord,
+};
 use crate::{CacheKey, CacheReport, SharedCache};
 
 /// How long the records are waited for before steps run without them.
@@ -107,6 +110,8 @@ pub(super) enum Owner {
 pub(super) struct State {
     /// The records.
     pub(super) ledger: Ledger,
+    /// What listings consist of that were sent, by the digest of the whole; nothing where that failed.
+    pub(super) listings: BTreeMap<Digest, Vec<Chunk>>,
     /// Why nothing is written any more.
     pub(super) stopped: Option<Cause>,
 }
@@ -243,8 +248,8 @@ impl SharedCache for RegistryCache {
         self.fetch_into_store(layer).boxed()
     }
 
-    fn listing<'a>(&'a self, _layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
-        ready(Err(Lost::Elsewhere)).boxed()
+    fn listing<'a>(&'a self, layer: &'a RemoteLayer) -> BoxFuture<'a, Result<Vec<u8>, Lost>> {
+        self.read_listing(layer).boxed()
     }
 
     fn publish<'a>(&'a self, publication: &'a Publication) -> BoxFuture<'a, Published> {

@@ -15,6 +15,7 @@ use super::shelf::View;
 use super::writer::{MAX_WRITERS, Writer};
 use crate::layout::catalog::Catalog;
 use crate::layout::ledger::{Ledger, Others};
+use crate::layout::listing::named;
 use crate::layout::parcel::{self, Parcel, Split, TooMany};
 use crate::remote::Cause;
 
@@ -151,14 +152,16 @@ impl Inner {
         }
     }
 
-    /// Drops records of which the repository lacks a layer, and sends the rest.
+    /// Drops records of which the repository lacks a layer, and listings that it lacks, and sends the
+    /// rest.
     async fn send_whole(
         &self,
         records: &mut Catalog,
         view: &View,
         options: &RegistryOptions,
     ) -> Result<PushManifest, Unwritten> {
-        let blobs: Vec<_> = records.blobs().values().cloned().collect();
+        let layers = records.blobs().values().cloned();
+        let blobs: Vec<_> = layers.chain(records.listed().map(named)).collect();
         let asked = stream::iter(blobs.into_iter().map(|blob| async move {
             let has = self.has(&blob).await?;
             Ok::<_, RegistryError>((blob.digest, has))

@@ -57,6 +57,7 @@ pub(super) fn cause(error: &RegistryError) -> Cause {
         RegistryError::Token { source, .. } => cause(source),
         RegistryError::Helper { .. } | RegistryError::Settings(_) => Cause::Unauthorized,
         RegistryError::Source { .. } => Cause::Failing,
+        RegistryError::Overwritten { .. } => Cause::Busy,
     }
 }
 

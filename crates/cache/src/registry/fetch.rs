@@ -119,11 +119,7 @@ impl Inner {
     }
 
     fn unavailable(&self, blob: &Descriptor, error: &RegistryError) -> Lost {
-        let (cause, lost) = match error {
-            RegistryError::NotFound { .. } => (Cause::Damaged, Lost::Missing(blob.digest)),
-            RegistryError::Corrupt { .. } => (Cause::Damaged, Lost::Damaged(blob.digest)),
-            error => (cause(error), Lost::Cache(cause(error))),
-        };
+        let (cause, lost) = lost(blob, error);
         self.notes.warn(cause, || {
             let name = self.shown();
             let words = words(error);
@@ -138,6 +134,15 @@ impl Inner {
             format!("the cache `{name}` holds a damaged layer, whose step runs again")
         });
         Lost::Damaged(blob.digest)
+    }
+}
+
+/// What an error means for a blob, and of which cause it is.
+pub(super) fn lost(blob: &Descriptor, error: &RegistryError) -> (Cause, Lost) {
+    match error {
+        RegistryError::NotFound { .. } => (Cause::Damaged, Lost::Missing(blob.digest)),
+        RegistryError::Corrupt { .. } => (Cause::Damaged, Lost::Damaged(blob.digest)),
+        error => (cause(error), Lost::Cache(cause(error))),
     }
 }
 

@@ -16,6 +16,7 @@ mod cache;
 mod close;
 mod fault;
 mod fetch;
+mod listing;
 mod publish;
 mod shelf;
 mod writer;

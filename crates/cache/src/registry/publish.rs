@@ -55,11 +55,15 @@ impl RegistryCache {
                 self.0.placed.get_or_try_init(&source.diff_id, send).await?;
             }
         }
+        let listings = if puts.contains(&Put::Written) {
+            self.send_listings(publication).await
+        } else {
+            Vec::new()
+        };
         let placed = |diff_id: &Digest| self.0.placed.get(diff_id);
         let mut state = self.0.state();
         let ledger = &mut state.ledger;
-        // No manifest would name listings, and whatever no manifest names is removed some day.
-        ledger.remember(publication, &loaded.view.catalog, &puts, Vec::new(), placed);
+        ledger.remember(publication, &loaded.view.catalog, &puts, listings, placed);
         Ok(puts)
     }
 }

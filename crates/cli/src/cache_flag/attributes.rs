@@ -149,14 +149,14 @@ pub(super) const ATTRIBUTES: &[Rule] = &[
     rule("service_account", None, &[Kind::Gcs]),
     rule("token-env", None, &[Kind::Http]),
     rule("token-file", None, &[Kind::Http]),
-    rule("trust", FROM, READ),
+    rule("trust", FROM, REMOTE),
     rule("lease", FROM, &[Kind::Http]),
     rule("mode", TO, WRITTEN),
     rule("stages", TO, WRITTEN),
     rule("min-cost", TO, WRITTEN),
     rule("mounts", TO, REMOTE),
     rule("mounts-max", TO, REMOTE),
-    rule("sign", TO, WRITTEN),
+    rule("sign", TO, REMOTE),
     rule("forms", TO, REMOTE),
     rule("wait", TO, AWAITED),
     rule("ignore-error", TO, FALLIBLE),
@@ -345,7 +345,14 @@ fn check_key(side: Side, kind: Kind, key: &str) -> Result<()> {
             .iter()
             .map(|kind| format!("type={kind}"))
             .collect();
-        bail!("`{key}` goes with {} only", kinds.join(", "));
+        let why = match key {
+            "sign" | "trust" => format!(
+                "; nothing signs what is in type={kind}, share the records that have to be signed \
+                 by a server or a bucket"
+            ),
+            _ => String::new(),
+        };
+        bail!("`{key}` goes with {} only{why}", kinds.join(", "));
     }
     Ok(())
 }

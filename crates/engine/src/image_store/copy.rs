@@ -211,8 +211,20 @@ impl Engine {
         };
         let asked = self.registries_for(&from, insecure).await;
         for (entry, _) in &opened.whole.documents {
-            for speaking in asked.referrers(&from, entry.digest, None).await? {
-                let copied = refer((&registries, &there), &opened, &speaking, progress).await?;
+            let speaking = asked.referrers(&from, entry.digest, None).await?;
+            if speaking.is_empty() {
+                continue;
+            }
+            let listed = registries.referrers(&there, entry.digest, None).await?;
+            for speaking in speaking {
+                let is_listed = listed.iter().any(|known| known.digest == speaking.digest);
+                let copied = refer(
+                    (&registries, &there),
+                    &opened,
+                    &speaking,
+                    (is_listed, progress),
+                )
+                .await?;
                 report.n_referrers += usize::from(copied);
             }
         }
@@ -380,15 +392,16 @@ async fn to_registry(
     })
 }
 
-/// Copies one manifest that speaks about the image; false when it is there.
+/// Copies one manifest that speaks about the image; false when it is there and listed. Who copied
+/// it before need not have known that the registry lists none itself.
 async fn refer(
     (registries, there): (&Registries, &Repository),
     opened: &Opened,
     entry: &Descriptor,
-    progress: &Arc<dyn Progress>,
+    (is_listed, progress): (bool, &Arc<dyn Progress>),
 ) -> Result<bool, BuildError> {
     let name = Name::Digest(entry.digest);
-    if registries.describe(there, &name).await?.is_some() {
+    if is_listed && registries.describe(there, &name).await?.is_some() {
         return Ok(false);
     }
     let whole = opened.puller.whole_beside(&opened.origin, entry).await?;

@@ -85,18 +85,44 @@ impl Keys {
     }
 }
 
-/// Refuses to sign what is built on results that anybody may have made: a record holds the layers
-/// below a step, too, and a signature is about all of them.
+/// Refuses keys where records have no place for signatures, and to sign what is built on results that
+/// anybody may have made: a record holds the layers below a step, too, and a signature is about all of
+/// them.
 pub(super) fn check(request: &BuildRequest) -> Result<(), BuildError> {
+    let signs_nowhere = |sign: &Option<SigningKey>, place| sign.is_some() && !is_signed(place);
+    let mut exports = request.cache_to.iter();
+    if exports.any(|export| signs_nowhere(&export.sign, &export.place)) {
+        return Err(nobody_signs("--cache-to: `sign`"));
+    }
+    let mut imports = request.cache_from.iter();
+    if imports.any(|import| import.trust != Trust::Anyone && !is_signed(&import.place)) {
+        return Err(nobody_signs("--cache-from: `trust`"));
+    }
     let signs = request.cache_to.iter().any(|export| export.sign.is_some());
     let is_open = |trust: &Trust| !matches!(trust, Trust::Require(_));
     if signs && request.cache_from.iter().any(|it| is_open(&it.trust)) {
         return Err(BuildError::request_with(
             "--cache-to: `sign` would vouch for layers that --cache-from takes unsigned",
-            "give each --cache-from `trust=FILE`, or leave `sign` out",
+            "give each --cache-from `trust=FILE`, and leave out those of directories and \
+             registries, which nobody signs; or leave `sign` out",
         ));
     }
     Ok(())
+}
+
+/// True where records are kept with their signatures: one by one, as they were signed.
+fn is_signed(place: &CachePlace) -> bool {
+    match place {
+        CachePlace::Http { .. } | CachePlace::Bucket { .. } => true,
+        CachePlace::Layout { .. } | CachePlace::Inline | CachePlace::Registry { .. } => false,
+    }
+}
+
+fn nobody_signs(what: &str) -> BuildError {
+    BuildError::request_with(
+        format!("{what} has no effect on directories, registries and images"),
+        "share the records that have to be signed by a server or a bucket",
+    )
 }
 
 /// The ids of the keys whose results alone are taken, also of those that are here already; none where

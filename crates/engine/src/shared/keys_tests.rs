@@ -82,6 +82,36 @@ fn nobody_signs_what_is_built_on_unsigned_results() {
 }
 
 #[test]
+fn keys_are_refused_where_records_have_no_signatures() {
+    let layout = CachePlace::Layout {
+        dir: PathBuf::from("d"),
+        tag: "latest".to_owned(),
+        digest: None,
+        reset: false,
+    };
+    let registry = CachePlace::Registry {
+        reference: "r.example/c".to_owned(),
+        insecure: false,
+    };
+    for place in [layout, registry, CachePlace::Inline] {
+        for trust in [required(), Trust::Prefer(PathBuf::from("list"))] {
+            let mut trusting = request(&[("https://a", trust)], &[]);
+            assert!(check(&trusting).is_ok());
+            trusting.cache_from[0].place = place.clone();
+            let error = format!("{:?}", check(&trusting).unwrap_err());
+            assert!(error.contains("`trust` has no effect"), "{error}");
+        }
+        let mut signing = request(&[], &[("https://a", Some(value()))]);
+        signing.cache_to[0].place = place.clone();
+        let error = format!("{:?}", check(&signing).unwrap_err());
+        assert!(error.contains("`sign` has no effect"), "{error}");
+        // Without keys they are as good as before.
+        signing.cache_to[0].sign = None;
+        assert!(check(&signing).is_ok());
+    }
+}
+
+#[test]
 fn keys_are_read_and_what_is_none_is_refused_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let list = dir.path().join("list");

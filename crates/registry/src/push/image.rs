@@ -121,6 +121,7 @@ impl Registries {
         };
         if self.has_all(&site, push).await? {
             report.n_present = push.blobs.len();
+            self.list_speaking(&site, push).await?;
             if push.tags.is_empty() {
                 return Ok(report);
             }
@@ -170,6 +171,30 @@ impl Registries {
             }
         }
         Ok(true)
+    }
+
+    /// Puts those manifests once more that speak about others and are in no list there: who copied
+    /// them need not have known that the registry lists none itself.
+    async fn list_speaking(&self, site: &Site, push: &Push) -> Result<(), RegistryError> {
+        for manifest in push.manifests.iter().chain([&push.root]) {
+            let subject = manifest.speaking().and_then(|said| said.subject);
+            let Some(subject) = subject else {
+                continue;
+            };
+            let digest = manifest.digest();
+            match self.listed(site, subject.digest).await {
+                Ok(listed) if listed.iter().all(|entry| entry.digest != digest) => {
+                    self.put_at(site, &Name::Digest(digest), manifest).await?;
+                }
+                Ok(_) => {}
+                // Everything is there; that a registry shows no lists is no reason to fail.
+                Err(error @ RegistryError::Refused { .. }) => {
+                    tracing::debug!(%error, "it is not known what the registry lists");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn send_blobs(

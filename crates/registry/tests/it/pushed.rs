@@ -187,3 +187,52 @@ async fn referrers_and_deletion() {
         assert_eq!(image.index.manifests.len(), 2);
     }
 }
+
+/// An artifact that speaks about `subject`, which differs by its annotation.
+fn speaking(config: &Descriptor, subject: &Descriptor, n: usize) -> PushManifest {
+    let mut manifest = acetate_oci::Manifest::oci(config.clone(), Vec::new());
+    manifest.artifact_type = Some("application/vnd.example".into());
+    manifest.subject = Some(subject.clone());
+    manifest.annotations.insert("n".into(), n.to_string());
+    PushManifest {
+        media_type: MediaType::OCI_MANIFEST,
+        bytes: acetate_oci::canonical_json(&manifest),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_at_once_lose_no_referrer() {
+    for program in programs() {
+        let server = Server::start(&program, Kind::Open);
+        let image = sample(&["1"]);
+        let to = server.repository("app");
+        let registries = server.client("{}", "");
+        registries.push(&to, &image.push, &silent()).await.unwrap();
+        let subject = Descriptor::of(MediaType::OCI_INDEX, &image.push.root.bytes);
+        let config = &image.push.blobs[2].descriptor;
+        // Each has a client of its own, as processes have.
+        let writers = (0..6).map(|n| {
+            let (registries, to) = (server.client("{}", ""), to.clone());
+            let said = [2 * n, 2 * n + 1].map(|n| speaking(config, &subject, n));
+            tokio::spawn(async move {
+                for manifest in said {
+                    let name = Name::Digest(manifest.digest());
+                    registries
+                        .put_manifest(&to, &name, &manifest)
+                        .await
+                        .unwrap();
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+        let found = registries.referrers(&to, subject.digest, None).await;
+        let mut found: Vec<Digest> = found.unwrap().iter().map(|entry| entry.digest).collect();
+        found.sort_unstable();
+        let said = (0..12).map(|n| speaking(config, &subject, n).digest());
+        let mut said: Vec<Digest> = said.collect();
+        said.sort_unstable();
+        assert_eq!(found, said, "{}", program.display());
+    }
+}

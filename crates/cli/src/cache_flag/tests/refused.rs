@@ -100,6 +100,14 @@ const UNREADABLE: &[(&str, &str)] = &[
     ),
     ("type=local,src=x,digest=md5:1", "`digest`: "),
     (
+        "type=local,src=x,trust=~/key",
+        "`trust` goes with type=http, type=s3, type=gcs, type=azblob only; nothing signs what is in type=local, share the records",
+    ),
+    (
+        "r.example/x,trust=require:~/key",
+        "nothing signs what is in type=registry, share the records that have to be signed by a server or a bucket",
+    ),
+    (
         "type=registry,ref=x,registry.insecure=maybe",
         "`registry.insecure` is true or false, not `maybe`",
     ),
@@ -171,6 +179,14 @@ const UNWRITABLE: &[(&str, &str)] = &[
     (
         "type=registry,ref=x,mounts=cargo",
         "`mounts` goes with type=http, type=s3, type=gcs, type=azblob only",
+    ),
+    (
+        "type=registry,ref=x,sign=env:KEY",
+        "`sign` goes with type=http, type=s3, type=gcs, type=azblob only; nothing signs what is in type=registry, share the records",
+    ),
+    (
+        "type=inline,sign=env:KEY",
+        "nothing signs what is in type=inline",
     ),
     ("type=gha", "type=gha is not supported"),
     (
