@@ -25,9 +25,11 @@ impl RegistryError {
                 source => source.hint(),
             },
             Self::Net(error) => of_network(error),
-            Self::Denied { .. } | Self::Helper { .. } | Self::Settings(_) | Self::Source { .. } => {
-                None
-            }
+            Self::Overwritten { .. }
+            | Self::Denied { .. }
+            | Self::Helper { .. }
+            | Self::Settings(_)
+            | Self::Source { .. } => None,
         }
     }
 }
