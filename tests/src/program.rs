@@ -45,6 +45,11 @@ pub fn acetate() -> Command {
         "BUILDKIT_PROGRESS",
         "SOURCE_DATE_EPOCH",
         "DOCKER_DEFAULT_PLATFORM",
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "DOCKER_TLS",
+        "DOCKER_TLS_VERIFY",
+        "DOCKER_CERT_PATH",
     ] {
         command.env_remove(name);
     }

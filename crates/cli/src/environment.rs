@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use acetate_engine::{DaemonEnvironment, RegistryEnvironment};
+use acetate_engine::{DaemonEnvironment, DockerTls, RegistryEnvironment};
 
 /// Names the state directory.
 pub(crate) const HOME: &str = "ACETATE_HOME";
@@ -75,10 +75,23 @@ impl Environment {
 
     /// The variables that lead to the engines that images are loaded into.
     pub(crate) fn for_daemons(&self) -> DaemonEnvironment {
-        let dir = self.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let text = |name: &str| self.get(name).filter(|value| !value.is_empty());
+        let path = |name: &str| text(name).map(PathBuf::from);
+        // Any value says yes, `0` and `false` among them, as for docker.
+        let docker_tls = match (text("DOCKER_TLS_VERIFY"), text("DOCKER_TLS")) {
+            (Some(_), _) => DockerTls::Verified,
+            (None, Some(_)) => DockerTls::Unverified,
+            (None, None) => DockerTls::Off,
+        };
         DaemonEnvironment {
-            docker_host: self.get("DOCKER_HOST").filter(|it| !it.is_empty()),
-            xdg_runtime_dir: dir.filter(|dir| dir.is_absolute()),
+            docker_host: text("DOCKER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_config: path("DOCKER_CONFIG"),
+            docker_tls,
+            docker_cert_path: path("DOCKER_CERT_PATH"),
+            home: path("HOME"),
+            xdg_runtime_dir: path("XDG_RUNTIME_DIR").filter(|dir| dir.is_absolute()),
+            search_path: self.search_path.clone(),
         }
     }
 
@@ -175,5 +188,21 @@ mod tests {
             root(&relative, false),
             PathBuf::from("/h/.local/share/acetate")
         );
+    }
+
+    #[test]
+    fn any_value_asks_for_tls_and_an_empty_one_does_not() {
+        let tls = |pairs: &[(&str, &str)]| Environment::of(pairs).for_daemons().docker_tls;
+        for (verify, plain, expected) in [
+            ("", "", DockerTls::Off),
+            ("1", "", DockerTls::Verified),
+            ("0", "", DockerTls::Verified),
+            ("", "1", DockerTls::Unverified),
+            ("1", "1", DockerTls::Verified),
+        ] {
+            let pairs = [("DOCKER_TLS_VERIFY", verify), ("DOCKER_TLS", plain)];
+            assert_eq!(tls(&pairs), expected, "{pairs:?}");
+        }
+        assert_eq!(tls(&[]), DockerTls::Off);
     }
 }

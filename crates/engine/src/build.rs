@@ -2,6 +2,7 @@
 
 use crate::attesting::{self, Generator};
 use crate::context::Contexts;
+use crate::daemon;
 use crate::damage::{self, Damage, MAX_REPAIRS};
 use crate::engine::Engine;
 use crate::explain;
@@ -39,11 +40,12 @@ fn limits(request: &BuildRequest) -> Limits {
 }
 
 /// Refuses what cannot come to a good end before anything is built.
-fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
+async fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
     export::check(request)?;
-    let is_load = |output: &OutputSpec| matches!(output, OutputSpec::Load(_));
-    if request.outputs.iter().any(is_load) {
-        engine.daemons.socket()?;
+    for output in &request.outputs {
+        if let OutputSpec::Load(_, context) = output {
+            daemon::reach(&engine.daemons, context.as_deref(), &engine.store).await?;
+        }
     }
     Ok(())
 }
@@ -55,7 +57,7 @@ pub(crate) async fn build(
     cancel: CancellationToken,
 ) -> Result<BuildReport, BuildError> {
     let began = Instant::now();
-    check(engine, &request)?;
+    unless(&cancel, check(engine, &request)).await?;
     let progress = Progress::new(sink, Arc::clone(&engine.clock));
     let caches = unless(&cancel, shared::open(engine, &request)).await?;
     let opening = Contexts::open(&request, engine, &progress);

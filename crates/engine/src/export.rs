@@ -1,12 +1,13 @@
 //! From a request's outputs to exporters.
 
 use crate::attesting::{self, Attestations};
+use crate::daemon::{self, Connection};
 use crate::exporters::{self, Beside};
 use crate::images::{Assembled, FinishError};
 use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place, daemon};
+use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
 use acetate_image::{
     AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress_all,
 };
@@ -24,8 +25,9 @@ pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
             "give all but one a dest=FILE",
         ));
     }
-    let docker =
-        |output: &OutputSpec| matches!(output, OutputSpec::DockerArchive(..) | OutputSpec::Load(_));
+    let docker = |output: &OutputSpec| {
+        matches!(output, OutputSpec::DockerArchive(..) | OutputSpec::Load(..))
+    };
     if request.outputs.iter().any(docker) && request.platforms.len() > 1 {
         return Err(BuildError::request_with(
             "type=docker and --load hold one platform",
@@ -265,8 +267,8 @@ pub(crate) async fn export(
             root = root.or(Some(pushed));
             continue;
         }
-        if let OutputSpec::Load(options) = output {
-            let loaded = load(runner, assembled, request, options).await?;
+        if let OutputSpec::Load(options, context) = output {
+            let loaded = load(runner, assembled, request, (options, context.as_deref())).await?;
             root = root.or(Some(loaded));
             continue;
         }
@@ -310,9 +312,9 @@ async fn load(
     runner: &Arc<StepRunner>,
     assembled: &[Assembled],
     request: &BuildRequest,
-    options: &ImageOptions,
+    (options, context): (&ImageOptions, Option<&str>),
 ) -> Result<Descriptor, FinishError> {
-    let socket = runner.daemons.socket()?;
+    let connection = Connection::open(&runner.daemons, context, &runner.store)?;
     let names = names(options, &request.tags)?;
     let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
     let (store, wanted) = (Arc::clone(&runner.store), options.clone());
@@ -323,7 +325,7 @@ async fn load(
         return Err(BuildError::request(words).into());
     };
     let step = runner.progress.internal("loading into the engine");
-    let loaded = daemon::load(&socket, &runner.store, image, &names).await;
+    let loaded = daemon::load(&connection, &runner.store, image, &names).await;
     if let Ok(loaded) = &loaded {
         let n_sent = loaded.n_layers - loaded.n_omitted;
         step.note(&format!("{n_sent} of {} layers sent", loaded.n_layers));

@@ -32,7 +32,7 @@ impl Beside {
                 files: attestations.files(options),
             },
             OutputSpec::DockerArchive(..)
-            | OutputSpec::Load(_)
+            | OutputSpec::Load(..)
             | OutputSpec::Image(..)
             | OutputSpec::CacheOnly => Self::default(),
         }
@@ -77,7 +77,7 @@ pub(crate) fn exporter(
             times,
             extra: beside.files,
         }),
-        OutputSpec::Image(..) | OutputSpec::Load(_) | OutputSpec::CacheOnly => return None,
+        OutputSpec::Image(..) | OutputSpec::Load(..) | OutputSpec::CacheOnly => return None,
     })
 }
 

@@ -79,7 +79,7 @@ pub use cache_spec::{
 };
 pub use call::{CallAnswer, CallKind, CallReport};
 pub use container::RunRequest;
-pub use daemon::DaemonEnvironment;
+pub use daemon::{DaemonEnvironment, DockerTls};
 pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};

@@ -13,8 +13,9 @@ pub enum OutputSpec {
     Oci(ImageOptions, LayoutPlace),
     /// `type=docker,dest=...`: an archive for `docker load`.
     DockerArchive(ImageOptions, Destination),
-    /// `type=docker` without dest, and `--load`: an image in the engine of docker or podman.
-    Load(ImageOptions),
+    /// `type=docker` without dest, and `--load`: an image in the engine of docker or podman; in that
+    /// of a context of docker where one is named.
+    Load(ImageOptions, Option<String>),
     /// `type=tar`: the files of the image in one tar.
     Tar(Destination, TreeOptions),
     /// `type=local`: the files of the image in a directory.
@@ -30,7 +31,7 @@ impl OutputSpec {
             Self::Image(options, _)
             | Self::Oci(options, _)
             | Self::DockerArchive(options, _)
-            | Self::Load(options) => Some(options),
+            | Self::Load(options, _) => Some(options),
             Self::Tar(..) | Self::Local(..) | Self::CacheOnly => None,
         }
     }
@@ -41,7 +42,7 @@ impl OutputSpec {
             Self::Image(options, _)
             | Self::Oci(options, _)
             | Self::DockerArchive(options, _)
-            | Self::Load(options) => Some(options),
+            | Self::Load(options, _) => Some(options),
             Self::Tar(..) | Self::Local(..) | Self::CacheOnly => None,
         }
     }

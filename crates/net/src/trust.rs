@@ -75,34 +75,43 @@ impl Trusted {
         builder: reqwest::ClientBuilder,
     ) -> Result<reqwest::ClientBuilder, String> {
         let host = &self.trust.host;
-        let mut certificates = Vec::new();
-        for pem in &self.trust.authorities {
-            let found = Certificate::from_pem_bundle(pem).map_err(|error| {
-                format!("read the authorities for `{host}`: {}", root_cause(&error))
-            })?;
-            if found.is_empty() {
-                return Err(format!(
-                    "read the authorities for `{host}`: there is no PEM certificate"
-                ));
-            }
-            certificates.extend(found);
-        }
-        let mut builder = builder.tls_certs_merge(certificates);
-        if let Some(identity) = &self.trust.identity {
-            let mut pem = identity.key.expose().clone();
-            pem.push(b'\n');
-            pem.extend_from_slice(&identity.certificate);
-            // The cause is left out: it could quote the key.
-            let identity = Identity::from_pem(&pem).map_err(|_| {
-                format!("read the client certificate for `{host}`: it and its key are no PEM pair")
-            })?;
-            builder = builder.identity(identity);
+        let mut builder = builder.tls_certs_merge(certificates(host, &self.trust.authorities)?);
+        if let Some(us) = &self.trust.identity {
+            builder = builder.identity(identity(host, us)?);
         }
         if self.trust.verify == Verify::Never {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
         Ok(builder)
     }
+}
+
+/// The certificates in texts that are about `host`; each has to hold one.
+pub(crate) fn certificates(host: &str, texts: &[Vec<u8>]) -> Result<Vec<Certificate>, String> {
+    let mut certificates = Vec::new();
+    for pem in texts {
+        let found = Certificate::from_pem_bundle(pem).map_err(|error| {
+            format!("read the authorities for `{host}`: {}", root_cause(&error))
+        })?;
+        if found.is_empty() {
+            return Err(format!(
+                "read the authorities for `{host}`: there is no PEM certificate"
+            ));
+        }
+        certificates.extend(found);
+    }
+    Ok(certificates)
+}
+
+/// Who we are to `host`.
+pub(crate) fn identity(host: &str, identity: &ClientIdentity) -> Result<Identity, String> {
+    let mut pem = identity.key.expose().clone();
+    pem.push(b'\n');
+    pem.extend_from_slice(&identity.certificate);
+    // The cause is left out: it could quote the key.
+    Identity::from_pem(&pem).map_err(|_| {
+        format!("read the client certificate for `{host}`: it and its key are no PEM pair")
+    })
 }
 
 #[cfg(test)]

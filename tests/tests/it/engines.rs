@@ -1,6 +1,7 @@
 //! `build --load` into the engines that people have: docker's and podman's.
 #![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
 
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,10 +17,10 @@ const DOCKERFILE: &str = "
 ";
 
 /// An engine with all that it keeps below a directory of its own, ended with this value.
-struct Engine {
+pub(crate) struct Engine {
     child: Child,
     /// What `DOCKER_HOST` is to be.
-    host: String,
+    pub(crate) host: String,
     /// What its command line needs to find it.
     client: Vec<String>,
     /// Short, since a socket's path may have 107 bytes.
@@ -29,6 +30,11 @@ struct Engine {
 impl Engine {
     /// Docker's, without the network that its containers would share.
     fn docker() -> Self {
+        Self::docker_with(&[])
+    }
+
+    /// The same with further flags, such as a port.
+    pub(crate) fn docker_with(more: &[&str]) -> Self {
         let dir = tempfile::tempdir_in("/tmp").unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
         let host = format!("unix://{}", at("docker.sock"));
@@ -36,8 +42,9 @@ impl Engine {
         daemon.args(["--iptables=false", "--bridge=none", "-H", &host]);
         daemon.args(["--storage-driver=overlay2", "--data-root", &at("data")]);
         daemon.args(["--exec-root", &at("exec"), "--pidfile", &at("pid")]);
+        daemon.args(more);
         let client = vec!["docker".to_owned(), "-H".to_owned(), host.clone()];
-        Self::start(daemon, host, client, dir)
+        Self::start(daemon, host, client, dir, more)
     }
 
     fn podman() -> Self {
@@ -52,7 +59,7 @@ impl Engine {
         let mut service = Command::new("podman");
         service.args(&client[1..]);
         service.args(["system", "service", "--time=0", &host]);
-        Self::start(service, host, client, dir)
+        Self::start(service, host, client, dir, &[])
     }
 
     fn start(
@@ -60,6 +67,7 @@ impl Engine {
         host: String,
         client: Vec<String>,
         dir: tempfile::TempDir,
+        ports: &[&str],
     ) -> Self {
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         program.stdin(Stdio::null()).stdout(Stdio::null());
@@ -72,7 +80,9 @@ impl Engine {
         };
         let socket = engine.host.strip_prefix("unix://").unwrap();
         let end = Instant::now() + Duration::from_secs(60);
-        while UnixStream::connect(Path::new(socket)).is_err() {
+        let port = ports.iter().find_map(|flag| flag.strip_prefix("tcp://"));
+        let has_port = || port.is_none_or(|port| TcpStream::connect(port).is_ok());
+        while UnixStream::connect(Path::new(socket)).is_err() || !has_port() {
             let log = std::fs::read_to_string(engine.dir.path().join("log")).unwrap();
             assert!(Instant::now() < end, "the engine does not answer: {log}");
             std::thread::sleep(Duration::from_millis(50));
@@ -80,7 +90,7 @@ impl Engine {
         engine
     }
 
-    fn client(&self, args: &[&str]) -> String {
+    pub(crate) fn client(&self, args: &[&str]) -> String {
         let own = self.client[1..].iter().map(String::as_str);
         let all: Vec<&str> = own.chain(args.iter().copied()).collect();
         tool(&self.client[0], &all)

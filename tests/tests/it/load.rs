@@ -1,9 +1,11 @@
 //! `build --load`, into a scripted engine.
 #![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
 
-use acetate_tests::World;
+use acetate_tests::{Outcome, World};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -128,10 +130,10 @@ const DOCKER: [(&str, &str); 2] = [
     ),
 ];
 
-fn load(world: &World, host: &str, args: &[&str]) -> acetate_tests::Outcome {
+fn load(world: &World, host: &str, args: &[&str]) -> Outcome {
     let mut command = world.command(args);
     command.env("DOCKER_HOST", host);
-    acetate_tests::Outcome::of(command)
+    Outcome::of(command)
 }
 
 fn n_layers(files: &BTreeMap<String, Vec<u8>>) -> (usize, usize) {
@@ -240,12 +242,81 @@ fn without_an_engine_nothing_is_built() {
         let outcome = load(&world, &none, args).fails(&["no socket at", "none.sock", "dest=FILE"]);
         assert!(outcome.ran().is_empty());
     }
-    load(&world, "tcp://h:2375", &["--load"]).fails(&["unix sockets only"]);
-    load(&world, &none, &["-otype=docker,context=other"]).fails(&["context=other", "DOCKER_HOST"]);
+    load(&world, "ftp://h", &["--load"]).fails(&["DOCKER_HOST leads to `ftp://h`", "tcp://HOST"]);
+    let mut command = world.command(&["-otype=docker,context=other"]);
+    command.env("DOCKER_HOST", &none);
+    command.env("DOCKER_CONFIG", world.dir().join("docker"));
+    let outcome = Outcome::of(command).fails(&["context=other", "/docker/contexts/meta/"]);
+    assert!(outcome.ran().is_empty());
     load(
         &world,
         &none,
         &["--load", "--platform=linux/amd64,linux/arm64"],
     )
     .fails(&["one platform"]);
+}
+
+/// Answers every connection with one text, as long as this runs.
+fn answering(text: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // What is asked has to be read: else the answer may be lost with the connection.
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).unwrap() > 0);
+            stream.write_all(text.as_bytes()).unwrap();
+        }
+    });
+    host
+}
+
+#[test]
+fn an_engine_elsewhere_has_to_answer_before_anything_is_built() {
+    let world = World::of(DOCKERFILE);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = format!("tcp://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let secured = answering(
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+    );
+    for (host, [reason, hint]) in [
+        (&closed, ["Connection refused", "it listens there"]),
+        (
+            &secured,
+            ["it answers 400: Client sent", "DOCKER_TLS_VERIFY=1"],
+        ),
+    ] {
+        let outcome = load(&world, host, &["--load"]).fails(&[host, reason, hint]);
+        assert!(outcome.ran().is_empty());
+    }
+}
+
+#[test]
+fn what_ssh_says_is_told() {
+    let world = World::of(DOCKERFILE);
+    let bin = world.dir().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let with_path = |args: &[&str]| {
+        let mut command = world.command(args);
+        command
+            .env("DOCKER_HOST", "ssh://me@far:2222")
+            .env("PATH", &bin);
+        Outcome::of(command)
+    };
+    with_path(&["--load"]).fails(&["`ssh`, which was not found in PATH", "openssh-client"]);
+    let program = bin.join("ssh");
+    std::fs::write(
+        &program,
+        "#!/bin/sh\necho 'far: Permission denied (publickey).' >&2\nexit 255\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let outcome = with_path(&["--load"]).fails(&[
+        "the engine at `ssh://me@far:2222`",
+        "ssh says: far: Permission denied (publickey).",
+        "`ssh -p 2222 me@far docker version`",
+    ]);
+    assert!(outcome.ran().is_empty());
 }

@@ -41,6 +41,7 @@ mod differential;
 mod engines;
 mod explain;
 mod explain_forms;
+mod far_engines;
 mod flags;
 mod full_disk;
 mod heredocs;

@@ -56,13 +56,11 @@ pub(super) fn layout(attributes: &mut Attributes) -> Result<OutputSpec> {
 
 /// `type=docker`: a file, or without `dest` an engine.
 pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
-    if let Some(context) = attributes.text("context")? {
-        bail!(
-            "context={context} is not supported, contexts of docker are not read; \
-             set DOCKER_HOST=unix:///PATH"
-        );
-    }
+    let context = attributes.text("context")?;
     let is_archive = attributes.has("dest");
+    if let (Some(context), true) = (&context, is_archive) {
+        bail!("context={context} names an engine, and `dest` a file; give one of them");
+    }
     let dest = stream(attributes)?;
     let is_compressed = attributes.has("compression");
     let mut options = options(attributes, Style::Docker, false)?;
@@ -72,12 +70,12 @@ pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
     if !is_compressed {
         options.recipe = Recipe::new(Compression::None);
     }
-    Ok(OutputSpec::Load(options))
+    Ok(OutputSpec::Load(options, context))
 }
 
 /// `--load`: what goes to this machine is not worth compressing.
 pub(super) fn load() -> OutputSpec {
-    OutputSpec::Load(ImageOptions {
+    let options = ImageOptions {
         recipe: Recipe::new(Compression::None),
         packaging: Style::Docker.into(),
         attestations: CarryOptions {
@@ -85,7 +83,8 @@ pub(super) fn load() -> OutputSpec {
             artifact: false,
         },
         ..ImageOptions::default()
-    })
+    };
+    OutputSpec::Load(options, None)
 }
 
 /// `--push`: images that are kept are pushed, too; without any there is one more output.

@@ -52,7 +52,7 @@ pub(crate) fn parse_all(flags: &OutputFlags<'_>) -> Result<Outputs> {
         && !found
             .specs
             .iter()
-            .any(|it| matches!(it, OutputSpec::Load(_)))
+            .any(|it| matches!(it, OutputSpec::Load(..)))
     {
         found.specs.push(image::load());
     }

@@ -161,14 +161,14 @@ fn an_engine_is_what_a_docker_image_without_a_file_is_for() {
         recipe: Recipe::new(Compression::None),
         ..docker()
     };
-    assert_eq!(one("type=docker"), OutputSpec::Load(plain.clone()));
+    assert_eq!(one("type=docker"), OutputSpec::Load(plain.clone(), None));
     assert_eq!(
         one("type=docker,dest=-"),
         OutputSpec::DockerArchive(docker(), Destination::Stdout)
     );
     assert_eq!(
         one("type=docker,compression=gzip"),
-        OutputSpec::Load(docker())
+        OutputSpec::Load(docker(), None)
     );
     let load = |outputs: &[&str]| {
         let outputs: Vec<String> = outputs.iter().map(|&it| it.to_owned()).collect();
@@ -179,12 +179,18 @@ fn an_engine_is_what_a_docker_image_without_a_file_is_for() {
         };
         parse_all(&flags).unwrap().specs
     };
-    assert_eq!(load(&[]), [OutputSpec::Load(plain.clone())]);
-    assert_eq!(load(&["type=docker"]), [OutputSpec::Load(plain.clone())]);
-    let both = [OutputSpec::CacheOnly, OutputSpec::Load(plain)];
+    assert_eq!(load(&[]), [OutputSpec::Load(plain.clone(), None)]);
+    assert_eq!(
+        load(&["type=docker"]),
+        [OutputSpec::Load(plain.clone(), None)]
+    );
+    let both = [OutputSpec::CacheOnly, OutputSpec::Load(plain.clone(), None)];
     assert_eq!(load(&["type=cacheonly"]), both);
-    let error = parse("type=docker,context=other").unwrap_err().to_string();
-    assert!(error.contains("context=other"), "{error}");
+    let other = OutputSpec::Load(plain, Some("other".to_owned()));
+    assert_eq!(one("type=docker,context=other"), other);
+    assert_eq!(load(&["type=docker,context=other"]), [other]);
+    let error = parse("type=docker,context=other,dest=x").unwrap_err();
+    assert!(error.to_string().contains("context=other"), "{error}");
 }
 
 #[test]

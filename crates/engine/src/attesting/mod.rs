@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// Refuses attestations that an output has no place for.
 pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
     for output in &request.outputs {
-        if let OutputSpec::DockerArchive(options, _) | OutputSpec::Load(options) = output
+        if let OutputSpec::DockerArchive(options, _) | OutputSpec::Load(options, _) = output
             && let Some(flag) = carried(request, options)
         {
             return Err(BuildError::request_with(
@@ -66,7 +66,7 @@ fn scans(request: &BuildRequest) -> bool {
     let carries = |output: &OutputSpec| match output {
         OutputSpec::Oci(..) | OutputSpec::Tar(..) | OutputSpec::Local(..) => true,
         OutputSpec::Image(_, Place { push, .. }) => push.is_some(),
-        OutputSpec::DockerArchive(..) | OutputSpec::Load(_) | OutputSpec::CacheOnly => false,
+        OutputSpec::DockerArchive(..) | OutputSpec::Load(..) | OutputSpec::CacheOnly => false,
     };
     request.attest.sbom.is_some() && request.outputs.iter().any(carries)
 }

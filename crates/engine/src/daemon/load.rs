@@ -1,5 +1,6 @@
 //! Gives an image to an engine, without the layers that it has.
 
+use super::Connection;
 use crate::{BuildError, Engine};
 use acetate_image::{Destination, DockerExporter, ExportError, Exporter, Image, export_partial};
 use acetate_net::{SocketAnswer, SocketBody, SocketClient};
@@ -7,7 +8,6 @@ use acetate_oci::{Digest, Reference};
 use acetate_store::Store;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 /// The most bytes of an answer that are read.
@@ -54,13 +54,12 @@ struct Line {
 
 /// Loads one image under its names.
 pub(crate) async fn load(
-    engine_socket: &Path,
+    to: &Connection,
     store: &Arc<Store>,
     image: &Image,
     names: &[Reference],
 ) -> Result<Loaded, BuildError> {
-    let client = SocketClient::new(engine_socket).map_err(|error| fault(engine_socket, error))?;
-    let n_known = match known(&client, image).await {
+    let n_known = match known(&to.client, image).await {
         Ok(n_known) => n_known,
         Err(reason) => {
             tracing::debug!(%reason, "all layers are sent");
@@ -74,20 +73,19 @@ pub(crate) async fn load(
     if n_known > 0 {
         let diff_ids = image.layers.iter().map(|layer| layer.diff_id);
         let omitted: BTreeSet<Digest> = diff_ids.take(n_known).collect();
-        match send(&client, engine_socket, store, image, names, omitted).await {
+        match send(to, store, image, names, omitted).await {
             Ok(()) => return Ok(loaded),
             // Between the question and the load an image may have been removed.
             Err(error) => tracing::debug!(%error, "the image is loaded with all layers"),
         }
         loaded.n_omitted = 0;
     }
-    send(&client, engine_socket, store, image, names, BTreeSet::new()).await?;
+    send(to, store, image, names, BTreeSet::new()).await?;
     Ok(loaded)
 }
 
 async fn send(
-    client: &SocketClient,
-    socket: &Path,
+    to: &Connection,
     store: &Arc<Store>,
     image: &Image,
     names: &[Reference],
@@ -107,9 +105,9 @@ async fn send(
         });
     };
     let path = "/images/load?quiet=1";
-    let answer = client.post(path, "application/x-tar", make, LIMIT).await;
+    let answer = to.client.post(path, "application/x-tar", make, LIMIT).await;
     match answer {
-        Ok(answer) => check(socket, &answer),
+        Ok(answer) => check(to, &answer),
         Err(error) => {
             // What could not be read here is the cause of what the other side did not understand.
             if let Ok(Err(error)) = outcome.await
@@ -117,7 +115,7 @@ async fn send(
             {
                 return Err(error.into());
             }
-            Err(fault(socket, error))
+            Err(to.fault(&error).await)
         }
     }
 }
@@ -147,20 +145,8 @@ fn write(
         .map(drop)
 }
 
-fn fault(socket: &Path, error: impl std::error::Error) -> BuildError {
-    BuildError::request_with(
-        format!(
-            "failed to load the image into the engine at `{}`: {}",
-            socket.display(),
-            crate::error::words(&error)
-        ),
-        "see whether it runs and may be used by this user, or write an archive with \
-         `-o type=docker,dest=FILE`",
-    )
-}
-
 /// An engine answers 200 before it has read anything; what went wrong is in the body.
-fn check(socket: &Path, answer: &SocketAnswer) -> Result<(), BuildError> {
+fn check(from: &Connection, answer: &SocketAnswer) -> Result<(), BuildError> {
     let text = String::from_utf8_lossy(&answer.body);
     let lines = text
         .lines()
@@ -173,12 +159,12 @@ fn check(socket: &Path, answer: &SocketAnswer) -> Result<(), BuildError> {
     };
     Err(BuildError::request(format!(
         "the engine at `{}` does not load the image: {reason}",
-        socket.display()
+        from.shown()
     )))
 }
 
 /// The words of an error document, or the beginning of whatever else came.
-fn said(text: &str) -> String {
+pub(super) fn said(text: &str) -> String {
     #[derive(Deserialize)]
     struct Said {
         #[serde(alias = "cause")]

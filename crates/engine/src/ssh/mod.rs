@@ -6,7 +6,7 @@
 mod agent;
 mod filter;
 mod proxy;
-mod socket;
+pub(crate) mod socket;
 
 pub(crate) use proxy::{Proxy, serve};
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 
 /// Listens at a path where nothing is yet.
-pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let (_dir, short) = shorten(path)?;
     let listener = UnixListener::bind(short)?;
     listener.set_nonblocking(true)?;
@@ -23,7 +23,7 @@ pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// Names a path by way of its directory, which has to stay open meanwhile.
-fn shorten(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
+pub(crate) fn shorten(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let dir = match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
