@@ -151,7 +151,9 @@ pub(crate) async fn plan(
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         return Err(contexts.blame(parsed.diagnostics));
     }
-    let (plan, pinned) = pin::pin(&parsed.ast, request, contexts, engine, progress).await?;
+    // On the heap: what is pinned is fetched in here, and every build would carry room for it.
+    let pinning = Box::pin(pin::pin(&parsed.ast, request, contexts, engine, progress));
+    let (plan, pinned) = pinning.await?;
     let lowered = acetate_frontend::lower(&plan, &pinned.pins);
     let mut lowered = lowered.map_err(|diagnostics| contexts.blame(diagnostics))?;
     // Caches are asked for what is scanned, too, so that it does not run again.

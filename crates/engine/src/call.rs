@@ -62,7 +62,7 @@ pub(crate) async fn call(
     let answer = match kind {
         CallKind::Check => {
             let linting = lint(engine, &plan_request, &contexts, &progress);
-            CallAnswer::Check(unless(&cancel, linting).await?)
+            CallAnswer::Check(unless(&cancel, Box::pin(linting)).await?)
         }
         CallKind::Outline => {
             let pinned = Pinned::default();

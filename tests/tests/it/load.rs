@@ -300,7 +300,9 @@ fn what_ssh_says_is_told() {
     std::fs::create_dir(&bin).unwrap();
     let with_path = |args: &[&str]| {
         let mut command = world.command(args);
-        command.env("DOCKER_HOST", "ssh://me@far").env("PATH", &bin);
+        command
+            .env("DOCKER_HOST", "ssh://me@far:2222")
+            .env("PATH", &bin);
         Outcome::of(command)
     };
     with_path(&["--load"]).fails(&["`ssh`, which was not found in PATH", "openssh-client"]);
@@ -312,9 +314,9 @@ fn what_ssh_says_is_told() {
     .unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     let outcome = with_path(&["--load"]).fails(&[
-        "the engine at `ssh://me@far`",
+        "the engine at `ssh://me@far:2222`",
         "ssh says: far: Permission denied (publickey).",
-        "`ssh me@far docker version`",
+        "`ssh -p 2222 me@far docker version`",
     ]);
     assert!(outcome.ran().is_empty());
 }

@@ -89,7 +89,8 @@ impl Connection {
             Ok(Ok(answer)) if answer.status == 200 => return Ok(()),
             Ok(Ok(answer)) => {
                 let said = super::load::said(&String::from_utf8_lossy(&answer.body));
-                format!("it answers {}: {}", answer.status, said.trim())
+                let words = format!("it answers {}: {}", answer.status, said.trim());
+                words.trim_end_matches(": ").to_owned()
             }
             Ok(Err(error)) => self.words(&error).await,
             Err(_) => {

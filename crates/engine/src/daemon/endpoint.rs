@@ -68,8 +68,9 @@ impl Endpoint {
                 tls.dir.display()
             ),
             Self::Ssh(host) => format!(
-                "see whether `ssh {host} docker version` works without asking for anything: ssh \
-                 needs a key in an agent, and a known host"
+                "see whether `ssh {}docker version` works without asking for anything: ssh needs a \
+                 key in an agent, and a known host",
+                host.words()
             ),
         };
         format!("{there}, or write an archive with `-o type=docker,dest=FILE`")
@@ -89,14 +90,25 @@ impl fmt::Display for Endpoint {
     }
 }
 
+impl SshHost {
+    /// The words behind `ssh` on a command line, each with a blank behind it.
+    fn words(&self) -> String {
+        let port = self.port.map(|port| format!("-p {port} "));
+        let user = self.user.as_ref().map(|user| format!("{user}@"));
+        let (port, user) = (port.unwrap_or_default(), user.unwrap_or_default());
+        format!("{port}{user}{} ", self.host)
+    }
+}
+
 impl fmt::Display for SshHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(user) = &self.user {
             write!(f, "{user}@")?;
         }
-        match self.host.contains(':') {
-            true => write!(f, "[{}]", self.host)?,
-            false => f.write_str(&self.host)?,
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
         }
         match self.port {
             Some(port) => write!(f, ":{port}"),

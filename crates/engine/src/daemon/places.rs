@@ -49,7 +49,7 @@ impl DaemonEnvironment {
     pub(super) fn endpoint(&self, context: Option<&str>) -> Result<Endpoint, BuildError> {
         let endpoint = self.chosen(context)?;
         match &endpoint {
-            Endpoint::Socket(path) => self.existing(vec![path.clone()]),
+            Endpoint::Socket(path) => existing(std::slice::from_ref(path)),
             _ => Ok(endpoint),
         }
     }
@@ -67,7 +67,7 @@ impl DaemonEnvironment {
         {
             return self.of_context(&name, &named_by);
         }
-        self.existing(self.usual())
+        existing(&self.usual())
     }
 
     /// What to say when the environment contradicts itself: docker warns, too.
@@ -147,28 +147,27 @@ impl DaemonEnvironment {
             .chain([PathBuf::from("/run/podman/podman.sock")])
             .collect()
     }
+}
 
-    /// The first of these sockets that is there.
-    fn existing(&self, candidates: Vec<PathBuf>) -> Result<Endpoint, BuildError> {
-        let is_socket = |path: &&PathBuf| {
-            std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
-        };
-        if let Some(found) = candidates.iter().find(is_socket) {
-            return Ok(Endpoint::Socket(found.clone()));
-        }
-        let tried: Vec<String> = candidates
-            .iter()
-            .map(|path| format!("`{}`", path.display()))
-            .collect();
-        Err(BuildError::request_with(
-            format!(
-                "no engine to load the image into: there is no socket at {}",
-                tried.join(", ")
-            ),
-            "start docker or `podman system service`, set DOCKER_HOST or DOCKER_CONTEXT, or write \
-             an archive with `-o type=docker,dest=FILE`",
-        ))
+/// The first of these sockets that is there.
+fn existing(candidates: &[PathBuf]) -> Result<Endpoint, BuildError> {
+    let is_socket =
+        |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if let Some(found) = candidates.iter().find(is_socket) {
+        return Ok(Endpoint::Socket(found.clone()));
     }
+    let tried: Vec<String> = candidates
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    Err(BuildError::request_with(
+        format!(
+            "no engine to load the image into: there is no socket at {}",
+            tried.join(", ")
+        ),
+        "start docker or `podman system service`, set DOCKER_HOST or DOCKER_CONTEXT, or write \
+         an archive with `-o type=docker,dest=FILE`",
+    ))
 }
 
 #[cfg(test)]
