@@ -222,6 +222,14 @@ fn logs_of_images_are_bounded_and_standard_output_stays_what_it_is() {
     let (digest, err) = pull(&["-q"]);
     assert!(out.ends_with(&format!("Digest: {digest}")), "{digest}");
     assert_eq!(err, "");
+    // Of what stays on this machine logs say nothing.
+    let archive = world.fresh("tar").display().to_string();
+    let root = world.fresh("local").display().to_string();
+    let image = |args: &[&str]| printed(&world, &[&["--root", &root, "image"], args].concat());
+    image(&["pull", "-q", &name]);
+    assert_eq!(image(&["save", "-o", &archive, &name]), <_>::default());
+    let loaded = format!("Loaded image: {name}\n");
+    assert_eq!(image(&["load", "-i", &archive]), (loaded, String::new()));
 }
 
 #[test]

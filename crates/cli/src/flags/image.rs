@@ -66,8 +66,8 @@ pub(crate) struct ImageLsFlags {
 /// How work that takes its time is shown.
 #[derive(Debug, Args)]
 pub(crate) struct ShownFlags {
-    /// How progress is shown: auto, plain, tty, quiet or rawjson; auto is tty on a terminal, and a
-    /// line for each blob elsewhere
+    /// How progress is shown: auto, plain, tty, quiet or rawjson; auto is tty on a terminal, and
+    /// elsewhere a line for each blob that went to or came from a registry
     #[arg(long, value_name = "MODE")]
     pub(crate) progress: Option<String>,
 }

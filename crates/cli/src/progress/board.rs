@@ -92,13 +92,11 @@ impl Board {
     /// Takes how far a part of a step is.
     pub(super) fn part(&mut self, row: usize, status: &Status) -> &mut Part {
         let parts = &mut self.rows[row].parts;
-        let idx = match parts.iter().position(|part| part.is_of(status)) {
-            Some(idx) => idx,
-            None => {
-                parts.push(Part::new(status));
-                parts.len() - 1
-            }
-        };
+        let known = parts.iter().position(|part| part.is_of(status));
+        let idx = known.unwrap_or(parts.len());
+        if known.is_none() {
+            parts.push(Part::new(status));
+        }
         let part = &mut parts[idx];
         part.update(status);
         part

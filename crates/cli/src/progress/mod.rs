@@ -48,11 +48,10 @@ impl Mode {
         })
     }
 
-    /// The same for commands that do nothing but move images: in logs they are brief, unless more is
-    /// asked for.
-    pub(crate) fn choose_for_images(text: &str, is_terminal: bool) -> Result<Self> {
+    /// The same for commands that do nothing but move images: where nobody looks, `auto` is `unseen`.
+    pub(crate) fn choose_for_images(text: &str, is_terminal: bool, unseen: Self) -> Result<Self> {
         match text {
-            "auto" | "" if !is_terminal => Ok(Self::Brief),
+            "auto" | "" if !is_terminal => Ok(unseen),
             text => Self::choose(text, is_terminal),
         }
     }

@@ -18,7 +18,7 @@ const BAR: usize = 20;
 pub(super) struct Part {
     id: String,
     /// What happens to it.
-    name: String,
+    pub(super) name: String,
     pub(super) current: u64,
     pub(super) total: u64,
     pub(super) started: Timestamp,

@@ -208,7 +208,7 @@ mod tests {
             outcome: VertexOutcome::Done,
         });
         let text = String::from_utf8(plain.state.into_inner().unwrap().out).unwrap();
-        expect![[r#"
+        expect![[r"
             #1 pushing r.example/app
             #1 sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 100B / 20.0MB 0.1s
             #1 sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 5.2MB / 20.0MB 0.7s
@@ -221,7 +221,7 @@ mod tests {
             #1 sha256:fa2c8cc4f28176bbeed4b736df569a34c79cd3723e9ec42f9674b4d46ac6b8b8 20.0MB / 20.0MB 1.5s done
             #1 DONE 2.0s
 
-        "#]]
+        "]]
         .assert_eq(&text);
     }
 }

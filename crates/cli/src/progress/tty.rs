@@ -199,12 +199,17 @@ impl Screen {
     }
 }
 
-/// How much of what is known to move in a step has moved.
+/// How much of what is known to move in a step has moved, in what it does last where that is several
+/// things: layers are compressed before they are written.
 fn moved(row: &Row) -> String {
-    let sum = |bytes: fn(&Part) -> u64| row.parts.iter().map(bytes).sum::<u64>();
-    let (current, total) = (sum(|part| part.current), sum(|part| part.total));
+    let Some(last) = row.parts.last() else {
+        return String::new();
+    };
+    let parts = row.parts.iter().filter(|part| part.name == last.name);
+    let (current, total) = parts.fold((0, 0), |(current, total), part| {
+        (current + part.current, total + part.total)
+    });
     match row.outcome {
-        _ if row.parts.is_empty() => String::new(),
         Some(_) => format!("  {}", amount(current, 0)),
         None => format!("  {}", amount(current, total)),
     }
@@ -289,6 +294,10 @@ mod tests {
             origin: None,
         }));
         screen.apply(&BuildEvent::Started { vertex, at });
+        screen.apply(&BuildEvent::Status(Status {
+            name: "compressing".to_owned(),
+            ..status(vertex, 20_000_000, 300)
+        }));
         for (id, current) in [("sha256:0123456789abcdef", 5_200_000), ("b", 20_000_000)] {
             let id = id.to_owned();
             screen.apply(&BuildEvent::Status(Status {

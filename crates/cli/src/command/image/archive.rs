@@ -3,6 +3,7 @@
 use super::{Site, options, platform, print, reference};
 use crate::failure::Failure;
 use crate::flags::{ImageLoadFlags, ImageSaveFlags};
+use crate::progress::Mode;
 use acetate_engine::{Destination, SaveFormat, SaveRequest};
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
@@ -16,7 +17,7 @@ pub(super) fn save(site: Site<'_>, flags: &ImageSaveFlags) -> Result<(), Failure
         options: flags.compression.as_deref().map(options).transpose()?,
         platform: flags.platform.as_deref().map(platform).transpose()?,
     };
-    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let mode = site.mode(&flags.shown, flags.quiet, Mode::Quiet)?;
     site.watch((mode, "Saving"), async |engine, sink| {
         engine.save_images(&request, sink).await
     })
@@ -48,7 +49,7 @@ pub(super) fn load(site: Site<'_>, flags: &ImageLoadFlags) -> Result<(), Failure
         return Err(anyhow!("nothing to load: use -i FILE or redirect the input").into());
     }
     let name = flags.tag.as_deref().map(reference).transpose()?;
-    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let mode = site.mode(&flags.shown, flags.quiet, Mode::Quiet)?;
     let loaded = site.watch((mode, "Loading"), async |engine, sink| {
         let loading = engine.load_images(&flags.input, name.as_ref(), sink);
         loading.await

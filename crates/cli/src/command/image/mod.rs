@@ -61,14 +61,14 @@ impl Site<'_> {
         answer
     }
 
-    /// How work is shown: as the flags say, else as the environment does.
-    fn mode(self, flags: &ShownFlags, is_quiet: bool) -> Result<Mode> {
+    /// How work is shown: as the flags say, else as the environment does; `unseen` is for logs.
+    fn mode(self, flags: &ShownFlags, is_quiet: bool, unseen: Mode) -> Result<Mode> {
         if is_quiet {
             return Ok(Mode::Quiet);
         }
         let text = flags.progress.as_ref().or(self.env.progress.as_ref());
         let text = text.map_or("auto", String::as_str);
-        Mode::choose_for_images(text, std::io::stderr().is_terminal())
+        Mode::choose_for_images(text, std::io::stderr().is_terminal(), unseen)
     }
 }
 

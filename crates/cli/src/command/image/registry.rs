@@ -3,6 +3,7 @@
 use super::{Site, options, platform, print, reference};
 use crate::failure::Failure;
 use crate::flags::{ImageCpFlags, ImageMirrorFlags, ImagePullFlags, ImagePushFlags};
+use crate::progress::Mode;
 use crate::size::human;
 use acetate_engine::{CopyReport, End, Mirrored, PullRequest, WantedPlatforms};
 use acetate_oci::{Platform, Reference};
@@ -17,7 +18,7 @@ pub(super) fn pull(site: Site<'_>, flags: &ImagePullFlags) -> Result<(), Failure
             None => WantedPlatforms::One(Platform::host()),
         },
     };
-    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let mode = site.mode(&flags.shown, flags.quiet, Mode::Brief)?;
     for name in names(&flags.names)? {
         let request = PullRequest {
             name: name.clone(),
@@ -46,7 +47,7 @@ pub(super) fn pull(site: Site<'_>, flags: &ImagePullFlags) -> Result<(), Failure
 /// Gives images to their registries, one after the other.
 pub(super) fn push(site: Site<'_>, flags: &ImagePushFlags) -> Result<(), Failure> {
     let options = options(&flags.compression)?;
-    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let mode = site.mode(&flags.shown, flags.quiet, Mode::Brief)?;
     for name in names(&flags.names)? {
         let report = site.watch((mode, "Pushing"), async |engine, sink| {
             let pushing = engine.push_image(&name, &options, flags.insecure, sink);
@@ -71,7 +72,7 @@ pub(super) fn push(site: Site<'_>, flags: &ImagePushFlags) -> Result<(), Failure
 /// Copies one image.
 pub(super) fn cp(site: Site<'_>, flags: &ImageCpFlags) -> Result<(), Failure> {
     let (source, target): (End, End) = (flags.source.parse()?, flags.target.parse()?);
-    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let mode = site.mode(&flags.shown, flags.quiet, Mode::Brief)?;
     let report = site.watch((mode, "Copying"), async |engine, sink| {
         let copying = engine.copy_image(&source, &target, flags.insecure, sink);
         copying.await
@@ -101,7 +102,7 @@ pub(super) fn mirror(site: Site<'_>, flags: &ImageMirrorFlags) -> Result<(), Fai
     let Some((target, sources)) = flags.places.split_last() else {
         return Ok(());
     };
-    let mode = site.mode(&flags.shown, flags.quiet)?;
+    let mode = site.mode(&flags.shown, flags.quiet, Mode::Brief)?;
     for source in names(sources)? {
         let report = site.watch((mode, "Copying"), async |engine, sink| {
             let copying = engine.mirror_image(&source, target, flags.insecure, sink);
