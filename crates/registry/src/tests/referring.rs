@@ -178,9 +178,13 @@ async fn what_was_copied_without_its_list_is_listed_when_it_is_pushed() {
     // A registry that shows no list, for whatever reason, is left alone.
     for (status, is_listed) in [(405, false), (404, true)] {
         let rules = fake.clone();
-        let server = FakeServer::start(move |seen, _| match seen.target.contains("/referrers/") {
-            true => Reply::new(status, ""),
-            false => rules.serve(seen),
+        let server = FakeServer::start(move |seen, _| {
+            let is_list = seen.target.contains("/referrers/");
+            if is_list {
+                Reply::new(status, "")
+            } else {
+                rules.serve(seen)
+            }
         });
         let registries = anonymous();
         for _ in 0..2 {
