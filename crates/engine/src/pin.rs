@@ -147,7 +147,8 @@ pub(crate) async fn satisfy(
             continue;
         };
         let resolved = resolved.map_err(|error| {
-            let found = Diagnostic::error("unresolved-image", words(&error));
+            let mut found = Diagnostic::error("unresolved-image", words(&error));
+            found.hint = error.hint().map(str::to_owned);
             contexts.blame(vec![found.at(span)])
         })?;
         let resolved = Arc::new(resolved);

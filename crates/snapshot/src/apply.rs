@@ -76,9 +76,15 @@ pub(crate) fn draft(snapshots: &Snapshots, layer: &Layer) -> Result<Draft, Snaps
     let active = snapshots.0.store.layers().new_chain_layer(&chain)?;
     let mut aside = Aside::new(active.fs_path().with_file_name("aside"))?;
     let input = open_blob(snapshots, diff_id, blob)?;
-    let bad = |source| SnapshotError::Bad {
-        layer: blob.digest,
-        source,
+    let bad = |source| match source {
+        // Contents are written while the layer is read, and a full disk is no fault of its bytes.
+        BadLayer::Unreadable(error) if error.kind() == io::ErrorKind::StorageFull => {
+            SnapshotError::io("unpack a layer to", active.fs_path())(error)
+        }
+        source => SnapshotError::Bad {
+            layer: blob.digest,
+            source,
+        },
     };
     let built =
         scan::read_layer(input, &base, snapshots.0.options.limits, &mut aside).map_err(bad)?;

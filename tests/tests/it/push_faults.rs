@@ -1,4 +1,5 @@
 //! Pushes of several platforms while the state directory, a cache or the registry loses what is sent.
+#![expect(clippy::unwrap_used, reason = "a test fails at what it did not expect")]
 
 use acetate_tests::{CacheServer, Fault, Proxy, Server, World, files_below, have, tool};
 use serde_json::Value;

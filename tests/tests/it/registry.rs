@@ -172,6 +172,6 @@ fn what_is_not_there_is_one_clear_error() {
         world.dockerfile(&format!("FROM {}/{name}\n", server.address));
         world
             .build(&[])
-            .fails(&[&format!("{}/{name}", server.address), "failed to find"]);
+            .fails(&["failed to find", &server.address, "hint: check the name"]);
     }
 }

@@ -31,7 +31,8 @@ impl Engine {
         let Some(image) = image.filter(|_| has_all) else {
             return Ok(None);
         };
-        match self.resolve_kept(name, &named, image).await {
+        // Few names are kept here, and everything above would have its size.
+        match Box::pin(self.resolve_kept(name, &named, image)).await {
             Ok(found) => Ok(Some(found)),
             Err(error) => {
                 tracing::warn!(%name, %error, "the image of this machine is damaged");

@@ -115,9 +115,8 @@ impl Registries {
         let response = self.send(site, &request, Tries::Many).await?;
         match response.status() {
             200 => Ok(Some(response.announced())),
-            404 => Ok(None),
             // Some registries do not speak HEAD here: what cannot be looked for is sent.
-            400 | 405 | 501 => Ok(None),
+            404 | 400 | 405 | 501 => Ok(None),
             _ => {
                 let what = format!("the blob `{digest}` of `{}`", site.repository);
                 Err(self.refusal(site, response, "look for", &what).await)
