@@ -14,7 +14,9 @@ use crate::runner::StepRunner;
 use crate::shared::{self, Ending};
 use crate::start::Start;
 use crate::steps::StepError;
-use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, export};
+use crate::{
+    BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, output_check,
+};
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
@@ -40,7 +42,7 @@ fn limits(request: &BuildRequest) -> Limits {
 
 /// Refuses what cannot come to a good end before anything is built.
 fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
-    export::check(request)?;
+    output_check::check(request)?;
     let is_load = |output: &OutputSpec| matches!(output, OutputSpec::Load(_));
     if request.outputs.iter().any(is_load) {
         engine.daemons.socket()?;
