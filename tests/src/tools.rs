@@ -104,7 +104,37 @@ impl Server {
         )
     }
 
+    /// A registry behind TLS, with a certificate that nobody has signed.
+    pub fn registry_with_unknown_certificate(dir: &Path) -> Self {
+        let at = |name: &str| dir.join(name).display().to_string();
+        let (key, certificate) = (at("registry.key"), at("registry.crt"));
+        let args = [
+            "req",
+            "-x509",
+            "-nodes",
+            "-newkey",
+            "rsa:2048",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=registry",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            &key,
+            "-out",
+            &certificate,
+        ];
+        tool("openssl", &args);
+        let tls = format!(", tls: {{certificate: {certificate}, key: {key}}}");
+        Self::start_at("docker-registry".as_ref(), dir, &tls, "")
+    }
+
     fn start(program: &Path, dir: &Path, more: &str) -> Self {
+        Self::start_at(program, dir, "", more)
+    }
+
+    fn start_at(program: &Path, dir: &Path, http: &str, more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|l| l.local_addr())
             .expect("a free port")
@@ -112,7 +142,7 @@ impl Server {
         let address = format!("127.0.0.1:{port}");
         let config = dir.join("registry.yml");
         let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n{more}",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}{http}}}\n{more}",
             dir.join("registry").display()
         );
         std::fs::write(&config, text).expect("the registry's config is written");

@@ -15,7 +15,9 @@ use crate::runner::StepRunner;
 use crate::shared::{self, Ending};
 use crate::start::Start;
 use crate::steps::StepError;
-use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, export};
+use crate::{
+    BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, output_check,
+};
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
@@ -41,7 +43,7 @@ fn limits(request: &BuildRequest) -> Limits {
 
 /// Refuses what cannot come to a good end before anything is built.
 async fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
-    export::check(request)?;
+    output_check::check(request)?;
     for output in &request.outputs {
         if let OutputSpec::Load(_, context) = output {
             daemon::reach(&engine.daemons, context.as_deref(), &engine.store).await?;

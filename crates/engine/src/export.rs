@@ -1,90 +1,21 @@
 //! From a request's outputs to exporters.
 
-use crate::attesting::{self, Attestations};
+use crate::attesting::Attestations;
 use crate::daemon::{self, Connection};
 use crate::exporters::{self, Beside};
 use crate::images::{Assembled, FinishError};
 use crate::push::{self, Pushing};
 use crate::runner::StepRunner;
 use crate::shared::{Tars, UsedForm};
-use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
+use crate::{BuildError, BuildRequest, Dangling, ImageOptions, OutputSpec, Place};
 use acetate_image::{
-    AnnotationLevel, ExportReport, Image, ImageLayer, Recipe, assemble, compress_all,
+    AnnotationLevel, ExportReport, Image, ImageLayer, Packaging, Recipe, STARGZ_ANNOTATIONS, Style,
+    assemble, compress_all,
 };
 use acetate_oci::{Compression, Descriptor, Digest, MediaType, Reference, Timestamp};
 use acetate_registry::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Refuses what cannot come to a good end before anything is built.
-pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
-    references(&request.tags)?;
-    let to_stdout = request.outputs.iter().filter(|output| output.is_stdout());
-    if to_stdout.count() > 1 {
-        return Err(BuildError::request_with(
-            "two outputs go to standard output",
-            "give all but one a dest=FILE",
-        ));
-    }
-    let docker = |output: &OutputSpec| {
-        matches!(output, OutputSpec::DockerArchive(..) | OutputSpec::Load(..))
-    };
-    if request.outputs.iter().any(docker) && request.platforms.len() > 1 {
-        return Err(BuildError::request_with(
-            "type=docker and --load hold one platform",
-            "use type=oci, or one --platform",
-        ));
-    }
-    attesting::check(request)?;
-    for options in request.outputs.iter().filter_map(OutputSpec::image) {
-        names(options, &request.tags)?;
-        check_annotations(options, request)?;
-    }
-    for output in &request.outputs {
-        if let OutputSpec::Image(options, Place { push: Some(_), .. }) = output
-            && names(options, &request.tags)?.is_empty()
-        {
-            return Err(BuildError::request_with(
-                "pushing needs a name",
-                "add -t HOST/NAME:TAG, or name=HOST/NAME:TAG to the output",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// An annotation that nothing would carry is an error: it was meant to be found.
-fn check_annotations(options: &ImageOptions, request: &BuildRequest) -> Result<(), BuildError> {
-    for annotation in &options.annotations.0 {
-        let level = annotation.level;
-        let has_index = request.platforms.len() > 1 || attesting::carries(request, options);
-        if level.needs_index() && !has_index {
-            return Err(BuildError::request_with(
-                format!(
-                    "the annotation `{}` is for the {}, which an image of one platform does not have",
-                    annotation.key,
-                    level.name()
-                ),
-                "use `manifest:` or `manifest-descriptor:`, build several platforms, or add attestations",
-            ));
-        }
-        let known = |platform| request.platforms.is_empty() || request.platforms.contains(platform);
-        if let Some(platform) = annotation
-            .platform
-            .as_ref()
-            .filter(|platform| !known(platform))
-        {
-            return Err(BuildError::request_with(
-                format!(
-                    "the annotation `{}` is for {platform}, which is not built",
-                    annotation.key
-                ),
-                "name one of --platform",
-            ));
-        }
-    }
-    Ok(())
-}
 
 /// The names of an output: its own, else those of `--tag`.
 pub(crate) fn names(options: &ImageOptions, tags: &[String]) -> Result<Vec<Reference>, BuildError> {
@@ -115,12 +46,21 @@ pub(crate) fn given(request: &BuildRequest) -> Result<Vec<Reference>, BuildError
     Ok(found)
 }
 
-/// Further names that hold the digest of the image, for outputs that ask for them.
+/// Further names that hold the digest of the image.
+#[derive(Debug, Default)]
+pub(crate) struct DigestNames {
+    /// Each name once more (`name-canonical`).
+    pub(crate) canonical: Vec<Reference>,
+    /// What is kept beside the names, or for want of one (`dangling-name-prefix`).
+    pub(crate) dangling: Vec<Reference>,
+}
+
+/// The names with the digest that outputs ask for.
 pub(crate) fn with_digest(
     request: &BuildRequest,
     digest: Digest,
-) -> Result<Vec<Reference>, BuildError> {
-    let mut found = Vec::new();
+) -> Result<DigestNames, BuildError> {
+    let mut found = DigestNames::default();
     for output in &request.outputs {
         let OutputSpec::Image(options, place) = output else {
             continue;
@@ -131,18 +71,29 @@ pub(crate) fn with_digest(
         }
         if place.canonical {
             for name in &names {
-                found.push(digested(name, digest)?);
+                found.canonical.push(digested(name, digest)?);
             }
         }
-        if let Some(prefix) = place.dangling.as_ref().filter(|_| names.is_empty()) {
-            let name = prefix.parse::<Reference>();
-            let name = name.map_err(|error| {
-                BuildError::request(format!("dangling-name-prefix={prefix}: {error}"))
-            })?;
-            found.push(digested(&name, digest)?);
+        if let Some(name) = dangling(place, &names)? {
+            found.dangling.push(digested(&name, digest)?);
         }
     }
     Ok(found)
+}
+
+/// What stands before the digest in the further name of an output that asks for one.
+pub(crate) fn dangling(
+    place: &Place,
+    names: &[Reference],
+) -> Result<Option<Reference>, BuildError> {
+    let wanted = place.dangling.as_ref();
+    let wanted = wanted.filter(|wanted| names.is_empty() || !wanted.only_nameless);
+    let parse = |wanted: &Dangling| {
+        let Dangling { prefix, .. } = wanted;
+        let name = prefix.parse::<Reference>();
+        name.map_err(|error| BuildError::request(format!("dangling-name-prefix={prefix}: {error}")))
+    };
+    wanted.map(parse).transpose()
 }
 
 /// The name without its tag, which moves, and with a digest, which does not.
@@ -305,7 +256,7 @@ pub(crate) async fn export(
         if let OutputSpec::Image(..) | OutputSpec::CacheOnly = output {
             continue;
         }
-        let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
+        let images = images(runner, assembled, output.image());
         let names = output.image().map(|options| names(options, &request.tags));
         let names = names.transpose()?.unwrap_or_default();
         let (output, store) = (output.clone(), Arc::clone(&runner.store));
@@ -348,7 +299,7 @@ async fn load(
 ) -> Result<Descriptor, FinishError> {
     let connection = Connection::open(&runner.daemons, context, &runner.store)?;
     let names = names(options, &exporting.request.tags)?;
-    let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
+    let images = images(runner, assembled, Some(options));
     let (store, wanted) = (Arc::clone(&runner.store), options.clone());
     let packing = Arc::clone(exporting.packing);
     let pack = move || packed(&images, &store, &wanted, &BTreeMap::new(), &*packing);
@@ -367,6 +318,41 @@ async fn load(
     step.end(&loaded);
     loaded?;
     Ok(image.descriptor.clone())
+}
+
+/// The images as an output takes them: what the descriptors of a base say of its layers beside
+/// their bytes, and results do not hold, is there again.
+pub(crate) fn images(
+    runner: &StepRunner,
+    assembled: &[Assembled],
+    options: Option<&ImageOptions>,
+) -> Vec<Image> {
+    let told = |one: &Assembled| {
+        let mut image = one.image.clone();
+        let Some(Packaging {
+            style,
+            keep_nondistributable,
+        }) = options.map(|options| options.packaging)
+        else {
+            return image;
+        };
+        for layer in &mut image.layers {
+            let base = runner.blobs.base(&layer.diff_id);
+            let Some(base) = base.filter(|base| base.digest == layer.descriptor.digest) else {
+                continue;
+            };
+            if keep_nondistributable && base.media_type.is_nondistributable() {
+                layer.descriptor.media_type = base.media_type;
+            }
+            if style == Style::Oci {
+                let about = base.annotations.into_iter();
+                let about = about.filter(|(key, _)| STARGZ_ANNOTATIONS.contains(&key.as_str()));
+                layer.descriptor.annotations.extend(about);
+            }
+        }
+        image
+    };
+    assembled.iter().map(told).collect()
 }
 
 /// The layers of an image as results have them, by their digests.
@@ -455,7 +441,6 @@ pub(crate) fn packed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Annotation, Annotations, Destination, LayoutPlace};
     use acetate_image::{PlatformDirs, Stale};
 
     fn request(outputs: Vec<OutputSpec>) -> BuildRequest {
@@ -463,10 +448,6 @@ mod tests {
             outputs,
             ..BuildRequest::new(crate::ContextInput::Directory(".".into()))
         }
-    }
-
-    fn refusal(request: &BuildRequest) -> String {
-        check(request).unwrap_err().to_string()
     }
 
     fn kept_here(names: &[&str], keep: bool) -> OutputSpec {
@@ -481,53 +462,6 @@ mod tests {
             canonical: false,
         };
         OutputSpec::Image(options, place)
-    }
-
-    #[test]
-    fn what_cannot_end_well_is_refused_before_anything_is_built() {
-        let stdout = OutputSpec::Tar(Destination::Stdout, PlatformDirs::IfMany.into());
-        let two = request(vec![stdout.clone(), stdout.clone()]);
-        assert!(refusal(&two).contains("two outputs"));
-        assert!(check(&request(vec![stdout])).is_ok());
-        let dest = Destination::Path("x".into());
-        let docker = OutputSpec::DockerArchive(ImageOptions::default(), dest);
-        let mut docker = request(vec![docker]);
-        assert!(check(&docker).is_ok());
-        docker.platforms = ["linux/amd64", "linux/arm64"]
-            .map(|p| p.parse().unwrap())
-            .to_vec();
-        assert!(refusal(&docker).contains("one platform"));
-        let mut tagged = request(Vec::new());
-        tagged.tags = vec!["UPPER CASE".to_owned()];
-        assert!(refusal(&tagged).starts_with("--tag: "));
-        let named = request(vec![kept_here(&["a:1", "UPPER"], true)]);
-        assert!(refusal(&named).starts_with("name=UPPER: "));
-    }
-
-    #[test]
-    fn annotations_that_nothing_would_carry_are_refused() {
-        let with = |level, platform: Option<&str>| {
-            let annotation = Annotation {
-                level,
-                platform: platform.map(|text| text.parse().unwrap()),
-                key: "k".to_owned(),
-                value: "v".to_owned(),
-            };
-            let options = ImageOptions {
-                annotations: Annotations(vec![annotation]),
-                ..ImageOptions::default()
-            };
-            let place = LayoutPlace::Directory("x".into());
-            let mut request = request(vec![OutputSpec::Oci(options, place)]);
-            request.platforms = vec!["linux/amd64".parse().unwrap()];
-            request
-        };
-        let index = with(AnnotationLevel::Index, None);
-        assert!(refusal(&index).contains("an image of one platform does not have"));
-        let arm = with(AnnotationLevel::Manifest, Some("linux/arm64"));
-        assert!(refusal(&arm).contains("linux/arm64, which is not built"));
-        let amd = with(AnnotationLevel::Manifest, Some("linux/amd64"));
-        assert!(check(&amd).is_ok());
     }
 
     #[test]

@@ -176,11 +176,13 @@ fn told(
         _ => None,
     };
     let digest = root.as_ref().map(|root| root.digest).or(only);
+    let mut names = export::given(request)?;
     if let Some(digest) = digest {
-        let names = export::with_digest(request, digest)?;
-        names::write(&runner.store, &names, assembled)?;
+        let further = export::with_digest(request, digest)?;
+        names::write(&runner.store, &further.canonical, assembled)?;
+        names::write(&runner.store, &further.dangling, assembled)?;
+        names.extend(further.dangling);
     }
-    let names = export::given(request)?;
     Ok(Finished {
         images,
         names: names.iter().map(ToString::to_string).collect(),

@@ -39,6 +39,7 @@ mod names;
 mod obstacle;
 mod outcomes;
 mod output;
+mod output_check;
 mod output_spec;
 mod pin;
 mod progress;
@@ -92,7 +93,8 @@ pub use image_store::{
     WantedPlatforms,
 };
 pub use output_spec::{
-    CarryOptions, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push, TreeOptions,
+    CarryOptions, Dangling, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push,
+    TreeOptions,
 };
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{

@@ -113,7 +113,7 @@ impl Default for ImageOptions {
             annotations: Annotations::default(),
             attestations: CarryOptions {
                 inline: true,
-                artifact: false,
+                artifact: true,
             },
         }
     }
@@ -126,11 +126,19 @@ pub struct Place {
     pub keep: bool,
     /// How it is given to registries; none leaves it here.
     pub push: Option<Push>,
-    /// The name that an image without one is kept under, with its digest
-    /// (`dangling-name-prefix`).
-    pub dangling: Option<String>,
+    /// A further name that the image is kept under with its digest (`dangling-name-prefix`).
+    pub dangling: Option<Dangling>,
     /// Whether it is also kept under each name with its digest (`name-canonical`).
     pub canonical: bool,
+}
+
+/// A name that holds the digest of an image, and is given once the digest is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dangling {
+    /// What stands before the digest.
+    pub prefix: String,
+    /// Whether only an image without other names gets it (`danging-name-empty-only`).
+    pub only_nameless: bool,
 }
 
 /// How an image is given to registries.

@@ -40,8 +40,8 @@ pub use assemble::{Image, Packaging, Style, assemble};
 pub use bundle::{Bundle, Companion};
 pub use compare::{Change, Comparison, EntryChange, LayerComparison, compare_layouts};
 pub use compress::{
-    Alongside, Force, FormOrigin, LevelError, Permit, Recipe, StoredForm, TypesError, compress,
-    compress_all, pack,
+    Alongside, Force, FormOrigin, LevelError, Permit, Recipe, STARGZ_ANNOTATIONS, StoredForm,
+    TypesError, compress, compress_all, pack,
 };
 pub use docker_archive::{ArchivedImage, read_docker_archive};
 pub use error::ImageError;

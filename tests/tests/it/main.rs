@@ -55,6 +55,8 @@ mod load;
 mod mount_tars;
 mod outputs;
 mod outputs_attributes;
+mod outputs_images;
+mod outputs_trees;
 mod peers;
 mod platforms;
 mod progress;

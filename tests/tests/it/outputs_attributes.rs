@@ -91,7 +91,56 @@ fn what_contradicts_itself_is_refused_by_both_names() {
             "an image of one platform does not have",
         ),
         (vec!["-o", "out", "--annotation=a=b"], "goes with an image"),
+        (
+            vec!["-o", "type=registry,push-by-digest=true", "-tr.example/a:1"],
+            "push-by-digest=true gives no tag, and --tag r.example/a:1 has one",
+        ),
     ] {
         world.build(&args).fails(&[words]);
     }
+}
+
+#[test]
+fn a_name_with_the_digest_is_kept_beside_the_others_or_for_want_of_them() {
+    let world = World::of(DOCKERFILE);
+    let names = |attributes: &str| {
+        let path = world.fresh("metadata.json");
+        let file = format!("--metadata-file={}", path.display());
+        let output = format!("type=image,dangling-name-prefix=dang{attributes}");
+        world.build(&["-o", &output, &file]).ok();
+        let told: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let digest = told["containerimage.digest"].as_str().unwrap().to_owned();
+        let named = told["image.name"].as_str().unwrap_or_default().to_owned();
+        (digest, named)
+    };
+    let (digest, named) = names(",name=both");
+    let library = "docker.io/library";
+    let dangling = format!("{library}/dang@{digest}");
+    assert_eq!(named, format!("{library}/both:latest,{dangling}"));
+    for name in ["both", &format!("dang@{digest}")] {
+        world.acetate(&["run", name, "true"]).ok();
+    }
+    let only = ",danging-name-empty-only=true";
+    let (_, named) = names(&format!(",name=both{only}"));
+    assert_eq!(named, format!("{library}/both:latest"));
+    assert_eq!(names(only).1, dangling);
+    world
+        .build(&["-o", "type=image,name=a,dangling-name-prefix=UPPER"])
+        .fails(&["dangling-name-prefix=UPPER"]);
+}
+
+#[test]
+fn an_image_is_kept_where_the_output_says_so() {
+    let world = World::of(DOCKERFILE);
+    world.build(&["-o", "type=image,name=kept"]).ok();
+    world
+        .build(&["-o", "type=image,name=gone,store=false"])
+        .ok();
+    world.acetate(&["run", "kept", "true"]).ok();
+    world.acetate(&["run", "gone", "true"]).fails(&["gone"]);
+    // Neither is one that is only cached.
+    world.build(&["-o", "type=cacheonly"]).ok();
+    let listed = world.acetate(&["image", "ls"]).ok();
+    assert!(listed.stdout.contains("kept") && !listed.stdout.contains("gone"));
 }

@@ -54,8 +54,11 @@ fn crane_reads_what_is_pushed_and_its_pushes_are_built_upon() {
         // A whole index is copied as it is.
         world.dockerfile("FROM base\nCOPY Dockerfile /one\n");
         let tag = format!("-t{}", name("ours:all"));
+        let platforms = "--platform=linux/amd64,linux/arm64";
+        // Attestations in the usual form are checked by crane, too.
+        let attested = ["--provenance=mode=min", "--sbom=true"];
         world
-            .build(&["--push", "--platform=linux/amd64,linux/arm64", &tag])
+            .build(&[&["--push", platforms, &tag], &attested[..]].concat())
             .ok();
         crane(&["validate", "--remote", &name("ours:all")]);
         crane(&["copy", &name("ours:all"), &name("copied:all")]);

@@ -149,15 +149,14 @@ fn names_annotations_and_digests_are_as_the_attributes_say() {
         manifest["mediaType"],
         "application/vnd.docker.distribution.manifest.v2+json"
     );
-    let tags = tool(
-        "skopeo",
-        &[
-            "list-tags",
-            "--tls-verify=false",
-            &format!("docker://{}/one", server.address),
-        ],
-    );
-    assert!(tags.contains("\"a\""), "{tags}");
+    let tags = |name: &str| {
+        let name = format!("docker://{}/{name}", server.address);
+        let args = ["list-tags", "--tls-verify=false", &name];
+        let listed = std::process::Command::new("skopeo").args(args).output();
+        String::from_utf8_lossy(&listed.unwrap().stdout).into_owned()
+    };
+    assert!(tags("one").contains("\"a\""), "{}", tags("one"));
+    assert!(!tags("three").contains("latest"), "{}", tags("three"));
 }
 
 #[test]
@@ -239,4 +238,85 @@ fn buildah_pulls_what_is_pushed_and_its_pushes_are_built_upon() {
         server.address
     ));
     assert_eq!(world.image(&[]).file("both"), "ours\ntheirs\n");
+}
+
+#[test]
+fn an_insecure_registry_is_pushed_to_only_when_the_output_says_so() {
+    let world = World::of("FROM scratch\nCOPY Dockerfile /\n");
+    if !(have("skopeo") && have("docker-registry") && have("openssl")) {
+        return;
+    }
+    let server = Server::registry_with_unknown_certificate(world.dir());
+    let name = format!("{}/app:1", server.address);
+    let with = |attributes: &str| {
+        let output = format!("type=image,name={name},push=true{attributes}");
+        world.build(&["-o", &output])
+    };
+    with("").fails(&[&server.address]);
+    with(",registry.insecure=false").fails(&[&server.address]);
+    with(",registry.insecure=true").ok();
+    assert_eq!(raw(&name)["layers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_pushed_is_kept_as_well_where_the_output_says_so() {
+    let world = World::of("FROM base\nCOPY Dockerfile /\n");
+    let Some(server) = registry(&world) else {
+        return;
+    };
+    for (kind, is_kept) in [
+        ("type=image,push=true", true),
+        ("type=image,push=true,store=false", false),
+        ("type=registry", false),
+        ("type=registry,store=true", true),
+    ] {
+        let n = kind.len();
+        let name = format!("{}/app:{n}", server.address);
+        let output = format!("{kind},name={name}");
+        let told = metadata(&world, &["-o", &output]);
+        assert_eq!(told["containerimage.digest"], digest_of(&name), "{kind}");
+        let run = world.acetate(&["run", &name, "true"]);
+        assert_eq!(run.code == 0, is_kept, "{kind}: {}", run.stderr);
+    }
+    // Not to the registry, for all that the type is called.
+    let name = format!("{}/none:1", server.address);
+    world
+        .build(&[
+            "-o",
+            &format!("type=registry,push=false,store=true,name={name}"),
+        ])
+        .ok();
+    let args = ["list-tags", "--tls-verify=false"];
+    let missing = format!("docker://{}/none", server.address);
+    let found = std::process::Command::new("skopeo")
+        .args(args)
+        .arg(missing)
+        .output()
+        .unwrap();
+    assert!(!found.status.success());
+}
+
+#[test]
+fn index_annotations_and_attestation_forms_reach_the_registry() {
+    let world = World::of("FROM scratch\nCOPY Dockerfile /\n");
+    let Some(server) = registry(&world) else {
+        return;
+    };
+    let name = format!("{}/app:1", server.address);
+    for (attributes, is_artifact) in [("", true), (",oci-artifact=false", false)] {
+        let output = format!("type=registry,name={name},annotation-index.k=v{attributes}");
+        world.build(&["-o", &output, "--provenance=mode=min"]).ok();
+        let index = raw(&name);
+        assert_eq!(index["annotations"]["k"], "v");
+        let entry = index["manifests"][1]["digest"].as_str().unwrap();
+        let manifest = raw(&format!("{}/app@{entry}", server.address));
+        assert_eq!(manifest.get("subject").is_some(), is_artifact);
+    }
+    // Provenance that is for pushed images only is left out on demand.
+    let inline = "--provenance=mode=min,inline-only=true";
+    for (attributes, key) in [("", "manifests"), (",attestation-inline=false", "layers")] {
+        let output = format!("type=registry,name={name}{attributes}");
+        world.build(&["-o", &output, inline]).ok();
+        assert!(raw(&name).get(key).is_some(), "{attributes}");
+    }
 }

@@ -16,23 +16,13 @@ const EMPTY: &[u8] = b"{}";
 
 /// What the manifest of attestations looks like.
 ///
-/// An artifact has OCI media types, so `oci-artifact=true` with Docker's types cannot be said here.
+/// Both have OCI media types: among Docker's there is none for statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// An image for no platform, for registries that know only images (`oci-artifact=false`).
-    Image(ManifestTypes),
+    Image,
     /// An artifact that names its subject (`oci-artifact=true`).
     Artifact,
-}
-
-/// Whose media types an image form has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ManifestTypes {
-    /// OCI.
-    #[default]
-    Oci,
-    /// Docker, version 2 schema 2.
-    Docker,
 }
 
 /// Bytes to store or push, and what points at them.
@@ -72,26 +62,16 @@ pub fn carry(image: &Descriptor, statements: &[Statement], form: Form) -> Carrie
     let layers: Vec<Descriptor> = blobs.iter().map(|blob| blob.descriptor.clone()).collect();
     let config = config_blob(form, &layers);
     let mut manifest = Manifest::oci(config.descriptor.clone(), layers);
-    match form {
-        Form::Image(ManifestTypes::Oci) => {}
-        Form::Image(ManifestTypes::Docker) => {
-            manifest.media_type = Some(MediaType::DOCKER_MANIFEST);
-        }
-        Form::Artifact => {
-            manifest.artifact_type = Some(ARTIFACT_TYPE.to_owned());
-            let plain = Descriptor::new(image.media_type.clone(), image.digest, image.size);
-            manifest.subject = Some(plain);
-        }
+    if form == Form::Artifact {
+        manifest.artifact_type = Some(ARTIFACT_TYPE.to_owned());
+        let plain = Descriptor::new(image.media_type.clone(), image.digest, image.size);
+        manifest.subject = Some(plain);
     }
-    let media_type = match form {
-        Form::Image(ManifestTypes::Docker) => MediaType::DOCKER_MANIFEST,
-        _ => MediaType::OCI_MANIFEST,
-    };
     Carried {
         image: image.digest,
         statements: blobs,
         config,
-        manifest: Blob::new(media_type, manifest_bytes(&manifest, form)),
+        manifest: Blob::new(MediaType::OCI_MANIFEST, manifest_bytes(&manifest, form)),
     }
 }
 
@@ -139,11 +119,9 @@ fn manifest_bytes(manifest: &Manifest, form: Form) -> Vec<u8> {
 }
 
 fn config_blob(form: Form, layers: &[Descriptor]) -> Blob {
-    let media_type = match form {
-        Form::Artifact => return Blob::new(MediaType::new(EMPTY_CONFIG), EMPTY.to_vec()),
-        Form::Image(ManifestTypes::Oci) => MediaType::OCI_CONFIG,
-        Form::Image(ManifestTypes::Docker) => MediaType::DOCKER_CONFIG,
-    };
+    if form == Form::Artifact {
+        return Blob::new(MediaType::new(EMPTY_CONFIG), EMPTY.to_vec());
+    }
     let diff_ids: Vec<String> = layers
         .iter()
         .map(|layer| layer.digest.to_string())
@@ -154,5 +132,5 @@ fn config_blob(form: Form, layers: &[Descriptor]) -> Blob {
         "config": {},
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
-    Blob::new(media_type, canonical_json(&config))
+    Blob::new(MediaType::OCI_CONFIG, canonical_json(&config))
 }

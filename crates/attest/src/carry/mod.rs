@@ -6,7 +6,7 @@
 mod carried;
 mod index;
 
-pub use carried::{Blob, Carried, Form, ManifestTypes, carry};
+pub use carried::{Blob, Carried, Form, carry};
 pub use index::{add_referrer, attest_index, referrers_tag};
 
 /// The annotation that says what kind of manifest an entry of an index is.

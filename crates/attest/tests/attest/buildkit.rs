@@ -5,7 +5,7 @@
 //! from a build of [`DOCKERFILE`] with `--build-arg VERSION=7 --label x=y` by the head of BuildKit's
 //! development in late 2026.
 
-use acetate_attest::carry::{Form, ManifestTypes, carry};
+use acetate_attest::carry::{Form, carry};
 use acetate_attest::provenance::{Facts, Layers, SourceFile, Version, from_graph, statement};
 use acetate_attest::{ProvenanceOptions, Subject};
 use acetate_graph::{
@@ -146,7 +146,7 @@ fn ours() -> BTreeSet<String> {
     let image = Descriptor::of(MediaType::OCI_MANIFEST, b"image");
     for (label, version, form) in [
         ("v1", Version::V1, Form::Artifact),
-        ("v0.2", Version::V02, Form::Image(ManifestTypes::Oci)),
+        ("v0.2", Version::V02, Form::Image),
     ] {
         let options = ProvenanceOptions {
             version,

@@ -38,16 +38,22 @@ fn parse(text: &str) -> Result<Vec<Annotation>> {
     places.collect()
 }
 
-/// An attribute such as `annotation-manifest[linux/arm64].KEY`, without its first word.
+/// An attribute such as `annotation-manifest[linux/arm64].KEY`, without its first word. Without a
+/// type, `annotation[linux/arm64].KEY`, it is one of the manifest.
 pub(super) fn attribute(rest: &str, value: &str) -> Result<Annotation> {
     let Some((place, key)) = split(rest) else {
         bail!("`annotation{rest}` names no key, expected `annotation.KEY=VALUE`");
     };
-    let place = match place {
-        "" => "manifest",
-        place => place.strip_prefix('-').unwrap_or(place),
-    };
-    annotation(place, key, value)
+    match place.strip_prefix('-') {
+        Some(place) => annotation(place, key, value),
+        None if place.is_empty() || place.starts_with('[') => {
+            annotation(&format!("manifest{place}"), key, value)
+        }
+        // Such as `annotations.KEY`, which looks like a slip.
+        None => {
+            bail!("unknown attribute `annotation{rest}`, expected `annotation[-TYPE].KEY=VALUE`")
+        }
+    }
 }
 
 /// Cuts at the first dot outside of brackets: platforms hold dots, too.

@@ -3,8 +3,8 @@
 use super::attributes::Attributes;
 use super::{annotation, directory, stream};
 use acetate_engine::{
-    CarryOptions, Force, ImageOptions, LayoutPlace, OutputSpec, Packaging, Place, Push, Recipe,
-    Style,
+    CarryOptions, Dangling, Force, ImageOptions, LayoutPlace, OutputSpec, Packaging, Place, Push,
+    Recipe, Style,
 };
 use acetate_oci::Compression;
 use anyhow::{Context, Result, bail};
@@ -26,10 +26,10 @@ pub(super) fn named(attributes: &mut Attributes, kind: &str) -> Result<OutputSpe
             by_digest,
             insecure,
         }),
-        dangling: attributes.text("dangling-name-prefix")?,
+        dangling: dangling(attributes)?,
         canonical: attributes.boolean("name-canonical")?.unwrap_or(false),
     };
-    let options = options(attributes, Style::Oci, true)?;
+    let options = options(attributes, true)?;
     if by_digest {
         let tagged = |name: &&String| {
             let last = name.rsplit('/').next().unwrap_or_default();
@@ -42,16 +42,23 @@ pub(super) fn named(attributes: &mut Attributes, kind: &str) -> Result<OutputSpe
     Ok(OutputSpec::Image(options, place))
 }
 
+/// The second key is misspelt in BuildKit, and so it is here; alone it has no meaning.
+fn dangling(attributes: &mut Attributes) -> Result<Option<Dangling>> {
+    let prefix = attributes.text("dangling-name-prefix")?;
+    let only_nameless = attributes.boolean("danging-name-empty-only")?;
+    Ok(prefix.map(|prefix| Dangling {
+        prefix,
+        only_nameless: only_nameless.unwrap_or(false),
+    }))
+}
+
 /// `type=oci`.
 pub(super) fn layout(attributes: &mut Attributes) -> Result<OutputSpec> {
     let place = match attributes.boolean("tar")? {
         Some(false) => LayoutPlace::Directory(directory(attributes)?),
         Some(true) | None => LayoutPlace::Archive(stream(attributes)?),
     };
-    Ok(OutputSpec::Oci(
-        options(attributes, Style::Oci, false)?,
-        place,
-    ))
+    Ok(OutputSpec::Oci(options(attributes, false)?, place))
 }
 
 /// `type=docker`: a file, or without `dest` an engine.
@@ -63,7 +70,7 @@ pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
     }
     let dest = stream(attributes)?;
     let is_compressed = attributes.has("compression");
-    let mut options = options(attributes, Style::Docker, false)?;
+    let mut options = options(attributes, false)?;
     if is_archive {
         return Ok(OutputSpec::DockerArchive(options, dest));
     }
@@ -77,10 +84,9 @@ pub(super) fn docker(attributes: &mut Attributes) -> Result<OutputSpec> {
 pub(super) fn load() -> OutputSpec {
     let options = ImageOptions {
         recipe: Recipe::new(Compression::None),
-        packaging: Style::Docker.into(),
         attestations: CarryOptions {
             inline: false,
-            artifact: false,
+            artifact: true,
         },
         ..ImageOptions::default()
     };
@@ -108,7 +114,7 @@ pub(super) fn push_all(specs: &mut Vec<OutputSpec>) {
 }
 
 /// `inline` is what `attestation-inline` is when nobody says.
-fn options(attributes: &mut Attributes, usual: Style, inline: bool) -> Result<ImageOptions> {
+fn options(attributes: &mut Attributes, inline: bool) -> Result<ImageOptions> {
     let mut annotations = Vec::new();
     for (rest, value) in attributes.beginning("annotation") {
         annotations.push(annotation::attribute(&rest, &value)?);
@@ -116,16 +122,17 @@ fn options(attributes: &mut Attributes, usual: Style, inline: bool) -> Result<Im
     refuse_rewrite(attributes)?;
     ignored(attributes)?;
     let recipe = recipe(attributes)?;
-    let attestations = CarryOptions {
-        inline: attributes.boolean("attestation-inline")?.unwrap_or(inline),
-        artifact: attributes.boolean("oci-artifact")?.unwrap_or(false),
-    };
+    let artifact = attributes.boolean("oci-artifact")?;
     let needs_oci = [
         (!annotations.is_empty()).then_some("`annotation`"),
-        attestations.artifact.then_some("oci-artifact=true"),
+        (artifact == Some(true)).then_some("oci-artifact=true"),
     ];
     let needs_oci = needs_oci.into_iter().flatten().next();
-    let style = style(attributes, usual, recipe, needs_oci)?;
+    let style = style(attributes, recipe, needs_oci)?;
+    let attestations = CarryOptions {
+        inline: attributes.boolean("attestation-inline")?.unwrap_or(inline),
+        artifact: artifact.unwrap_or(style == Style::Oci),
+    };
     let names = attributes.text("name")?.unwrap_or_default();
     let names = names
         .split(',')
@@ -160,7 +167,7 @@ fn refuse_rewrite(attributes: &mut Attributes) -> Result<()> {
 
 /// What other builders have dropped, too, or what has no other way here.
 fn ignored(attributes: &mut Attributes) -> Result<()> {
-    for key in ["buildinfo", "buildinfo-attrs", "danging-name-empty-only"] {
+    for key in ["buildinfo", "buildinfo-attrs"] {
         attributes.boolean(key)?;
     }
     Ok(())
@@ -184,7 +191,6 @@ fn recipe(attributes: &mut Attributes) -> Result<Recipe> {
 /// Docker's own types know neither all compressions, annotations nor artifacts.
 fn style(
     attributes: &mut Attributes,
-    usual: Style,
     recipe: Recipe,
     needs_oci: Option<&'static str>,
 ) -> Result<Style> {
@@ -198,7 +204,6 @@ fn style(
             Some(error) => Err(error.into()),
             None => Ok(Style::Docker),
         },
-        (None, None) if unknown.is_none() => Ok(usual),
         (Some(true) | None, _) => Ok(Style::Oci),
     }
 }

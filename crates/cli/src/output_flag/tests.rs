@@ -1,6 +1,7 @@
 use super::*;
 use acetate_engine::{
-    AnnotationLevel, CarryOptions, Force, ImageOptions, LayoutPlace, Place, Push, Recipe, Style,
+    AnnotationLevel, CarryOptions, Dangling, Force, ImageOptions, LayoutPlace, Place, Push, Recipe,
+    Style,
 };
 use acetate_oci::Compression;
 
@@ -25,15 +26,20 @@ fn all(outputs: &[&str], push: bool, annotations: &[&str]) -> Result<Outputs> {
 /// What images have that are written to files.
 fn in_files() -> ImageOptions {
     ImageOptions {
-        attestations: CarryOptions::default(),
+        attestations: CarryOptions {
+            inline: false,
+            artifact: true,
+        },
         ..ImageOptions::default()
     }
 }
 
+/// The same with Docker's media types, among which there is none for artifacts.
 fn docker() -> ImageOptions {
     ImageOptions {
         packaging: Style::Docker.into(),
-        ..in_files()
+        attestations: CarryOptions::default(),
+        ..ImageOptions::default()
     }
 }
 
@@ -69,16 +75,16 @@ fn reads_every_form() {
         ),
         (
             "type=docker,dest=x.tar",
-            OutputSpec::DockerArchive(docker(), path("x.tar")),
+            OutputSpec::DockerArchive(in_files(), path("x.tar")),
         ),
         (
-            "type=docker,dest=x,oci-mediatypes=true",
-            OutputSpec::DockerArchive(in_files(), path("x")),
+            "type=docker,dest=x,oci-mediatypes=false",
+            OutputSpec::DockerArchive(docker(), path("x")),
         ),
         ("type=cacheonly", OutputSpec::CacheOnly),
         (
             "type=docker,rewrite-timestamp=true,dest=x",
-            OutputSpec::DockerArchive(docker(), path("x")),
+            OutputSpec::DockerArchive(in_files(), path("x")),
         ),
         (
             "type=local,\"dest=a,b\"",
@@ -118,6 +124,26 @@ fn images_have_names_and_places() {
         insecure: true,
     };
     assert_eq!((place.keep, place.push), (false, Some(push)));
+    let dangling = |text: &str| match one(text) {
+        OutputSpec::Image(_, place) => place.dangling,
+        other => panic!("{other:?}"),
+    };
+    for (attributes, only_nameless) in [
+        ("", false),
+        (",danging-name-empty-only=false", false),
+        (",danging-name-empty-only=true", true),
+    ] {
+        let prefix = "d".to_owned();
+        assert_eq!(
+            dangling(&format!("type=image,dangling-name-prefix=d{attributes}")),
+            Some(Dangling {
+                prefix,
+                only_nameless
+            }),
+            "{attributes}"
+        );
+    }
+    assert_eq!(dangling("type=image,danging-name-empty-only=true"), None);
 }
 
 #[test]
@@ -127,12 +153,14 @@ fn attestations_go_as_the_attributes_say() {
         OutputSpec::Local(_, tree, _) => panic!("{tree:?}"),
         other => panic!("{other:?}"),
     };
-    let (inline, artifact) = (true, true);
+    let (inline, artifact) = (true, false);
     assert!(of("type=image,name=x").inline && !of("type=oci,dest=x").inline);
     assert_eq!(
-        of("type=oci,dest=x,attestation-inline=true,oci-artifact=true"),
+        of("type=oci,dest=x,attestation-inline=true,oci-artifact=false"),
         CarryOptions { inline, artifact }
     );
+    assert!(of("type=oci,dest=x").artifact && of("type=registry,name=x").artifact);
+    assert!(!of("type=oci,dest=x,oci-mediatypes=false").artifact);
     assert!(!of("type=registry,name=x,attestation-inline=false").inline);
     let OutputSpec::Tar(_, tree) = one("type=tar,dest=x,attestation-prefix=a-") else {
         panic!("a tar");
@@ -159,16 +187,16 @@ fn push_reaches_images_that_are_kept_or_adds_one() {
 fn an_engine_is_what_a_docker_image_without_a_file_is_for() {
     let plain = ImageOptions {
         recipe: Recipe::new(Compression::None),
-        ..docker()
+        ..in_files()
     };
     assert_eq!(one("type=docker"), OutputSpec::Load(plain.clone(), None));
     assert_eq!(
         one("type=docker,dest=-"),
-        OutputSpec::DockerArchive(docker(), Destination::Stdout)
+        OutputSpec::DockerArchive(in_files(), Destination::Stdout)
     );
     assert_eq!(
         one("type=docker,compression=gzip"),
-        OutputSpec::Load(docker(), None)
+        OutputSpec::Load(in_files(), None)
     );
     let load = |outputs: &[&str]| {
         let outputs: Vec<String> = outputs.iter().map(|&it| it.to_owned()).collect();
@@ -197,7 +225,8 @@ fn an_engine_is_what_a_docker_image_without_a_file_is_for() {
 fn annotations_come_as_flags_and_as_attributes() {
     let texts = ["a=1", "index,manifest[linux/arm64]:b=2=3"];
     let outputs = [
-        "type=oci,dest=x,annotation.c=4,annotation-manifest-descriptor[linux/amd64].d.e=5",
+        "type=oci,dest=x,annotation.c=4,annotation[linux/arm/v7].f=6,\
+         annotation-manifest-descriptor[linux/amd64].d.e=5",
         "type=local,dest=y",
     ];
     let specs = all(&outputs, false, &texts).unwrap().specs;
@@ -215,12 +244,13 @@ fn annotations_come_as_flags_and_as_attributes() {
         [
             "manifest-descriptor[linux/amd64] d.e=5",
             "manifest[] c=4",
+            "manifest[linux/arm/v7] f=6",
             "manifest[] a=1",
             "index[] b=2=3",
             "manifest[linux/arm64] b=2=3",
         ]
     );
-    assert_eq!(found[3].level, AnnotationLevel::Index);
+    assert_eq!(found[4].level, AnnotationLevel::Index);
     for (text, words) in [
         ("a", "expected [TYPE"),
         ("config:a=1", "unknown annotation type `config`"),
@@ -303,5 +333,106 @@ fn refuses_what_it_would_have_to_ignore() {
     ] {
         let error = format!("{:#}", parse(text).unwrap_err());
         assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+/// All types, with what they need and the truths that they know.
+const TRUTHS: [(&str, &[&str]); 7] = [
+    (
+        "type=image,name=a,push=true",
+        &[
+            "push",
+            "push-by-digest",
+            "registry.insecure",
+            "unpack",
+            "store",
+            "name-canonical",
+            "danging-name-empty-only",
+            "oci-mediatypes",
+            "oci-artifact",
+            "attestation-inline",
+            "force-compression",
+            "prefer-nondist-layers",
+            "rewrite-timestamp",
+            "buildinfo",
+            "buildinfo-attrs",
+        ],
+    ),
+    (
+        "type=registry,name=a",
+        &[
+            "push",
+            "push-by-digest",
+            "registry.insecure",
+            "store",
+            "unpack",
+        ],
+    ),
+    (
+        "type=oci,dest=x",
+        &[
+            "tar",
+            "oci-mediatypes",
+            "oci-artifact",
+            "attestation-inline",
+            "force-compression",
+            "prefer-nondist-layers",
+            "rewrite-timestamp",
+        ],
+    ),
+    (
+        "type=docker,dest=x",
+        &[
+            "oci-mediatypes",
+            "force-compression",
+            "prefer-nondist-layers",
+            "rewrite-timestamp",
+        ],
+    ),
+    ("type=local,dest=x", &["platform-split"]),
+    ("type=tar,dest=x", &["platform-split"]),
+    ("type=cacheonly", &[]),
+];
+
+#[test]
+fn every_type_reads_its_truths_and_refuses_what_it_does_not_know() {
+    for (kind, truths) in TRUTHS {
+        let refusal = |attributes: &str| {
+            let error = parse(&format!("{kind},{attributes}")).unwrap_err();
+            format!("{error:#}")
+        };
+        for key in truths {
+            for good in ["true", "1", "t", "T", "TRUE", "True"] {
+                one(&format!("{kind},{key}={good}"));
+            }
+            for bad in ["maybe", "yes", ""] {
+                let error = refusal(&format!("{key}={bad}"));
+                let words = format!("`{key}` is true or false, not `{bad}`");
+                assert!(error.contains(&words), "{kind}: {error}");
+            }
+        }
+        let name = kind.split(',').next().unwrap_or_default();
+        for unknown in ["bogus", "compatibility-version"] {
+            let error = refusal(&format!("{unknown}=20"));
+            let words = format!("{name} has no attribute `{unknown}`");
+            assert!(error.contains(&words), "{error}");
+        }
+    }
+}
+
+#[test]
+fn every_level_that_a_compression_has_is_taken_and_no_other() {
+    for (compression, levels) in [("gzip", 0..=9), ("estargz", 0..=9), ("zstd", 0..=22)] {
+        let text = |level: i32| {
+            format!("type=oci,dest=x,compression={compression},compression-level={level}")
+        };
+        for level in levels.clone() {
+            one(&text(level));
+        }
+        for level in [levels.start() - 1, levels.end() + 1] {
+            let error = format!("{:#}", parse(&text(level)).unwrap_err());
+            let words = format!("{compression} has levels from 0 to {}", levels.end());
+            assert!(error.contains(&words), "{error}");
+        }
     }
 }

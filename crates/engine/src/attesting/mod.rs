@@ -17,7 +17,7 @@ pub(crate) use targets::extra_targets;
 use crate::images::{Assembled, FinishError};
 use crate::output::Output;
 use crate::runner::StepRunner;
-use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
+use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place, Style};
 use acetate_attest::ProvenanceOptions;
 use acetate_frontend::Lowered;
 use acetate_graph::VertexId;
@@ -26,16 +26,37 @@ use std::sync::Arc;
 /// Refuses attestations that an output has no place for.
 pub(crate) fn check(request: &BuildRequest) -> Result<(), BuildError> {
     for output in &request.outputs {
-        if let OutputSpec::DockerArchive(options, _) | OutputSpec::Load(options, _) = output
-            && let Some(flag) = carried(request, options)
-        {
+        let Some((options, flag)) = output
+            .image()
+            .and_then(|options| Some((options, carried(request, options)?)))
+        else {
+            continue;
+        };
+        if let OutputSpec::DockerArchive(..) | OutputSpec::Load(..) = output {
             return Err(BuildError::request_with(
                 format!("type=docker holds no attestations, and {flag} asks for them"),
                 format!("use type=oci, or leave {flag} out"),
             ));
         }
+        if options.packaging.style == Style::Docker && writes_index(output) {
+            return Err(BuildError::request_with(
+                format!(
+                    "oci-mediatypes=false cannot be combined with {flag}: attestations have OCI media types"
+                ),
+                format!("leave one of oci-mediatypes=false and {flag} out"),
+            ));
+        }
     }
     Ok(())
+}
+
+/// Whether an output is written out together with what is said of it; what is only kept here is not.
+fn writes_index(output: &OutputSpec) -> bool {
+    match output {
+        OutputSpec::Oci(..) => true,
+        OutputSpec::Image(_, Place { push, .. }) => push.is_some(),
+        _ => false,
+    }
 }
 
 /// Whether an image that is written so has attestations beside it, hence is an index.
@@ -64,9 +85,8 @@ fn is_inline(wanted: &ProvenanceOptions, options: &ImageOptions) -> bool {
 /// Whether something is written that an SBOM can go with.
 fn scans(request: &BuildRequest) -> bool {
     let carries = |output: &OutputSpec| match output {
-        OutputSpec::Oci(..) | OutputSpec::Tar(..) | OutputSpec::Local(..) => true,
-        OutputSpec::Image(_, Place { push, .. }) => push.is_some(),
-        OutputSpec::DockerArchive(..) | OutputSpec::Load(..) | OutputSpec::CacheOnly => false,
+        OutputSpec::Tar(..) | OutputSpec::Local(..) => true,
+        output => writes_index(output),
     };
     request.attest.sbom.is_some() && request.outputs.iter().any(carries)
 }

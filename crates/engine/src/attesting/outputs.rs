@@ -5,13 +5,13 @@ use crate::images::Assembled;
 use crate::output_spec::TreeOptions;
 use crate::runner::StepRunner;
 use crate::{BuildRequest, ImageOptions};
-use acetate_attest::carry::{Form, ManifestTypes, carry};
+use acetate_attest::carry::{Form, carry};
 use acetate_attest::provenance::{self, Facts, Layers, Mode, SourceFile};
 use acetate_attest::scanner::Scan;
 use acetate_attest::{ProvenanceOptions, Statement, StatementVersion, Subject, file_name};
 use acetate_frontend::ImageResult;
 use acetate_graph::{Edge, VertexId};
-use acetate_image::{Companion, ExtraFile, Image, ImageLayer, PlatformDirs, Style};
+use acetate_image::{Companion, ExtraFile, Image, ImageLayer, PlatformDirs};
 use acetate_oci::{Descriptor, Platform, Reference, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -73,10 +73,10 @@ impl Attestations {
         names: &[Reference],
         options: &ImageOptions,
     ) -> Vec<Companion> {
-        let form = match (options.attestations.artifact, options.packaging.style) {
-            (true, _) => Form::Artifact,
-            (false, Style::Docker) => Form::Image(ManifestTypes::Docker),
-            (false, Style::Oci) => Form::Image(ManifestTypes::Oci),
+        let form = if options.attestations.artifact {
+            Form::Artifact
+        } else {
+            Form::Image
         };
         let pairs = images.iter().zip(&self.told);
         pairs

@@ -33,7 +33,7 @@ pub(super) async fn ready(
     let options = pushing.options;
     let known = known(runner, assembled, options).await;
     fetch_rest(runner, assembled, options, &known).await?;
-    let images: Vec<Image> = assembled.iter().map(|one| one.image.clone()).collect();
+    let images = export::images(runner, assembled, Some(options));
     let (store, wanted) = (Arc::clone(&runner.store), options.clone());
     let forms = known.clone();
     let packing = Arc::clone(pushing.packing);

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use self::alongside::{Alongside, Permit};
 pub use self::form::{FormOrigin, StoredForm};
 pub use self::recipe::{LevelError, Recipe, TypesError};
+pub use self::stargz::ANNOTATIONS as STARGZ_ANNOTATIONS;
 
 use self::recipe::Shape;
 use crate::ImageError;
@@ -42,7 +43,7 @@ const GOLDEN_ZSTD: &str = "b38d778cce7773bf8f06a341fe1f32a7f0c1ae2a25c125deecf46
 /// Those annotations of a layer that tell of its bytes, and so belong to it in every image.
 pub(crate) fn blob_annotations(descriptor: &Descriptor) -> BTreeMap<String, String> {
     let mut annotations = descriptor.annotations.clone();
-    annotations.retain(|key, _| stargz::ANNOTATIONS.contains(&key.as_str()));
+    annotations.retain(|key, _| STARGZ_ANNOTATIONS.contains(&key.as_str()));
     annotations
 }
 

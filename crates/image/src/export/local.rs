@@ -61,10 +61,15 @@ impl Exporter for LocalExporter {
             stale::remove(&self.directory, &dirs, &trees)?;
         }
         for (flat, dir) in trees.iter().zip(dirs) {
-            let place = self.directory.join(dir);
+            let place = self.directory.join(&dir);
             std::fs::create_dir_all(&place)
                 .map_err(ExportError::io("make the directory", &place))?;
-            let skipped = write_tree(TreeWriter::open(&place, self.times)?, flat)?;
+            let mut writer = TreeWriter::open(&place, self.times)?;
+            if !dir.is_empty() {
+                // It is part of what is written, as the caller's own directory is not.
+                writer.stamp_root();
+            }
+            let skipped = write_tree(writer, flat)?;
             if let Some(first) = skipped.first() {
                 let n = skipped.len();
                 let place = place.display();

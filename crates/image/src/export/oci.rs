@@ -19,6 +19,9 @@ use crate::bundle::{Bundle, Companion};
 use crate::document::{self, Document, MANIFEST_LIMIT};
 use crate::layout::{IMAGE_NAME, REF_NAME};
 
+/// The tag of what has no name.
+const DEFAULT_TAG: &str = "latest";
+
 /// How long another writer of the same layout is waited for.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -163,18 +166,39 @@ fn read_index(path: &Path) -> Result<Index, ExportError> {
 
 /// New entries replace those of their name; one without a name replaces those without.
 fn merge(mut index: Index, entries: Vec<Descriptor>) -> Index {
+    let entries = tagged(entries, &index);
     let replaced = |old: &Descriptor| entries.iter().any(|new| same_name(old, new));
     index.manifests.retain(|old| !replaced(old));
     index.manifests.extend(entries);
     index
 }
 
+/// An entry without a name gets the tag that readers of a directory look for when they are told
+/// none, as buildx does for `oci-layout://DIR`; but not where it is that of an image with a name.
+fn tagged(mut entries: Vec<Descriptor>, index: &Index) -> Vec<Descriptor> {
+    let is_named = |old: &Descriptor| old.annotations.contains_key(IMAGE_NAME);
+    let mut named = index.manifests.iter().filter(|old| is_named(old));
+    if named.any(|old| tag(old) == Some(DEFAULT_TAG)) {
+        return entries;
+    }
+    for entry in &mut entries {
+        let tag = entry.annotations.entry(REF_NAME.to_owned());
+        tag.or_insert_with(|| DEFAULT_TAG.to_owned());
+    }
+    entries
+}
+
+fn tag(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(REF_NAME).map(String::as_str)
+}
+
 /// Whether two entries have one name. The short tag decides only where a whole name is missing.
 fn same_name(a: &Descriptor, b: &Descriptor) -> bool {
-    let (a, b) = (&a.annotations, &b.annotations);
-    match (a.get(IMAGE_NAME), b.get(IMAGE_NAME)) {
+    let whole = |entry: &Descriptor| entry.annotations.get(IMAGE_NAME).cloned();
+    match (whole(a), whole(b)) {
         (Some(a), Some(b)) => a == b,
-        _ => a.get(REF_NAME) == b.get(REF_NAME),
+        (None, None) => tag(a).unwrap_or(DEFAULT_TAG) == tag(b).unwrap_or(DEFAULT_TAG),
+        _ => tag(a) == tag(b),
     }
 }
 
@@ -205,6 +229,13 @@ mod tests {
             digests,
             [Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"4")]
         );
+        let tags: Vec<_> = index.manifests.iter().map(tag).collect();
+        assert_eq!(tags, [Some("1"), Some("1"), Some("latest")]);
+        // What has a name keeps its tag.
+        let named = merge(Index::oci(Vec::new()), make("6", &["c"]));
+        let both = merge(named, make("7", &[]));
+        let tags: Vec<_> = both.manifests.iter().map(tag).collect();
+        assert_eq!(tags, [Some("latest"), None]);
         // A tag that another tool wrote without the whole name.
         let mut foreign = make("5", &[]);
         foreign[0]

@@ -56,7 +56,8 @@ impl Flat {
         let failed = |error| StoreError::io("write", store.root().join("tmp").as_path(), error);
         spilled.write_all(&file.bytes).map_err(failed)?;
         let attributes = Attributes {
-            mode: 0o644,
+            // It may tell of build arguments that are nobody else's business.
+            mode: 0o600,
             mtime: file.mtime,
             ..Attributes::implied()
         };

@@ -34,8 +34,8 @@ const TOC_NAME: &str = "stargz.index.json";
 const LANDMARK: &str = ".no.prefetch.landmark";
 const LANDMARK_CONTENT: &[u8] = &[0xf];
 
-/// The annotations of a layer with a table.
-pub(super) const ANNOTATIONS: [&str; 2] = [toc::TOC_DIGEST, toc::PLAIN_SIZE];
+/// The annotations of an estargz layer's descriptor, by which its table is found.
+pub const ANNOTATIONS: [&str; 2] = [toc::TOC_DIGEST, toc::PLAIN_SIZE];
 
 /// True when a descriptor says that its layer has a table.
 pub(super) fn is_annotated(descriptor: &Descriptor) -> bool {

@@ -32,11 +32,22 @@ struct OpenDir {
     path: Vec<u8>,
     fd: OwnedFd,
     /// What the directory gets once nothing more is written into it.
-    last: Option<(Mode, Timestamp)>,
+    last: Last,
+}
+
+/// The attributes of a directory that is whole.
+#[derive(Clone, Copy)]
+enum Last {
+    /// Those that it has.
+    Own,
+    /// Its own, but this time.
+    Time(Timestamp),
+    /// Those of the image.
+    All(Mode, Timestamp),
 }
 
 impl TreeWriter {
-    /// Writes below `root`, whose own attributes stay.
+    /// Writes below `root`, whose own attributes stay but for [`Self::stamp_root`].
     pub(super) fn open(root: &Path, times: Option<Timestamp>) -> Result<Self, ExportError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(root, flags, Mode::empty())
@@ -47,10 +58,17 @@ impl TreeWriter {
             open: vec![OpenDir {
                 path: Vec::new(),
                 fd,
-                last: None,
+                last: Last::Own,
             }],
             first_names: BTreeMap::new(),
         })
+    }
+
+    /// Gives the root the time of all files once it is full, where they have one.
+    pub(super) fn stamp_root(&mut self) {
+        if let (Some(time), Some(root)) = (self.times, self.open.first_mut()) {
+            root.last = Last::Time(time);
+        }
     }
 
     /// Makes a directory, or takes the one that is there; a link or file in its place goes.
@@ -67,7 +85,7 @@ impl TreeWriter {
         self.open.push(OpenDir {
             path: path.to_vec(),
             fd,
-            last: Some((mode, mtime)),
+            last: Last::All(mode, mtime),
         });
         Ok(())
     }
@@ -125,7 +143,7 @@ impl TreeWriter {
 
     /// Gives the directories that are still open their attributes.
     pub(super) fn finish(mut self) -> Result<(), ExportError> {
-        while self.open.len() > 1 {
+        while !self.open.is_empty() {
             self.leave()?;
         }
         Ok(())
@@ -148,11 +166,12 @@ impl TreeWriter {
         let Some(dir) = self.open.pop() else {
             return Ok(());
         };
-        let Some((mode, mtime)) = dir.last else {
-            return Ok(());
+        let stamp = |time| rustix::fs::futimens(&dir.fd, &stamps(time));
+        let done = match dir.last {
+            Last::Own => Ok(()),
+            Last::Time(time) => stamp(time),
+            Last::All(mode, time) => rustix::fs::fchmod(&dir.fd, mode).and_then(|()| stamp(time)),
         };
-        let done = rustix::fs::fchmod(&dir.fd, mode)
-            .and_then(|()| rustix::fs::futimens(&dir.fd, &stamps(mtime)));
         done.map_err(|error| self.failed("set the attributes of", &dir.path, error))
     }
 
