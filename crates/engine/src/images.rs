@@ -13,6 +13,7 @@ use acetate_frontend::{ImageResult, Lowered};
 use acetate_graph::VertexId;
 use acetate_image::{Alongside, Image, ImageLayer, Permit, Recipe, ResolvedImage, Style, assemble};
 use acetate_oci::{Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Reference, Timestamp};
+use acetate_registry::Progress;
 use acetate_snapshot::{BlobLayer, Snapshot, SnapshotError};
 use acetate_store::LayerId;
 use serde_json::Value;
@@ -106,8 +107,9 @@ async fn finish_images(
         offer_unneeded(runner).await;
         runner.publisher.prepared(INLINE_PATIENCE).await;
     }
-    let sealed_images =
-        seal_all(runner, lowered, export::packing(request), (edges, outputs)).await?;
+    let packing = step.transfer("compressing");
+    let recipe = export::packing(request);
+    let sealed_images = seal_all(runner, lowered, (recipe, &packing), (edges, outputs)).await?;
     let formed = bring_forms(runner, request, &sealed_images).await;
     let mut assembled = Vec::with_capacity(lowered.images.len());
     for (image, target, files, layers) in sealed_images {
@@ -143,7 +145,7 @@ async fn finish_images(
         request,
         times: lowered.epoch.map(Timestamp::from_secs),
         attestations: &attestations,
-        packing: &step.transfer("compressing"),
+        packing: &packing,
         writing: &step.transfer("writing"),
     };
     let root = export::export(runner, &assembled, &exporting).await?;
@@ -196,7 +198,7 @@ fn told(
 async fn seal_all<'a>(
     runner: &StepRunner,
     lowered: &'a Lowered,
-    recipe: Option<Recipe>,
+    packing: Packing<'_>,
     (edges, outputs): (&[VertexId], &[Output]),
 ) -> Result<Vec<SealedImage<'a>>, FinishError> {
     let mut sealed_images = Vec::with_capacity(lowered.images.len());
@@ -213,12 +215,15 @@ async fn seal_all<'a>(
             let fetched = runner.blobs.ensure_own(&files.snapshot).await;
             fetched.map_err(|error| lost_or(error, target))?;
         }
-        let sealed = seal(runner, &files.snapshot, lowered.epoch, recipe).await;
+        let sealed = seal(runner, &files.snapshot, lowered.epoch, packing).await;
         let layers = sealed.map_err(|error| lost_or(error, target))?;
         sealed_images.push((image, target, files, layers));
     }
     Ok(sealed_images)
 }
+
+/// How layers are compressed while they are sealed, and who hears of it.
+type Packing<'a> = (Option<Recipe>, &'a Arc<dyn Progress>);
 
 type SealedImage<'a> = (&'a ImageResult, Option<usize>, Files, Vec<ImageLayer>);
 
@@ -280,8 +285,9 @@ async fn seal(
     runner: &StepRunner,
     snapshot: &Snapshot,
     epoch: Option<i64>,
-    recipe: Option<Recipe>,
+    (recipe, packing): Packing<'_>,
 ) -> Result<Vec<ImageLayer>, FetchError> {
+    let packing = Arc::clone(packing);
     let (snapshots, snapshot) = (runner.snapshots.clone(), snapshot.clone());
     let (blobs, store) = (Arc::clone(&runner.blobs), Arc::clone(&runner.store));
     let permit = Permit::default();
@@ -300,7 +306,7 @@ async fn seal(
                 (None, None) => snapshots.seal(layer)?,
             };
             if let Some(alongside) = alongside
-                && let Err(error) = alongside.finish(&sealed.diff_id)
+                && let Err(error) = alongside.finish(&sealed.blob, &*packing)
             {
                 // It is tried again when the output is written, and told then.
                 tracing::debug!(%error, "a layer is not compressed alongside");

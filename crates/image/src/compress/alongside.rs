@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use acetate_oci::{Digest, canonical_json};
+use acetate_oci::Descriptor;
+use acetate_registry::Progress;
 use acetate_store::Store;
 
-use super::{Fact, Recipe, fact_key, n_threads, write_with};
+use super::{Fact, Recipe, n_threads, remember, write_with};
 use crate::ImageError;
 
 /// Bytes that are handed over at a time.
@@ -80,13 +81,14 @@ impl Alongside {
         }
     }
 
-    /// Remembers the form as that of the layer `diff_id`, whose whole tar has been written to this.
+    /// Remembers the form as that of the layer `tar`, all of which has been written to this, and
+    /// tells `progress` of it.
     ///
     /// Nothing happens when nothing was written, or another layer was compressed at that time.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn finish(mut self, diff_id: &Digest) -> Result<(), ImageError> {
+    pub fn finish(mut self, tar: &Descriptor, progress: &dyn Progress) -> Result<(), ImageError> {
         let fact = match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => return Ok(()),
             State::Small if self.pending.is_empty() => return Ok(()),
@@ -98,9 +100,9 @@ impl Alongside {
                 feed.end(pending)?
             }
         };
-        let fact = canonical_json(&fact);
-        let key = fact_key(diff_id, self.recipe);
-        self.store.index().put_facts(vec![(key, fact)]);
+        remember(&self.store, &tar.digest, self.recipe, &fact);
+        // Whose bytes they are is known only now.
+        progress.moved(tar, tar.size);
         Ok(())
     }
 
@@ -214,7 +216,8 @@ fn copy(
 
 #[cfg(test)]
 mod tests {
-    use acetate_oci::Compression;
+    use acetate_oci::{Compression, Digest};
+    use acetate_registry::NoProgress;
 
     use super::*;
     use crate::testing::{sample, store};
@@ -269,7 +272,7 @@ mod tests {
                     alongside.write_all(piece).unwrap();
                 }
                 let layer = plain(&other, &bytes);
-                alongside.finish(&layer.diff_id).unwrap();
+                alongside.finish(&layer.descriptor, &NoProgress).unwrap();
                 let expected = compress(&other, &layer, recipe, Force::Plain).unwrap();
                 let made = known(&own, &layer, recipe);
                 assert_eq!(made, Some(expected), "{size} bytes as {}", recipe.id());
@@ -312,7 +315,7 @@ mod tests {
             (first, &large, true),
         ] {
             let layer = plain(&store, bytes);
-            alongside.finish(&layer.diff_id).unwrap();
+            alongside.finish(&layer.descriptor, &NoProgress).unwrap();
             let made = known(&store, &layer, RECIPES[1]);
             assert_eq!(made.is_some(), is_made, "{} bytes", bytes.len());
         }
@@ -323,7 +326,7 @@ mod tests {
         let (_dir, store) = store();
         let layer = plain(&store, &tar(100));
         let alongside = Alongside::new(&store, RECIPES[0], &Permit::default());
-        alongside.finish(&layer.diff_id).unwrap();
+        alongside.finish(&layer.descriptor, &NoProgress).unwrap();
         assert_eq!(known(&store, &layer, RECIPES[0]), None);
     }
 }

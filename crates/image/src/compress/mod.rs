@@ -192,12 +192,18 @@ fn made_once(
     if let Some(fact) = remembered(store, &key)? {
         return Ok(described(diff_id, recipe, fact));
     }
-    tracing::debug!(layer = %diff_id, recipe = recipe.id(), "a layer is compressed");
     let fact = make()?;
+    remember(store, diff_id, recipe, &fact);
+    Ok(described(diff_id, recipe, fact))
+}
+
+/// Notes a form that was made here.
+fn remember(store: &Store, diff_id: &Digest, recipe: Recipe, fact: &Fact) {
+    tracing::debug!(layer = %diff_id, recipe = recipe.id(), "a layer is compressed");
+    let fact = acetate_oci::canonical_json(fact);
     store
         .index()
-        .put_facts(vec![(key, acetate_oci::canonical_json(&fact))]);
-    Ok(described(diff_id, recipe, fact))
+        .put_facts(vec![(fact_key(diff_id, recipe), fact)]);
 }
 
 fn fact_key(diff_id: &Digest, recipe: Recipe) -> FactKey {
