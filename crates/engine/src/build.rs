@@ -15,9 +15,7 @@ use crate::runner::StepRunner;
 use crate::shared::{self, Ending};
 use crate::start::Start;
 use crate::steps::StepError;
-use crate::{
-    BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, output_check,
-};
+use crate::{BuildError, BuildEvent, BuildReport, BuildRequest, EventSink, OutputSpec, export};
 use acetate_frontend::checks::Settings;
 use acetate_frontend::{Diagnostic, Lowered, SourceFile};
 use acetate_graph::{BuildGraph, Decision, Known, Op, SourceOp, VertexId, prune};
@@ -43,7 +41,7 @@ fn limits(request: &BuildRequest) -> Limits {
 
 /// Refuses what cannot come to a good end before anything is built.
 async fn check(engine: &Engine, request: &BuildRequest) -> Result<(), BuildError> {
-    output_check::check(request)?;
+    export::check::check(request)?;
     for output in &request.outputs {
         if let OutputSpec::Load(_, context) = output {
             daemon::reach(&engine.daemons, context.as_deref(), &engine.store).await?;

@@ -30,7 +30,6 @@ mod error;
 mod event;
 mod explain;
 mod export;
-mod exporters;
 mod file_memory;
 mod image_store;
 mod images;
@@ -39,8 +38,6 @@ mod names;
 mod obstacle;
 mod outcomes;
 mod output;
-mod output_check;
-mod output_spec;
 mod pin;
 mod progress;
 mod pulls;
@@ -87,14 +84,14 @@ pub use engine::{Engine, PruneScope};
 pub use error::BuildError;
 pub use event::{BuildEvent, EventSink, NoEvents, Status, VertexInfo, VertexOutcome};
 pub use explain::{ExplainReport, Explanation, Reason as RunReason};
+pub use export::spec::{
+    CarryOptions, Dangling, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push,
+    TreeOptions,
+};
 pub use image_store::{
     CopyReport, End, LoadedImage, MirrorReport, Mirrored, PullReport, PullRequest, PushedName,
     RemoveForce, Removed, SaveFormat, SaveRequest, StoredImage, StoredLayer, StoredPlatform,
     WantedPlatforms,
-};
-pub use output_spec::{
-    CarryOptions, Dangling, Destination, ImageOptions, LayoutPlace, OutputSpec, Place, Push,
-    TreeOptions,
 };
 pub use report::{BuildReport, BuiltImage, BuiltLayer, CacheSummary};
 pub use request::{

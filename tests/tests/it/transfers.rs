@@ -27,6 +27,19 @@ fn registry(world: &World) -> Option<Server> {
     (have("skopeo") && have("docker-registry")).then(|| Server::registry(world.dir()))
 }
 
+/// A way to a registry whose pieces of blobs come this many milliseconds apart, and the name of an
+/// image on that way.
+fn slowed(server: &Server, name: &str, pause: u64) -> (Proxy, String) {
+    let slow = Proxy::to(&server.address, move |asked| {
+        if asked.path.contains("/blobs/") && asked.method == "GET" {
+            return Fault::Trickle(Duration::from_millis(pause));
+        }
+        Fault::Pass
+    });
+    let name = name.replace(&server.address, &slow.host());
+    (slow, name)
+}
+
 /// What a command printed: standard output, and standard error.
 fn printed(world: &World, args: &[&str]) -> (String, String) {
     let mut command = acetate();
@@ -185,13 +198,7 @@ fn logs_of_images_are_bounded_and_standard_output_stays_what_it_is() {
     let name = format!("{}/app:1", server.address);
     world.build(&["--push", &format!("-t{name}")]).ok();
     // A second and a half for a hundred pieces.
-    let slow = Proxy::to(&server.address, |asked| {
-        if asked.path.contains("/blobs/") && asked.method == "GET" {
-            return Fault::Trickle(Duration::from_millis(15));
-        }
-        Fault::Pass
-    });
-    let name = name.replace(&server.address, &slow.host());
+    let (_slow, name) = slowed(&server, &name, 15);
     let pull = |args: &[&str]| {
         let root = world.fresh("root");
         std::fs::create_dir(&root).unwrap();
@@ -258,13 +265,7 @@ fn a_terminal_has_a_bar_for_each_blob() {
     };
     let name = format!("{}/app:1", server.address);
     world.build(&["--push", &format!("-t{name}")]).ok();
-    let slow = Proxy::to(&server.address, |asked| {
-        if asked.path.contains("/blobs/") && asked.method == "GET" {
-            return Fault::Trickle(Duration::from_millis(10));
-        }
-        Fault::Pass
-    });
-    let name = name.replace(&server.address, &slow.host());
+    let (_slow, name) = slowed(&server, &name, 10);
     let program = acetate_tests::acetate_path().display();
     let root = world.fresh("root");
     let line = format!("{program} --root {} image pull {name}", root.display());

@@ -1,8 +1,8 @@
 //! Attestations in the form that each output has for them.
 
 use super::{is_inline, sources};
+use crate::TreeOptions;
 use crate::images::Assembled;
-use crate::output_spec::TreeOptions;
 use crate::runner::StepRunner;
 use crate::{BuildRequest, ImageOptions};
 use acetate_attest::carry::{Form, carry};

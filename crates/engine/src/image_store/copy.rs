@@ -358,7 +358,7 @@ impl Engine {
 }
 
 fn archive(path: &std::path::Path) -> OciOutput {
-    OciOutput::Archive(crate::exporters::destination(&Destination::Path(
+    OciOutput::Archive(crate::export::destination(&Destination::Path(
         path.to_owned(),
     )))
 }

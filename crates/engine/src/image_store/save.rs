@@ -78,7 +78,7 @@ impl Engine {
         }
         let output = match &request.format {
             SaveFormat::Oci(dest) | SaveFormat::Docker(dest) => {
-                OciOutput::Archive(crate::exporters::destination(dest))
+                OciOutput::Archive(crate::export::destination(dest))
             }
             SaveFormat::Directory(path) => OciOutput::Directory(path.clone()),
         };

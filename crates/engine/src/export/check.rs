@@ -1,7 +1,7 @@
 //! What outputs ask for that cannot be given, told before anything is built.
 
+use super::names::{dangling, names, references};
 use crate::attesting;
-use crate::export::{dangling, names, references};
 use crate::{BuildError, BuildRequest, ImageOptions, OutputSpec, Place};
 use acetate_oci::Platform;
 
@@ -106,32 +106,12 @@ fn check_annotations(options: &ImageOptions, request: &BuildRequest) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::testing::{kept_here, request};
     use crate::{Annotation, Annotations, Destination, LayoutPlace};
     use acetate_image::{AnnotationLevel, PlatformDirs};
 
-    fn request(outputs: Vec<OutputSpec>) -> BuildRequest {
-        BuildRequest {
-            outputs,
-            ..BuildRequest::new(crate::ContextInput::Directory(".".into()))
-        }
-    }
-
     fn refusal(request: &BuildRequest) -> String {
         check(request).unwrap_err().to_string()
-    }
-
-    fn kept_here(names: &[&str], keep: bool) -> OutputSpec {
-        let options = ImageOptions {
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
-            ..ImageOptions::default()
-        };
-        let place = Place {
-            keep,
-            push: None,
-            dangling: None,
-            canonical: false,
-        };
-        OutputSpec::Image(options, place)
     }
 
     #[test]
