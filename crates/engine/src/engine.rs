@@ -109,7 +109,7 @@ impl Engine {
         sink: Arc<dyn EventSink>,
         cancel: CancellationToken,
     ) -> Result<BuildReport, BuildError> {
-        build::build(self, request, sink, cancel).await
+        Box::pin(build::build(self, request, sink, cancel)).await
     }
 
     /// Answers a question about what the request would build, without building it.
@@ -136,7 +136,7 @@ impl Engine {
         sink: Arc<dyn EventSink>,
         cancel: CancellationToken,
     ) -> Result<ExplainReport, BuildError> {
-        explain::ask(self, request, sink, cancel).await
+        Box::pin(explain::ask(self, request, sink, cancel)).await
     }
 
     /// Builds twice, the second time without the cache, and compares what came of it.

@@ -1,9 +1,9 @@
-use acetate_files::{DigestMemory, Fingerprint};
+use acetate_files::{DigestMemory, FileGroup};
 use acetate_oci::Digest;
 use acetate_store::{FactKey, Store};
 use std::sync::Arc;
 
-/// Remembers the digests of large files of contexts as facts of the store.
+/// Remembers the digests of files of contexts as facts of the store.
 #[derive(Debug)]
 pub(crate) struct FileMemory {
     store: Arc<Store>,
@@ -16,28 +16,39 @@ impl FileMemory {
 }
 
 impl DigestMemory for FileMemory {
-    fn recall(&self, files: &[Fingerprint]) -> Vec<Option<Digest>> {
-        let keys: Vec<FactKey> = files.iter().map(key).collect();
+    fn recall(&self, groups: &[FileGroup]) -> Vec<Option<Vec<Digest>>> {
+        let keys: Vec<FactKey> = groups.iter().map(key).collect();
         match self.store.index().facts(&keys) {
             Ok(facts) => facts
                 .into_iter()
-                .map(|fact| Digest::from_slice(fact.as_deref()?))
+                .map(|fact| digests(fact.as_deref()?))
                 .collect(),
             Err(error) => {
                 tracing::debug!(%error, "digests of files are not known");
-                vec![None; files.len()]
+                vec![None; groups.len()]
             }
         }
     }
 
-    fn remember(&self, files: Vec<(Fingerprint, Digest)>) {
-        let fact = |(file, digest): (Fingerprint, Digest)| (key(&file), digest.as_bytes().to_vec());
+    fn remember(&self, groups: Vec<(FileGroup, Vec<Digest>)>) {
+        let fact = |(group, digests): (FileGroup, Vec<Digest>)| {
+            let value = digests.iter().flat_map(Digest::as_bytes).copied();
+            (key(&group), value.collect())
+        };
         self.store
             .index()
-            .put_facts(files.into_iter().map(fact).collect());
+            .put_facts(groups.into_iter().map(fact).collect());
     }
 }
 
-fn key(file: &Fingerprint) -> FactKey {
-    FactKey::new("file-digest", &file.bytes())
+fn key(group: &FileGroup) -> FactKey {
+    FactKey::new("file-digest", &group.bytes())
+}
+
+/// One digest a file; `None` when these bytes are something else.
+fn digests(fact: &[u8]) -> Option<Vec<Digest>> {
+    let (digests, []) = fact.as_chunks::<32>() else {
+        return None;
+    };
+    Some(digests.iter().copied().map(Digest::from_bytes).collect())
 }

@@ -1,11 +1,11 @@
-use crate::fingerprint::SETTLED_SECS;
 use crate::{Content, FilesError, Fingerprint, LinkGroup, Node, NodeKind, Tree};
 use acetate_oci::Timestamp;
 use acetate_pattern::IgnoreMatcher;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -74,18 +74,34 @@ impl HostTree {
                 .is_some_and(|i| i.may_contain_exceptions_below(path.as_os_str().as_bytes()))
     }
 
-    fn node(&self, path: &Path) -> Result<Option<Node>, FilesError> {
-        let at = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        let stat = match rustix::fs::statat(&self.fd, at, AtFlags::SYMLINK_NOFOLLOW) {
+    /// What stands at `path`, unless it is hidden.
+    fn shown(
+        &self,
+        place: (BorrowedFd<'_>, &Path),
+        path: &Path,
+    ) -> Result<Option<Node>, FilesError> {
+        let hidden = self.hides(path);
+        if hidden && self.hides_all_below(path) {
+            return Ok(None);
+        }
+        // A hidden directory stays visible while a negated pattern may show something below it.
+        let node = self.node(place, path)?;
+        Ok(node.filter(|node| node.is_dir() || !hidden))
+    }
+
+    /// What stands at `path`, which is `name` in the directory `dir`.
+    fn node(
+        &self,
+        (dir, name): (BorrowedFd<'_>, &Path),
+        path: &Path,
+    ) -> Result<Option<Node>, FilesError> {
+        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(FilesError::io("read", self.root.join(path))(error)),
         };
-        let kind = self.kind(at, &stat)?;
+        let kind = self.kind((dir, name), path, &stat)?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let link = (stat.st_nlink > 1 && matches!(kind, NodeKind::File { .. }))
             .then_some(LinkGroup::Inode(stat.st_dev, stat.st_ino));
         Ok(Some(Node {
@@ -100,10 +116,16 @@ impl HostTree {
             xattrs: self.xattrs(path, &kind),
             kind,
             link,
+            fingerprint: is_regular.then(|| Fingerprint::of(&stat)),
         }))
     }
 
-    fn kind(&self, path: &Path, stat: &Stat) -> Result<NodeKind, FilesError> {
+    fn kind(
+        &self,
+        (dir, name): (BorrowedFd<'_>, &Path),
+        path: &Path,
+        stat: &Stat,
+    ) -> Result<NodeKind, FilesError> {
         let device = (
             rustix::fs::major(stat.st_rdev),
             rustix::fs::minor(stat.st_rdev),
@@ -111,11 +133,9 @@ impl HostTree {
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => NodeKind::Dir,
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(&self.fd, path, Vec::new())
+                let target = rustix::fs::readlinkat(dir, name, Vec::new())
                     .map_err(FilesError::io("read the link", self.root.join(path)))?;
-                NodeKind::Symlink(PathBuf::from(std::ffi::OsStr::from_bytes(
-                    target.as_bytes(),
-                )))
+                NodeKind::Symlink(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
             }
             FileType::CharacterDevice => NodeKind::CharDevice(device.0, device.1),
             FileType::BlockDevice => NodeKind::BlockDevice(device.0, device.1),
@@ -141,26 +161,39 @@ impl HostTree {
     }
 }
 
+/// A path that system calls take for the root, too.
+fn or_dot(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
 impl Tree for HostTree {
     fn lookup(&self, path: &Path) -> Result<Option<Node>, FilesError> {
-        let hidden = self.hides(path);
-        if hidden && self.hides_all_below(path) {
-            return Ok(None);
-        }
-        // A hidden directory stays visible while a negated pattern may show something below it.
-        Ok(self.node(path)?.filter(|node| node.is_dir() || !hidden))
+        self.shown((self.fd.as_fd(), or_dot(path)), path)
     }
 
     fn read_dir(&self, path: &Path) -> Result<Vec<Node>, FilesError> {
-        let full = self.root.join(path);
+        let failed = || FilesError::io("list", self.root.join(path));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let dir = rustix::fs::openat2(&self.fd, or_dot(path), flags, Mode::empty(), resolve)
+            .map_err(failed())?;
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&full).map_err(FilesError::io("list", &full))? {
-            names.push(entry.map_err(FilesError::io("list", &full))?.file_name());
+        for entry in Dir::read_from(&dir).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
         }
         names.sort_unstable();
         let mut nodes = Vec::with_capacity(names.len());
         for name in names {
-            nodes.extend(self.lookup(&path.join(name))?);
+            let name = Path::new(&name);
+            nodes.extend(self.shown((dir.as_fd(), name), &path.join(name))?);
         }
         Ok(nodes)
     }
@@ -180,23 +213,10 @@ impl Tree for HostTree {
         crate::tree::read_small(self, path, limit)
     }
 
-    fn fingerprint(&self, node: &Node, now: i64) -> Result<Option<Fingerprint>, FilesError> {
+    fn fingerprint(&self, node: &Node) -> Result<Option<Fingerprint>, FilesError> {
         let stat = rustix::fs::statat(&self.fd, &node.path, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(FilesError::io("read", self.root.join(&node.path)))?;
-        let is_settled = stat.st_ctime.saturating_add(SETTLED_SECS) < now;
-        Ok(is_settled.then(|| Fingerprint {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: (
-                stat.st_mtime,
-                i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-            ),
-            changed: (
-                stat.st_ctime,
-                i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
-            ),
-        }))
+        Ok(Some(Fingerprint::of(&stat)))
     }
 
     fn hides(&self, path: &Path) -> bool {

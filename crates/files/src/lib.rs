@@ -12,6 +12,7 @@
 //! (`acetate-snapshot`).
 
 mod copy;
+mod digest_memory;
 mod dir_times;
 mod error;
 mod fill;
@@ -33,8 +34,9 @@ mod walk;
 mod xattrs;
 
 pub use copy::{CopyInput, copy};
+pub use digest_memory::{DigestMemory, FileGroup};
 pub use error::FilesError;
-pub use fingerprint::{DigestMemory, Fingerprint};
+pub use fingerprint::Fingerprint;
 pub use host_tree::{HostModes, HostTree};
 pub use make::{mkdir, mkfile};
 pub use mode::ModeSpec;

@@ -1,12 +1,10 @@
-use crate::fingerprint::WORTH_REMEMBERING;
 use crate::resolve::{self, Found};
 use crate::selection_hasher::SelectionHasher;
 use crate::walk::{self, Filter};
-use crate::{DigestMemory, FilesError, Fingerprint, Node, NodeKind, Tree, parents};
+use crate::{FilesError, Node, NodeKind, Tree, parents};
 use acetate_oci::{Digest, DigestHasher};
 use acetate_pattern::IgnoreMatcher;
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -101,74 +99,7 @@ impl Selection {
 
     /// Reads every regular file whose digest is not known yet.
     pub fn read(&mut self, tree: &dyn Tree) -> Result<(), FilesError> {
-        let unread: Vec<&mut Item> = self.items_mut().filter(|item| item.is_unread()).collect();
-        let read = |item: &mut Item| -> Result<(), FilesError> {
-            item.digest = Some(digest_of(tree, &item.node)?);
-            Ok(())
-        };
-        // Waking a pool costs more than hashing a handful of files.
-        if unread.len() < 8 {
-            return unread.into_iter().try_for_each(read);
-        }
-        unread.into_par_iter().try_for_each(read)
-    }
-
-    /// The same as [`Selection::read`], but large files that did not change since an earlier build are
-    /// not read again. `now` is the time in seconds, which no file may be younger than.
-    pub fn read_with(
-        &mut self,
-        tree: &dyn Tree,
-        memory: &dyn DigestMemory,
-        now: i64,
-    ) -> Result<(), FilesError> {
-        let is_large = |item: &Item| item.is_unread() && item.size() >= WORTH_REMEMBERING;
-        let mut large: Vec<(&mut Item, Fingerprint)> = Vec::new();
-        for item in self.items_mut().filter(|item| is_large(item)) {
-            if let Some(print) = tree.fingerprint(&item.node, now)? {
-                large.push((item, print));
-            }
-        }
-        let prints: Vec<Fingerprint> = large.iter().map(|(_, print)| *print).collect();
-        if prints.is_empty() {
-            return self.read(tree);
-        }
-        let recalled = memory.recall(&prints);
-        for ((item, _), digest) in large.iter_mut().zip(&recalled) {
-            item.digest = *digest;
-        }
-        let new: Vec<(PathBuf, Fingerprint)> = large
-            .iter()
-            .filter(|(item, _)| item.digest.is_none())
-            .map(|(item, print)| (item.node.path.clone(), *print))
-            .collect();
-        self.read(tree)?;
-        self.remember(tree, memory, now, &new)
-    }
-
-    /// Keeps the digests of files that looked the same before and after they were read.
-    fn remember(
-        &mut self,
-        tree: &dyn Tree,
-        memory: &dyn DigestMemory,
-        now: i64,
-        new: &[(PathBuf, Fingerprint)],
-    ) -> Result<(), FilesError> {
-        let before: HashMap<&Path, Fingerprint> = new
-            .iter()
-            .map(|(path, print)| (path.as_path(), *print))
-            .collect();
-        let mut kept = Vec::new();
-        for item in self.items_mut() {
-            let (Some(print), Some(digest)) = (before.get(item.node.path.as_path()), item.digest)
-            else {
-                continue;
-            };
-            if tree.fingerprint(&item.node, now)? == Some(*print) {
-                kept.push((*print, digest));
-            }
-        }
-        memory.remember(kept);
-        Ok(())
+        read_all(tree, self.items_mut())
     }
 
     /// The digest of what is selected; every file must have been read.
@@ -195,7 +126,7 @@ impl Selection {
             .sum()
     }
 
-    fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+    pub(crate) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
         let picks = self.slots.iter_mut().flat_map(|slot| &mut slot.picks);
         picks.flat_map(|pick| std::iter::once(&mut pick.root).chain(&mut pick.below))
     }
@@ -216,11 +147,11 @@ impl Item {
         }
     }
 
-    fn is_unread(&self) -> bool {
+    pub(crate) fn is_unread(&self) -> bool {
         matches!(self.node.kind, NodeKind::File { .. }) && self.digest.is_none()
     }
 
-    fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match self.node.kind {
             NodeKind::File { size, .. } => size,
             _ => 0,
@@ -228,18 +159,37 @@ impl Item {
     }
 }
 
+/// Reads every regular file whose digest is not known yet.
+pub(crate) fn read_all<'a>(
+    tree: &dyn Tree,
+    items: impl Iterator<Item = &'a mut Item>,
+) -> Result<(), FilesError> {
+    let unread: Vec<&mut Item> = items.filter(|item| item.is_unread()).collect();
+    let read = |item: &mut Item| -> Result<(), FilesError> {
+        item.digest = Some(digest_of(tree, &item.node)?);
+        Ok(())
+    };
+    // Waking a pool costs more than hashing a handful of files.
+    if unread.len() < 8 {
+        return unread.into_iter().try_for_each(read);
+    }
+    unread.into_par_iter().try_for_each(read)
+}
+
 /// Reads a file and hashes it.
 fn digest_of(tree: &dyn Tree, node: &Node) -> Result<Digest, FilesError> {
-    if let NodeKind::File {
-        digest: Some(digest),
-        ..
-    } = node.kind
-    {
-        return Ok(digest);
-    }
+    let size = match node.kind {
+        NodeKind::File {
+            digest: Some(digest),
+            ..
+        } => return Ok(digest),
+        NodeKind::File { size, .. } => usize::try_from(size).unwrap_or(usize::MAX),
+        _ => 0,
+    };
     let mut content = tree.open(node)?;
     let mut hasher = DigestHasher::new();
-    let mut buffer = vec![0; 64 * 1024];
+    // Most files are small, and filling a large buffer with zeros takes longer than reading them.
+    let mut buffer = vec![0; size.clamp(512, 64 * 1024)];
     loop {
         match io::Read::read(&mut content, &mut buffer) {
             Ok(0) => return Ok(hasher.finish()),

@@ -23,10 +23,9 @@ pub trait Tree: Sync {
     /// than `limit` bytes is cut.
     fn read_small(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FilesError>;
 
-    /// What tells whether a regular file changed since it was read, if the tree can say so and the
-    /// file did not change in the seconds before `now`.
-    fn fingerprint(&self, _node: &Node, _now: i64) -> Result<Option<Fingerprint>, FilesError> {
-        Ok(None)
+    /// The fingerprint that a file of this tree has by now, for trees that can change.
+    fn fingerprint(&self, node: &Node) -> Result<Option<Fingerprint>, FilesError> {
+        Ok(node.fingerprint)
     }
 
     /// True when `path` is hidden itself and only shown because something below it may not be.
@@ -80,6 +79,8 @@ pub struct Node {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Equal for names of one file, none when there is one name only.
     pub link: Option<LinkGroup>,
+    /// What tells whether a regular file changed since, where the tree can say so.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// What a node is.

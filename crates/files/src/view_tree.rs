@@ -41,6 +41,7 @@ impl ViewTree {
             mtime: entry.mtime,
             xattrs: entry.xattrs.clone(),
             link: link(found),
+            fingerprint: None,
         }
     }
 
@@ -131,5 +132,6 @@ fn root() -> Node {
         mtime: acetate_oci::Timestamp::default(),
         xattrs: BTreeMap::new(),
         link: None,
+        fingerprint: None,
     }
 }

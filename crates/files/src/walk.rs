@@ -1,6 +1,7 @@
 use crate::selection::{Item, Part};
 use crate::{FilesError, Node, Tree};
 use acetate_pattern::{IgnoreMatcher, ParentsPattern};
+use rayon::prelude::*;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -45,22 +46,47 @@ pub(crate) fn below(
     filter: Filter<'_>,
 ) -> Result<Vec<Item>, FilesError> {
     let mut items: Vec<Item> = Vec::new();
-    let mut todo: Vec<(PathBuf, PathBuf)> = vec![(dir.to_owned(), rel.to_owned())];
-    while let Some((dir, rel)) = todo.pop() {
-        for node in tree.read_dir(&dir)? {
-            let rel = rel.join(node.name());
-            let part = filter.part(&rel);
-            if node.is_dir() && filter.enters(&rel) {
-                todo.push((node.path.clone(), rel.clone()));
-            } else if part == Part::Way {
-                continue;
-            }
-            items.push(Item::new(rel, node, part));
+    let mut level: Vec<(PathBuf, PathBuf)> = vec![(dir.to_owned(), rel.to_owned())];
+    while !level.is_empty() {
+        let list = |(dir, rel): &(PathBuf, PathBuf)| list(tree, dir, rel, filter);
+        // Waking a pool costs more than listing a few directories.
+        let lists: Vec<Result<Listed, FilesError>> = if level.len() < 8 {
+            level.iter().map(list).collect()
+        } else {
+            level.par_iter().map(list).collect()
+        };
+        level.clear();
+        for listed in lists {
+            let listed = listed?;
+            items.extend(listed.items);
+            level.extend(listed.dirs);
         }
     }
     items.sort_by(|a, b| a.rel.cmp(&b.rel));
     prune(tree, &mut items);
     Ok(items)
+}
+
+/// What a filter takes of one directory.
+struct Listed {
+    items: Vec<Item>,
+    /// Directories to go on with: where they are, and their relative paths.
+    dirs: Vec<(PathBuf, PathBuf)>,
+}
+
+fn list(tree: &dyn Tree, dir: &Path, rel: &Path, filter: Filter<'_>) -> Result<Listed, FilesError> {
+    let (mut items, mut dirs) = (Vec::new(), Vec::new());
+    for node in tree.read_dir(dir)? {
+        let rel = rel.join(node.name());
+        let part = filter.part(&rel);
+        if node.is_dir() && filter.enters(&rel) {
+            dirs.push((node.path.clone(), rel.clone()));
+        } else if part == Part::Way {
+            continue;
+        }
+        items.push(Item::new(rel, node, part));
+    }
+    Ok(Listed { items, dirs })
 }
 
 /// Drops directories that stand there only for what is below them, where nothing is.

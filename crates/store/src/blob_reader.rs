@@ -2,43 +2,96 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use acetate_oci::{Digest, DigestHasher};
 
 use crate::StoreError;
+use crate::checksum::{ChecksumHasher, Checksums};
 
 /// Reads a blob and fails instead of handing out its last bytes when they are not those of its name.
 ///
 /// A consumer that has read all bytes without an error has read the right ones.
 /// Bytes read before the end are not verified yet: act on them only after the end.
-/// One that this process has just written and hashed may be read without hashing it again, see
-/// [`Blobs::open_written`](crate::Blobs::open_written).
 #[derive(Debug)]
 pub struct BlobReader {
     file: File,
     digest: Digest,
     size: u64,
-    /// None where the bytes need not be verified.
-    hasher: Option<DigestHasher>,
+    n_read: u64,
+    check: Check,
 }
 
-impl BlobReader {
-    pub(crate) fn new(file: File, digest: Digest, size: u64) -> Self {
-        Self {
-            file,
-            digest,
-            size,
-            hasher: Some(DigestHasher::new()),
+/// How the bytes are verified.
+#[derive(Debug)]
+pub(crate) enum Check {
+    /// They are known to be right.
+    None,
+    /// By the digest; the checksum is noted where somebody wants that.
+    Digest(DigestHasher, Option<Noted>),
+    /// By the checksum that they had when they had their digest.
+    Checksum(ChecksumHasher, u128),
+}
+
+/// Where the checksum of right bytes is noted.
+#[derive(Debug)]
+pub(crate) struct Noted(ChecksumHasher, Arc<Checksums>);
+
+impl Check {
+    /// By the digest.
+    pub(crate) fn digest() -> Self {
+        Self::Digest(DigestHasher::new(), None)
+    }
+
+    /// By the checksum where it is known, else by the digest, after which the checksum is known.
+    pub(crate) fn fast(checksums: &Arc<Checksums>, digest: &Digest, size: u64) -> Self {
+        let hasher = ChecksumHasher::default();
+        match checksums.of(digest, size) {
+            Some(checksum) => Self::Checksum(hasher, checksum),
+            None => Self::Digest(
+                DigestHasher::new(),
+                Some(Noted(hasher, Arc::clone(checksums))),
+            ),
         }
     }
 
-    /// Reads a file that is known to have the right bytes.
-    pub(crate) fn unchecked(file: File, digest: Digest, size: u64) -> Self {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Digest(hasher, noted) => {
+                hasher.update(bytes);
+                if let Some(Noted(hasher, _)) = noted {
+                    hasher.update(bytes);
+                }
+            }
+            Self::Checksum(hasher, _) => hasher.update(bytes),
+        }
+    }
+
+    /// Whether all bytes are those of the blob.
+    fn is_right(&self, digest: &Digest, size: u64) -> bool {
+        match self {
+            Self::None => true,
+            Self::Digest(hasher, noted) => {
+                let is_right = hasher.clone().finish() == *digest;
+                if let (true, Some(Noted(hasher, checksums))) = (is_right, noted) {
+                    checksums.note(digest, size, hasher);
+                }
+                is_right
+            }
+            Self::Checksum(hasher, checksum) => hasher.finish() == *checksum,
+        }
+    }
+}
+
+impl BlobReader {
+    pub(crate) fn new(file: File, digest: Digest, size: u64, check: Check) -> Self {
         Self {
             file,
             digest,
             size,
-            hasher: None,
+            n_read: 0,
+            check,
         }
     }
 
@@ -59,13 +112,11 @@ impl Read for BlobReader {
             return Ok(0);
         }
         let n = self.file.read(buffer)?;
-        let Some(hasher) = &mut self.hasher else {
-            return Ok(n);
-        };
-        hasher.update(&buffer[..n]);
+        self.check.update(&buffer[..n]);
+        self.n_read += n as u64;
         // Some readers stop at the known size and never see the end: check with the last bytes.
-        let is_end = n == 0 || hasher.bytes_hashed() >= self.size;
-        if is_end && hasher.clone().finish() != self.digest {
+        let is_end = n == 0 || self.n_read >= self.size;
+        if is_end && !self.check.is_right(&self.digest, self.n_read) {
             return Err(StoreError::Damaged {
                 digest: self.digest,
             }

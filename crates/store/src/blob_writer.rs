@@ -7,6 +7,7 @@ use std::sync::Arc;
 use acetate_oci::{Descriptor, Digest, DigestHasher};
 use acetate_stdx::lock::Sharing;
 
+use crate::checksum::{ChecksumHasher, Checksums};
 use crate::error::IoContext;
 use crate::live::Live;
 use crate::root::{Root, lock_dir, make_dir};
@@ -66,12 +67,14 @@ pub struct BlobWriter {
     root: Arc<Root>,
     live: Arc<Live>,
     written: Arc<Written>,
+    checksums: Arc<Checksums>,
 }
 
 #[derive(Debug)]
 struct HashingFile {
     file: File,
     hasher: DigestHasher,
+    checksum: ChecksumHasher,
 }
 
 const N_BUFFER: usize = 128 << 10;
@@ -80,13 +83,14 @@ impl BlobWriter {
     pub(crate) fn new(
         root: Arc<Root>,
         live: Arc<Live>,
-        written: Arc<Written>,
+        (written, checksums): (Arc<Written>, Arc<Checksums>),
     ) -> Result<Self, StoreError> {
         let temp = Temp::file(&root)?;
         let file = temp.file_ref().try_clone().context("write", temp.path())?;
         let sink = HashingFile {
             file,
             hasher: DigestHasher::new(),
+            checksum: ChecksumHasher::default(),
         };
         let out = BufWriter::with_capacity(N_BUFFER, sink);
         Ok(Self {
@@ -95,6 +99,7 @@ impl BlobWriter {
             root,
             live,
             written,
+            checksums,
         })
     }
 
@@ -119,6 +124,8 @@ impl BlobWriter {
             });
         }
         self.publish(&digest)?;
+        self.checksums
+            .note(&digest, size, &self.out.get_ref().checksum);
         Ok(Ingested { digest, size })
     }
 
@@ -156,6 +163,7 @@ impl Write for HashingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.file.write(bytes)?;
         self.hasher.update(&bytes[..n]);
+        self.checksum.update(&bytes[..n]);
         Ok(n)
     }
 

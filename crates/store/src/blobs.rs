@@ -11,9 +11,11 @@ use acetate_stdx::lock::Sharing;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use crate::blob_reader::BlobReader;
+use crate::blob_reader::{BlobReader, Check};
 use crate::blob_writer::{BlobWriter, Expect, Ingested};
+use crate::checksum::Checksums;
 use crate::error::IoContext;
+use crate::index::Index;
 use crate::live::Live;
 use crate::root::{Root, lock_dir, relative_blob};
 use crate::written::Written;
@@ -25,14 +27,16 @@ pub struct Blobs {
     root: Arc<Root>,
     live: Arc<Live>,
     written: Arc<Written>,
+    checksums: Arc<Checksums>,
 }
 
 impl Blobs {
-    pub(crate) fn new(root: Arc<Root>, live: Arc<Live>) -> Self {
+    pub(crate) fn new(root: Arc<Root>, live: Arc<Live>, index: Arc<Index>) -> Self {
         Self {
             root,
             live,
             written: Arc::default(),
+            checksums: Arc::new(Checksums::new(index)),
         }
     }
 
@@ -56,22 +60,28 @@ impl Blobs {
         let path = self.path(digest);
         let metadata = file.metadata().context("look at", &path)?;
         self.touch(&file, metadata.mtime());
-        Ok(Some(BlobReader::new(file, *digest, metadata.len())))
+        let reader = BlobReader::new(file, *digest, metadata.len(), Check::digest());
+        Ok(Some(reader))
     }
 
-    /// Opens a blob for reading that is not hashed again where this process wrote it, and nobody has
-    /// touched it since; every other blob is, as by [`Blobs::open`].
-    pub fn open_written(&self, digest: &Digest) -> Result<Option<BlobReader>, StoreError> {
+    /// Opens a blob for reading as fast as can be, where damage has to be noticed.
+    ///
+    /// One that this process wrote, and nobody has touched since, is not verified again. One whose
+    /// bytes were seen to have their digest before is verified by a checksum, and every other one as
+    /// by [`Blobs::open`].
+    pub fn open_known(&self, digest: &Digest) -> Result<Option<BlobReader>, StoreError> {
         let Some(file) = self.open_file(digest)? else {
             return Ok(None);
         };
         let path = self.path(digest);
         let metadata = file.metadata().context("look at", &path)?;
+        let size = metadata.len();
         if self.written.is(digest, &metadata) {
-            return Ok(Some(BlobReader::unchecked(file, *digest, metadata.len())));
+            return Ok(Some(BlobReader::new(file, *digest, size, Check::None)));
         }
         self.touch(&file, metadata.mtime());
-        Ok(Some(BlobReader::new(file, *digest, metadata.len())))
+        let check = Check::fast(&self.checksums, digest, size);
+        Ok(Some(BlobReader::new(file, *digest, size, check)))
     }
 
     /// Opens a blob for somebody who compares what comes with a digest himself.
@@ -112,7 +122,8 @@ impl Blobs {
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
         let (root, live) = (Arc::clone(&self.root), Arc::clone(&self.live));
-        BlobWriter::new(root, live, Arc::clone(&self.written))
+        let known = (Arc::clone(&self.written), Arc::clone(&self.checksums));
+        BlobWriter::new(root, live, known)
     }
 
     /// Stores everything that `reader` gives; atomic, idempotent, safe for many writers at once.
@@ -147,7 +158,7 @@ impl Blobs {
         };
         let path = self.path(digest);
         let size = file.metadata().context("look at", &path)?.len();
-        let mut reader = BlobReader::new(file, *digest, size);
+        let mut reader = BlobReader::new(file, *digest, size, Check::digest());
         io::copy(&mut reader, &mut io::sink()).context("read", &path)?;
         Ok(Some(size))
     }

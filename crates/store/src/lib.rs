@@ -19,6 +19,7 @@ mod blobs;
 mod boot;
 mod cache_mount_list;
 mod cache_mounts;
+mod checksum;
 pub mod codec;
 mod error;
 mod index;

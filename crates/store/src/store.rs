@@ -55,7 +55,7 @@ impl Store {
         let root = Arc::new(Root::open(root, boot, clock)?);
         let live = Arc::new(Live::new(Arc::clone(&root)));
         let index = Arc::new(Index::new(Arc::clone(&root)));
-        let blobs = Blobs::new(Arc::clone(&root), Arc::clone(&live));
+        let blobs = Blobs::new(Arc::clone(&root), Arc::clone(&live), Arc::clone(&index));
         let layers = Layers::new(Arc::clone(&root), Arc::clone(&live), Arc::clone(&index));
         let cache_mounts = CacheMounts::new(Arc::clone(&root));
         Ok(Arc::new(Self {

@@ -161,6 +161,7 @@ fn node(path: PathBuf, kind: NodeKind, entry: &TarEntry) -> Node {
         mtime: entry.mtime,
         xattrs: BTreeMap::new(),
         link: None,
+        fingerprint: None,
     }
 }
 

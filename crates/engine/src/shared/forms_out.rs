@@ -133,10 +133,7 @@ fn attest(runner: &StepRunner, name: &FormName, blob: &Digest) -> Attest {
 fn opener(store: &Arc<Store>, blob: Digest) -> TarOpener {
     let store = Arc::clone(store);
     Arc::new(move || {
-        let opened = store
-            .blobs()
-            .open_written(&blob)
-            .map_err(io::Error::other)?;
+        let opened = store.blobs().open_known(&blob).map_err(io::Error::other)?;
         let reader = opened.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         Ok(Box::new(reader))
     })

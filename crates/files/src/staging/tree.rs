@@ -47,6 +47,7 @@ impl Tree for Staging<'_> {
             mtime: Timestamp::new(stat.st_mtime, nanos),
             xattrs: BTreeMap::new(),
             link: None,
+            fingerprint: None,
         }))
     }
 

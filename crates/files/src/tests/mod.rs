@@ -3,6 +3,7 @@
 
 mod archive;
 mod copy;
+mod digest_memory;
 mod host;
 mod mutated;
 mod owner;

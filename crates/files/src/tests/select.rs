@@ -1,10 +1,10 @@
 use super::Case;
-use crate::{Attributes, DigestMemory, Fingerprint, Selection, SelectionOptions};
+use crate::{Attributes, Selection, SelectionOptions};
 use acetate_oci::Digest;
 use std::os::unix::fs::PermissionsExt;
 use std::time::SystemTime;
 
-const ALL: Attributes = Attributes {
+pub(super) const ALL: Attributes = Attributes {
     owner: true,
     mode: true,
 };
@@ -94,74 +94,6 @@ fn a_large_tree_has_one_digest_on_any_number_of_threads() {
         .unwrap();
     let digest = || case.select(&["."]).unwrap().digest(ALL);
     assert_eq!(one.install(digest), four.install(digest));
-}
-
-#[derive(Default)]
-struct Memory {
-    known: std::sync::Mutex<Vec<(Fingerprint, Digest)>>,
-    hits: std::sync::atomic::AtomicUsize,
-}
-
-impl DigestMemory for Memory {
-    fn recall(&self, files: &[Fingerprint]) -> Vec<Option<Digest>> {
-        let known = self.known.lock().unwrap();
-        let find = |print: &Fingerprint| known.iter().find(|(p, _)| p == print).map(|(_, d)| *d);
-        let found: Vec<Option<Digest>> = files.iter().map(find).collect();
-        let hits = found.iter().flatten().count();
-        self.hits
-            .fetch_add(hits, std::sync::atomic::Ordering::SeqCst);
-        found
-    }
-
-    fn remember(&self, files: Vec<(Fingerprint, Digest)>) {
-        self.known.lock().unwrap().extend(files);
-    }
-}
-
-#[test]
-fn a_large_file_is_read_again_only_when_it_changed() {
-    let case = Case::new("big\nsmall", "");
-    let path = case.path("context/big");
-    std::fs::write(&path, vec![b'a'; 200_000]).unwrap();
-    let memory = Memory::default();
-    let later = std::fs::metadata(&path).unwrap().modified().unwrap();
-    let later = later
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let later = i64::try_from(later).unwrap() + 60;
-    let digest = |now: i64| {
-        let context = case.context();
-        let options = SelectionOptions {
-            sources: &[".".to_owned()],
-            ..SelectionOptions::default()
-        };
-        let mut found = Selection::find(&context, &options).unwrap();
-        found.read_with(&context, &memory, now).unwrap();
-        found.digest(ALL)
-    };
-    let hits = || memory.hits.load(std::sync::atomic::Ordering::SeqCst);
-    let plain = case.select(&["."]).unwrap().digest(ALL);
-    // Too young to be remembered.
-    assert_eq!(
-        (
-            digest(later - 60),
-            hits(),
-            memory.known.lock().unwrap().len()
-        ),
-        (plain, 0, 0)
-    );
-    assert_eq!((digest(later), hits()), (plain, 0));
-    assert_eq!((digest(later), hits()), (plain, 1));
-    // The same size, and the old modification time put back.
-    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
-    std::fs::write(&path, vec![b'b'; 200_000]).unwrap();
-    std::fs::File::open(&path)
-        .unwrap()
-        .set_modified(time)
-        .unwrap();
-    assert_ne!(digest(later), plain);
-    assert_eq!(hits(), 1);
 }
 
 fn with(case: &Case, sources: &[&str], excludes: &[&str], parents: bool) -> Digest {

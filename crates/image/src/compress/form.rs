@@ -108,7 +108,7 @@ impl<'a> StoredForm<'a> {
     /// Those of the store.
     pub fn expand(&self, descriptor: &Descriptor, size: u64) -> Result<bool, ImageError> {
         let blobs = self.store.blobs();
-        let Some(blob) = blobs.open_written(&descriptor.digest)? else {
+        let Some(blob) = blobs.open_known(&descriptor.digest)? else {
             return Ok(false);
         };
         let tar = unpacked(blob, self.recipe.compression()).map_err(ImageError::io("zstd"))?;

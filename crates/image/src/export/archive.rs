@@ -70,7 +70,7 @@ pub(super) fn open<'a>(
         Part::Bytes(bytes) => Ok((Box::new(bytes.as_slice()), bytes.len() as u64)),
         Part::Blob(blob @ Descriptor { digest, size, .. }) => {
             let what = || format!("layer `{digest}` in the store");
-            let Some(reader) = store.blobs().open_written(digest)? else {
+            let Some(reader) = store.blobs().open_known(digest)? else {
                 return Err(ImageError::NotFound { what: what() }.into());
             };
             if reader.size() != *size {

@@ -41,7 +41,7 @@ fn what_this_process_wrote_is_hashed_again_once_anybody_changed_it() {
     let digest = store.blobs().put(b"our own bytes").unwrap().digest;
     let read = |store: &Store| {
         let mut bytes = Vec::new();
-        let mut reader = store.blobs().open_written(&digest).unwrap().unwrap();
+        let mut reader = store.blobs().open_known(&digest).unwrap().unwrap();
         reader.read_to_end(&mut bytes).map(|_| bytes)
     };
     assert_eq!(read(&store).unwrap(), b"our own bytes");
@@ -60,6 +60,43 @@ fn what_this_process_wrote_is_hashed_again_once_anybody_changed_it() {
     assert_eq!(read(&open(temp.path())).unwrap(), b"our own bytes");
     flip_byte(&path, 3);
     assert!(read(&open(temp.path())).is_err());
+}
+
+#[test]
+fn large_blobs_of_other_processes_are_verified_whatever_is_known_of_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let bytes = vec![7; 3 << 20];
+    let store = open(temp.path());
+    let written = store.blobs().put(&bytes).unwrap().digest;
+    let path = store.blobs().path(&written);
+    drop(store);
+    let read = || {
+        let mut read = Vec::new();
+        let store = open(temp.path());
+        let mut reader = store.blobs().open_known(&written).unwrap().unwrap();
+        reader.read_to_end(&mut read).map(|_| read == bytes)
+    };
+    // By the checksum that was noted when it was written, then by the digest, which notes it.
+    for _ in 0..2 {
+        assert!(read().unwrap());
+        for at in [0, 1_000_000, bytes.len() - 1] {
+            flip_byte(&path, at);
+            assert!(read().is_err(), "{at}");
+            flip_byte(&path, at);
+        }
+        for size in [bytes.len() - 1, 1 << 20, 5, bytes.len() + 1] {
+            let mut other = bytes.clone();
+            other.resize(size, 7);
+            std::fs::write(&path, other).unwrap();
+            assert!(read().is_err(), "{size} bytes");
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(read().unwrap());
+        let store = open(temp.path());
+        let key = crate::FactKey::new("blob-xxh3-128", written.as_bytes());
+        assert!(store.index().facts(std::slice::from_ref(&key)).unwrap()[0].is_some());
+        store.index().drop_fact(&key);
+    }
 }
 
 #[test]
